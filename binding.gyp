@@ -1,0 +1,26 @@
+{
+  "targets": [
+    {
+      "target_name": "listenfds",
+      "sources": [
+        "native/addon.cc",
+        "native/address.cc",
+        "native/descriptor.cc",
+        "native/listener.cc",
+        "native/files.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],
+      "cflags_cc": [
+        "-std=c++17",
+        "-fno-exceptions",
+        "-fno-rtti",
+        "-fvisibility=hidden",
+        "-Wall",
+        "-Wextra",
+        "-Werror"
+      ],
+      "conditions": [["OS!='linux'", { "type": "none" }]]
+    }
+  ]
+}

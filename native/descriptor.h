@@ -1,0 +1,18 @@
+// What the kernel says about one descriptor.
+#ifndef LISTENFDS_NATIVE_DESCRIPTOR_H_
+#define LISTENFDS_NATIVE_DESCRIPTOR_H_
+
+#include <napi.h>
+
+// facts(fd) -> object | -errno
+Napi::Value Facts(const Napi::CallbackInfo& info);
+// getCloexec(fd) -> boolean | -errno
+Napi::Value GetCloexec(const Napi::CallbackInfo& info);
+// setCloexec(fd, on) -> 0 | -errno
+Napi::Value SetCloexec(const Napi::CallbackInfo& info);
+// pidfdInode(pid) -> bigint | -errno; -EOPNOTSUPP where the kernel has no pidfs
+Napi::Value PidfdInode(const Napi::CallbackInfo& info);
+// detachStdin() -> the new descriptor | -errno
+Napi::Value DetachStdin(const Napi::CallbackInfo& info);
+
+#endif  // LISTENFDS_NATIVE_DESCRIPTOR_H_

@@ -1,0 +1,129 @@
+// Every error this library raises of its own accord, one table. docs/errors.md is written from it.
+
+/** One row of the error table. */
+export interface ErrorRow {
+  /** What was found. */
+  readonly when: string;
+  /** What the person who reads it can do; the end of every message with this code. */
+  readonly remedy: string;
+}
+
+/** Every code, when it is raised and what to do about it. */
+export const errorTable = {
+  LISTENFDS_BAD_ENVIRONMENT: {
+    when: 'A LISTEN_* variable is malformed, or LISTEN_FDNAMES does not name as many descriptors as LISTEN_FDS announces.',
+    remedy: 'Look at what starts this program: a service manager never sends this, a hand-written wrapper may',
+  },
+  LISTENFDS_NOT_OPEN: {
+    when: 'LISTEN_FDS announces a descriptor that is not open in this process.',
+    remedy:
+      'Something between the manager and this program closed it: start the program directly (npm start, npx and sudo close descriptors)',
+  },
+  LISTENFDS_NOT_INHERITED: {
+    when: "An announced descriptor turned out to be the runtime's own (event loop, IPC channel): the real one was closed before the program started.",
+    remedy:
+      'Something between the manager and this program closed it: start the program directly (npm start, npx and sudo close descriptors)',
+  },
+  LISTENFDS_TAKEN: {
+    when: 'take() was called twice for one descriptor, or a listener asked for one that another listener already has.',
+    remedy: 'Take each descriptor once and hand the result on',
+  },
+  LISTENFDS_WORKER_THREAD: {
+    when: 'Inherited descriptors were asked for in a worker thread.',
+    remedy: 'Call it in the main thread; descriptors belong to the whole process',
+  },
+  LISTENFDS_NO_ADDON: {
+    when: 'Descriptors were passed, but the native addon that checks them cannot be loaded.',
+    remedy: 'Build it with `npm explore listenfds -- npx node-gyp rebuild`',
+  },
+  LISTENFDS_NOT_ACTIVATED: {
+    when: "activation is 'required' and no suitable descriptor was passed.",
+    remedy: "Start the program through its socket unit, or allow binding with activation: 'auto'",
+  },
+  LISTENFDS_NAME_NOT_FOUND: {
+    when: 'Descriptors were passed, but none has the name asked for.',
+    remedy: 'Make FileDescriptorName= of the socket unit and the name option agree',
+  },
+  LISTENFDS_WRONG_KIND: {
+    when: 'The descriptor asked for is not what the call can serve, for example a datagram socket given to listen().',
+    remedy: 'Use the Listen*= directive that fits, or the call that fits the descriptor',
+  },
+  LISTENFDS_AMBIGUOUS: {
+    when: 'Several inherited descriptors would do and nothing tells which one is meant.',
+    remedy: 'Select one by name (FileDescriptorName= and the name option) or by its address',
+  },
+  LISTENFDS_ADDRESS_MISMATCH: {
+    when: "The inherited socket is bound elsewhere than the address asked for. A warning by default, an error with mismatch: 'error'.",
+    remedy:
+      "The socket unit decides the address: change ListenStream= there, or ask for the address it has, select it with { name }, or say mismatch: 'ignore'",
+  },
+  LISTENFDS_WRONG_SOCKET: {
+    when: 'After adoption the server is not on the inherited descriptor: the runtime opened a socket of its own.',
+    remedy: 'Run the program with Node.js, or let it bind its own address with activation: never',
+  },
+  LISTENFDS_BAD_ADDRESS: {
+    when: 'An address string is not one that ListenStream= takes.',
+    remedy:
+      'Write 8080, 127.0.0.1:8080, [::1]:8080, /run/app.sock, @abstract or vsock:2:1234; give host names as { host, port }',
+  },
+  LISTENFDS_BAD_OPTION: {
+    when: 'An option, or an argument, has a value that cannot be used.',
+    remedy: 'See the documentation of the call',
+  },
+  LISTENFDS_BAD_APP: {
+    when: 'What was given as the app is neither a server, nor a request listener, nor a framework that is known.',
+    remedy: 'Pass a net, http, https, http2 or tls server, a (req, res) function, or the framework instance itself',
+  },
+  LISTENFDS_ALREADY_LISTENING: {
+    when: 'The server given is listening already.',
+    remedy: 'Leave the listening to this call',
+  },
+  LISTENFDS_UNKNOWN_USER: {
+    when: 'A user or group name cannot be resolved.',
+    remedy: 'Check it with getent passwd or getent group, or give the number',
+  },
+  LISTENFDS_UNSUPPORTED: {
+    when: 'This runtime, platform or kernel cannot do what was asked.',
+    remedy: 'See the message for what it needs',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+/** A code of the error table. */
+export type ErrorCode = keyof typeof errorTable;
+
+/** What an error is about, where it is about something that can be named. */
+export interface ErrorDetails {
+  /** The descriptor. */
+  readonly fd?: number;
+  /** The environment variable. */
+  readonly variable?: string;
+  /** The failure underneath, with Node's own code, errno and syscall. */
+  readonly cause?: unknown;
+}
+
+const brand = Symbol.for('listenfds.error');
+
+/**
+ * An error of this library's own. `code` is one of the table in docs/errors.md and stays the same between releases;
+ * the message does not. `instanceof` holds across two copies of the package in one process.
+ */
+export class ListenFdsError extends Error {
+  readonly code: ErrorCode;
+  /** The descriptor it is about, if there is one. */
+  readonly fd?: number;
+  /** The environment variable it is about, if there is one. */
+  readonly variable?: string;
+
+  constructor(code: ErrorCode, found: string, details: ErrorDetails = {}) {
+    super(`${found}. ${errorTable[code].remedy}.`, 'cause' in details ? { cause: details.cause } : undefined);
+    this.name = 'ListenFdsError';
+    this.code = code;
+    if (details.fd !== undefined) this.fd = details.fd;
+    if (details.variable !== undefined) this.variable = details.variable;
+    Object.defineProperty(this, brand, { value: true });
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && brand in value;
+  }
+}

@@ -1,0 +1,11 @@
+// The public surface: re-exports only.
+export { describe, type Description, type Kind } from './descriptor.js';
+export { ListenFdsError, type ErrorCode } from './errors.js';
+export { listenFds, type InheritedFd, type ListenFdsOptions } from './inherited.js';
+export { listen, type Listening } from './listen.js';
+export type { App } from './frameworks.js';
+export type { ListenTarget, Target } from './target.js';
+
+// What the rooms that are loaded on demand (build.js) and this package's own tests share with this file. Not public.
+/** @internal */
+export * as internal from './internal.js';

@@ -1,0 +1,14 @@
+// The parts of the core that rooms outside dist/index.js need. They import them from here, so that no part is loaded
+// twice; build.js turns that import into one of ./index.js.
+export * from './address.js';
+export * from './bind.js';
+export * from './builtins.js';
+export * from './choose.js';
+export * from './descriptor.js';
+export * from './environment.js';
+export * from './errors.js';
+export * from './frameworks.js';
+export * from './inherited.js';
+export * from './listen.js';
+export * from './native.js';
+export * from './target.js';

@@ -1,0 +1,97 @@
+// The typed binding to native/ and its loader. Failures come back as -errno.
+import { url, util } from './builtins.js';
+import { ListenFdsError } from './errors.js';
+
+/** A kernel socket address; which fields are there depends on the family. */
+export interface NativeAddress {
+  family: number;
+  address?: string;
+  port?: number;
+  path?: string | null;
+  cid?: number;
+  pid?: number;
+  groups?: number;
+}
+
+/** What native/descriptor.cc reads of one descriptor. */
+export interface NativeFacts {
+  fd: number;
+  cloexec: boolean;
+  mode: number;
+  inode: number;
+  deviceMajor: number;
+  deviceMinor: number;
+  // Sockets only.
+  domain?: number;
+  type?: number;
+  protocol?: number;
+  listening?: boolean;
+  local?: NativeAddress | null;
+  peer?: NativeAddress | null;
+  reusePort?: boolean;
+  ipv6Only?: boolean;
+  backlog?: number;
+  queued?: number;
+  boundInode?: number;
+  boundDeviceMajor?: number;
+  boundDeviceMinor?: number;
+  // The rest.
+  readable?: boolean;
+  writable?: boolean;
+  messageQueue?: { maxMessages: number; messageSize: number; messages: number };
+}
+
+/** The addon. */
+export interface Binding {
+  facts(fd: number): NativeFacts | number;
+  getCloexec(fd: number): boolean | number;
+  setCloexec(fd: number, on: boolean): number;
+  pidfdInode(pid: number): bigint | number;
+  detachStdin(): number;
+  exchangePaths(a: string, b: string): number;
+  userId(name: string): number | null;
+  groupId(name: string): number | null;
+}
+
+// A local build wins over the shipped binary: whoever built it meant it.
+const places = ['../build/Release/listenfds.node', `../prebuilds/${process.platform}-${process.arch}/listenfds.node`];
+
+let loaded: Binding | ListenFdsError | undefined;
+
+function load(): Binding | ListenFdsError {
+  const failures: string[] = [];
+  for (const place of places) {
+    const file = url.fileURLToPath(new URL(place, import.meta.url));
+    const module: { exports: unknown } = { exports: {} };
+    try {
+      process.dlopen(module, file);
+      return module.exports as Binding;
+    } catch (error) {
+      failures.push(`${file}: ${(error as Error).message}`);
+    }
+  }
+  return new ListenFdsError('LISTENFDS_NO_ADDON', `The native addon cannot be loaded. Tried ${failures.join('; ')}`);
+}
+
+/**
+ * The addon, loaded on first use: a program that nothing was passed to never pays for it.
+ *
+ * @throws ListenFdsError LISTENFDS_NO_ADDON, with every path tried
+ */
+export function binding(): Binding {
+  loaded ??= load();
+  if (loaded instanceof Error) throw loaded;
+  return loaded;
+}
+
+/** The addon, or null where there is none for this platform: for what can be done without. */
+export function bindingIfAny(): Binding | null {
+  loaded ??= load();
+  return loaded instanceof Error ? null : loaded;
+}
+
+/** An error with the shape of Node's own: `code`, `errno` (negative), `syscall`. `errno` is negative here as well. */
+export function systemError(errno: number, syscall: string, subject: string): NodeJS.ErrnoException {
+  const [code, text] = util.getSystemErrorMap().get(errno) ?? [`ERRNO_${-errno}`, `system error ${-errno}`];
+  return Object.assign(new Error(`${code}: ${text}, ${syscall} ${subject}`), { code, errno, syscall });
+}

@@ -1,0 +1,172 @@
+// What a caller asks for, in any of the spellings, as one checked form.
+import type { ListenOptions } from 'node:net';
+import { parseAddress, unixAddress, type Address } from './address.js';
+import { path as paths } from './builtins.js';
+import { ListenFdsError } from './errors.js';
+
+/** Where to listen, and how: Node's own ListenOptions and what a .socket unit knows. */
+export interface ListenTarget extends ListenOptions {
+  /** An address string as in ListenStream=, instead of `port`, `host` and `path`. */
+  address?: string;
+  /** FileDescriptorName= of the inherited descriptor to take. */
+  name?: string;
+  /**
+   * Whether to take an inherited descriptor: `'auto'` if one was passed, `'required'` or fail, `'never'`.
+   * @default the environment variable LISTENFDS, else 'auto'
+   */
+  activation?: 'auto' | 'required' | 'never';
+  /**
+   * What happens when the inherited socket is bound elsewhere than asked for.
+   * @default 'warn'
+   */
+  mismatch?: 'warn' | 'error' | 'ignore';
+  /** SocketMode=: access mode of a unix path we bind, a number or octal digits. Default: 0666 less the umask. */
+  mode?: number | string;
+  /** SocketUser=: owner of a unix path we bind, name or id. */
+  user?: number | string;
+  /** SocketGroup=: group of a unix path we bind, name or id. */
+  group?: number | string;
+  /**
+   * RemoveOnStop=: unlink a unix path we bound when the server closes.
+   * @default true
+   */
+  removeOnStop?: boolean;
+  /**
+   * Backlog= of a socket we bind; an inherited one keeps the backlog it has. The kernel caps it at net.core.somaxconn.
+   * @default 4096, as in systemd
+   */
+  backlog?: number;
+  /** ReusePort= of a TCP socket we bind; needs Node 22.12. */
+  reusePort?: boolean;
+}
+
+/** A port, an address string, or options. */
+export type Target = number | string | ListenTarget;
+
+/** The checked form of a {@link Target}. */
+export interface Wanted {
+  /** Null: any. */
+  readonly address: Address | null;
+  readonly name: string | null;
+  readonly activation: 'auto' | 'required' | 'never';
+  readonly mismatch: 'warn' | 'error' | 'ignore';
+  readonly mode: number | null;
+  readonly user: number | string | null;
+  readonly group: number | string | null;
+  readonly removeOnStop: boolean;
+  /** What is left for Node: backlog, ipv6Only, reusePort, exclusive, readableAll, writableAll, signal. */
+  readonly node: ListenOptions;
+}
+
+function bad(option: string, value: unknown, expected: string): ListenFdsError {
+  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return new ListenFdsError('LISTENFDS_BAD_OPTION', `${option} is ${shown}, but must be ${expected}`);
+}
+
+function oneOf<T extends string>(option: string, value: unknown, allowed: readonly T[]): T {
+  if (!allowed.includes(value as T)) throw bad(option, value, allowed.map((one) => `'${one}'`).join(' or '));
+  return value as T;
+}
+
+function portOf(value: unknown): number {
+  const port = typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value;
+  if (!Number.isInteger(port) || (port as number) < 0 || (port as number) > 65535) {
+    throw bad('port', value, 'a whole number from 0 to 65535');
+  }
+  return port as number;
+}
+
+function pathAddress(path: unknown): Address {
+  if (typeof path !== 'string' || path === '') throw bad('path', path, 'a path');
+  if (process.platform === 'win32') return { kind: 'unix', path }; // a named pipe
+  return path.startsWith('\0') ? unixAddress(path) : unixAddress(paths.resolve(path), path);
+}
+
+function addressOf(options: ListenTarget): Address | null {
+  const { address, path, port, host } = options;
+  const given = [address, path, port].filter((value) => value !== undefined);
+  if (given.length > 1)
+    throw bad('the target', JSON.stringify({ address, path, port }), 'one of address, path and port');
+  if (address !== undefined) {
+    if (typeof address !== 'string') throw bad('address', address, 'an address string');
+    if (host !== undefined) throw bad('host', host, 'absent where address is given');
+    return parseAddress(address);
+  }
+  if (path !== undefined) return pathAddress(path);
+  if (port === undefined && host === undefined) return null;
+  if (host !== undefined && typeof host !== 'string') throw bad('host', host, 'a host name or an IP address');
+  return { kind: 'inet', host: host || null, port: port === undefined ? 0 : portOf(port) };
+}
+
+function modeOf(mode: unknown): number | null {
+  if (mode === undefined) return null;
+  const value = typeof mode === 'string' && /^[0-7]+$/.test(mode) ? Number.parseInt(mode, 8) : mode;
+  if (!Number.isInteger(value) || (value as number) < 0 || (value as number) > 0o777) {
+    throw bad('mode', mode, 'an access mode such as 0o660 or "0660"');
+  }
+  return value as number;
+}
+
+function ownerOf(option: 'user' | 'group', value: unknown): number | string | null {
+  if (value === undefined) return null;
+  if (typeof value === 'string' && value !== '') return /^[0-9]+$/.test(value) ? Number(value) : value;
+  if (Number.isInteger(value) && (value as number) >= 0) return value as number;
+  throw bad(option, value, 'a name or a number');
+}
+
+/** LISTENFDS=required|never|auto decides for a whole program what the code leaves open. */
+function defaultActivation(env: NodeJS.ProcessEnv): Wanted['activation'] {
+  const value = env['LISTENFDS'];
+  if (value === undefined || value === '') return 'auto';
+  if (value === 'auto' || value === 'required' || value === 'never') return value;
+  throw new ListenFdsError(
+    'LISTENFDS_BAD_ENVIRONMENT',
+    `LISTENFDS=${JSON.stringify(value)} is none of auto, required, never`,
+    {
+      variable: 'LISTENFDS',
+    },
+  );
+}
+
+/**
+ * Checks a target and fills in what it leaves open.
+ *
+ * @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_BAD_ADDRESS, LISTENFDS_BAD_ENVIRONMENT
+ */
+export function parseTarget(target: Target | undefined, env: NodeJS.ProcessEnv = process.env): Wanted {
+  let options: ListenTarget;
+  if (target === undefined) options = {};
+  else if (typeof target === 'number') options = { port: target };
+  else if (typeof target === 'string') options = { address: target };
+  else if (typeof target === 'object' && target !== null) options = target;
+  else throw bad('the target', target, 'a port, an address string or an object');
+
+  if ('fd' in options && options.fd !== undefined) {
+    throw bad(
+      'fd',
+      options.fd,
+      'absent: inherited descriptors are found by name or address (or take() one from listenFds())',
+    );
+  }
+  const { name, activation, mismatch = 'warn', mode, user, group, removeOnStop = true, ...rest } = options;
+  const { address: _address, path: _path, port: _port, host: _host, ...node } = rest;
+  if (name !== undefined && (typeof name !== 'string' || name === '')) throw bad('name', name, 'a FileDescriptorName');
+  const { backlog } = node;
+  if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0)) {
+    throw bad('backlog', backlog, 'a whole number above 0');
+  }
+  return {
+    address: addressOf(options),
+    name: name ?? null,
+    activation:
+      activation === undefined
+        ? defaultActivation(env)
+        : oneOf('activation', activation, ['auto', 'required', 'never']),
+    mismatch: oneOf('mismatch', mismatch, ['warn', 'error', 'ignore']),
+    mode: modeOf(mode),
+    user: ownerOf('user', user),
+    group: ownerOf('group', group),
+    removeOnStop,
+    node,
+  };
+}

@@ -1,0 +1,13 @@
+import t from 'tap';
+import { ListenFdsError } from 'listenfds';
+
+t.test('an error says what was found and what to do, and is recognised across two copies of the package', (t) => {
+  const error = new ListenFdsError('LISTENFDS_TAKEN', 'fd 3 was already taken', { fd: 3 });
+  t.match(error.message, /^fd 3 was already taken\. Take each descriptor once/);
+  t.equal(error.code, 'LISTENFDS_TAKEN');
+  t.equal(error.fd, 3);
+  const copy = Object.assign(new Error('from another copy'), { [Symbol.for('listenfds.error')]: true });
+  t.ok(copy instanceof ListenFdsError);
+  t.notOk(new Error('mine') instanceof ListenFdsError);
+  t.end();
+});
