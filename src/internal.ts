@@ -8,6 +8,7 @@ export * from './descriptor.js';
 export * from './environment.js';
 export * from './errors.js';
 export * from './frameworks.js';
+export * from './gate.js';
 export * from './inherited.js';
 export * from './listen.js';
 export * from './native.js';
