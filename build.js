@@ -5,7 +5,7 @@ import { basename, resolve } from 'node:path';
 import { build } from 'esbuild';
 
 /** source → file in dist/ */
-const rooms = {};
+const rooms = { 'src/service/room.ts': 'service.js' };
 
 const core = 'src/index.ts';
 const byPath = new Map(Object.entries(rooms).map(([source, file]) => [resolve(source), file]));

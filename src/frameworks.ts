@@ -31,6 +31,8 @@ export interface AdaptedApp {
    * Resolves when the server listens.
    */
   start(open: () => void): Promise<void>;
+  /** Closes what is around the server, as the framework's own close() does: its hooks run. The server is closed already. */
+  close(): Promise<void>;
 }
 
 function isServer(value: unknown): value is Server {
@@ -89,8 +91,21 @@ async function startThrough(ownListen: () => unknown, server: Server, open: () =
   }
 }
 
+/** Lets the framework's own close() run, and answers the one call to server.close() that it makes: that is done. */
+async function closeThrough(ownClose: () => unknown, server: Server): Promise<void> {
+  server.close = function (this: Server, callback?: (error?: Error) => void): Server {
+    if (callback) process.nextTick(callback);
+    return server;
+  } as Server['close'];
+  try {
+    await ownClose();
+  } finally {
+    delete (server as Partial<Server>).close;
+  }
+}
+
 function plain(server: Server): AdaptedApp {
-  return { server, start: (open) => startServer(server, open) };
+  return { server, start: (open) => startServer(server, open), close: () => Promise.resolve() };
 }
 
 /** @throws ListenFdsError LISTENFDS_BAD_APP */
@@ -102,7 +117,11 @@ export function adaptApp(app: App): AdaptedApp {
       // The host only keeps Fastify from its default, localhost, for which it opens a second server.
       const ownListen = (): unknown =>
         (app as ServerApp & { listen(options: object): unknown }).listen({ port: 0, host: '::' });
-      return { server, start: (open) => startThrough(ownListen, server, open) };
+      return {
+        server,
+        start: (open) => startThrough(ownListen, server, open),
+        close: () => closeThrough(() => (app as ServerApp).close(), server),
+      };
     }
     if (hasMethods(app, 'callback')) return plain(createHttpServer((app as CallbackApp).callback()));
   }

@@ -1,11 +1,14 @@
-// Who gets in: every new connection of a server passes its gates before a byte is read, and is counted.
+// Who gets in and who is there: every new connection of a server passes its gates before a byte is read, is counted, and
+// is remembered until it closes, for drain, idle exit and STATUS=.
 import type { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2Session, Http2Stream } from 'node:http2';
+import type { Server, Socket } from 'node:net';
 
 /** Why a connection is refused, in a few words, or null to let it in. Must answer at once. */
 export type Gate = (socket: Socket) => string | null;
 
-/** Connections of one server since it was first looked at. */
+/** Connections of one server since listen(), serve() or drain() first saw it. */
 export interface ConnectionStats {
   /** Let in. */
   readonly accepted: number;
@@ -22,13 +25,53 @@ export interface RefusedMessage {
   readonly reason: string;
 }
 
-class Gatekeeper implements ConnectionStats {
+/** Marks on a socket. */
+const lastResponse = Symbol('listenfds.lastResponse');
+const upgraded = Symbol('listenfds.upgraded');
+const http2Session = Symbol('listenfds.http2Session');
+
+interface Marked {
+  /** The response to the newest request: with pipelining the one after which the connection may end. */
+  [lastResponse]?: ServerResponse;
+  [upgraded]?: boolean;
+  [http2Session]?: Http2Session;
+}
+
+/** A socket as node:http leaves it: the response being written, or null between requests. */
+interface HttpSocket extends Socket, Marked {
+  readonly _httpMessage?: ServerResponse | null;
+}
+
+export const responseInFlight = (socket: Socket): ServerResponse | null => (socket as HttpSocket)._httpMessage ?? null;
+export const newestResponse = (socket: Socket): ServerResponse | null => (socket as HttpSocket)[lastResponse] ?? null;
+export const sessionOf = (socket: Socket): Http2Session | null => (socket as HttpSocket)[http2Session] ?? null;
+export const isUpgraded = (socket: Socket): boolean => (socket as HttpSocket)[upgraded] === true;
+
+/** What a drain wants to know as it happens. */
+export interface DrainWatch {
+  request(response: ServerResponse): void;
+  session(session: Http2Session): void;
+  /** A connection came into view: accepted just before, or through with its TLS handshake. */
+  opened(socket: Socket): void;
+  closed(socket: Socket): void;
+}
+
+export class Gatekeeper implements ConnectionStats {
   accepted = 0;
-  active = 0;
   refused = 0;
   readonly gates: Gate[] = [];
-  /** Told after each change of `active`; idle exit and STATUS= wait for that. */
-  readonly watchers: ((keeper: Gatekeeper) => void)[] = [];
+  /** Open connections; a TLS connection is its TLSSocket once the handshake is done. */
+  readonly sockets = new Set<Socket>();
+  readonly sessions = new Set<Http2Session>();
+  /** HTTP/2 streams that are open. */
+  streams = 0;
+  draining: DrainWatch | null = null;
+  /** Called when a count has changed. */
+  onChange: (() => void) | null = null;
+
+  get active(): number {
+    return this.sockets.size;
+  }
 
   /** Whether the connection may go on to the server's own listeners. */
   admit(server: EventEmitter, socket: Socket): boolean {
@@ -39,42 +82,102 @@ class Gatekeeper implements ConnectionStats {
       socket.destroy();
       const channel = process.getBuiltinModule('node:diagnostics_channel').channel('listenfds:refused');
       if (channel.hasSubscribers) channel.publish({ server, socket, reason } satisfies RefusedMessage);
+      this.onChange?.();
       return false;
     }
     this.accepted += 1;
-    this.active += 1;
-    socket.once('close', () => {
-      this.active -= 1;
-      this.#tell();
-    });
-    this.#tell();
+    this.#add(socket);
     return true;
   }
 
-  #tell(): void {
-    for (const watcher of this.watchers) watcher(this);
+  #add(socket: Socket): void {
+    this.sockets.add(socket);
+    socket.once('close', () => {
+      if (!this.sockets.delete(socket)) return;
+      this.draining?.closed(socket);
+      this.onChange?.();
+    });
+    this.draining?.opened(socket);
+    this.onChange?.();
+  }
+
+  secured(socket: Socket): void {
+    const { _parent: raw } = socket as { _parent?: Socket };
+    if (raw) this.sockets.delete(raw);
+    this.#add(socket);
+  }
+
+  requested(request: IncomingMessage, response: ServerResponse): void {
+    if (request.httpVersionMajor > 1) return; // HTTP/2 through its compatibility API: sessions and streams are counted
+    (request.socket as HttpSocket)[lastResponse] = response;
+    this.draining?.request(response);
+  }
+
+  opened(session: Http2Session): void {
+    this.sessions.add(session);
+    // session.socket is a proxy that is never equal to the socket, but passes what is set on it through.
+    (session.socket as unknown as Marked)[http2Session] = session;
+    session.once('close', () => this.sessions.delete(session));
+    this.draining?.session(session);
+  }
+
+  streaming(stream: Http2Stream): void {
+    this.streams += 1;
+    stream.once('close', () => (this.streams -= 1));
+  }
+
+  /** @returns whether the server's own listeners are to hear of it */
+  event(server: EventEmitter, event: string | symbol, first: unknown, second: unknown): boolean {
+    switch (event) {
+      case 'request':
+      case 'checkContinue':
+      case 'checkExpectation':
+        this.requested(first as IncomingMessage, second as ServerResponse);
+        break;
+      case 'connection':
+        return this.admit(server, first as Socket);
+      case 'secureConnection':
+        this.secured(first as Socket);
+        break;
+      case 'upgrade':
+      case 'connect':
+        (second as HttpSocket)[upgraded] = true;
+        break;
+      case 'session':
+        this.opened(first as Http2Session);
+        break;
+      case 'stream':
+        this.streaming(first as Http2Stream);
+        break;
+    }
+    return true;
   }
 }
-
-export type { Gatekeeper };
 
 // Shared by two copies of the package: a server has one gatekeeper.
 const key = Symbol.for('listenfds.gatekeeper');
 
 /**
- * The gatekeeper of a server, put in place on first use. It stands before the 'connection' event, which net, http, https,
- * tls and http2 servers all emit with the raw socket in the same tick as accept(2): libuv has read nothing by then.
+ * The gatekeeper of a server, put in place on first use. It stands before the events that net, http, https, tls and
+ * http2 servers emit. 'connection' comes in the same tick as accept(2), when libuv has read nothing yet.
  */
-export function gatekeeper(server: EventEmitter): Gatekeeper {
+export function gatekeeper(server: Server | EventEmitter): Gatekeeper {
   const holder = server as EventEmitter & { [key]?: Gatekeeper };
   const existing = holder[key];
   if (existing) return existing;
   const keeper = new Gatekeeper();
   Object.defineProperty(holder, key, { value: keeper });
   const emit = server.emit;
-  server.emit = function (this: EventEmitter, event: string | symbol, ...args: unknown[]): boolean {
-    if (event === 'connection' && !keeper.admit(server, args[0] as Socket)) return true;
-    return Reflect.apply(emit, this, [event, ...args]);
-  };
+  // Runs for every request: no rest parameters, no allocation.
+  server.emit = function (
+    this: EventEmitter,
+    event: string | symbol,
+    first?: unknown,
+    second?: unknown,
+    third?: unknown,
+  ) {
+    if (!keeper.event(server, event, first, second)) return true;
+    return emit.call(this, event, first, second, third);
+  } as typeof emit;
   return keeper;
 }

@@ -4,6 +4,9 @@ export { ListenFdsError, type ErrorCode } from './errors.js';
 export { listenFds, type InheritedFd, type ListenFdsOptions } from './inherited.js';
 export { listen, type Listening } from './listen.js';
 export type { App } from './frameworks.js';
+export { drain } from './service/entry.js';
+export type { DrainingEvent, DrainOptions, DrainResult } from './service/drain.js';
+export type { ConnectionStats, RefusedMessage } from './gate.js';
 export type { ListenTarget, Target } from './target.js';
 
 // What the rooms that are loaded on demand (build.js) and this package's own tests share with this file. Not public.

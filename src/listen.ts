@@ -6,6 +6,7 @@ import { fs, net } from './builtins.js';
 import { choose, type Choice } from './choose.js';
 import { ListenFdsError } from './errors.js';
 import { adaptApp, schemeOf, type App } from './frameworks.js';
+import { gatekeeper } from './gate.js';
 import { isWorkerThread, listeningStdin, listenFds, meantForPid, putBack, type InheritedFd } from './inherited.js';
 import { parseTarget, type Target, type Wanted } from './target.js';
 
@@ -153,6 +154,8 @@ export async function listen(app: App, target?: Target): Promise<Listening> {
       `The server listens on ${formatAddress(server.address())} already`,
     );
   }
+  gatekeeper(server);
+  if (wanted.limits) (await import('./service/room.js')).limit(server, wanted.limits);
   const inherited = await takeInherited(wanted);
   if (inherited) {
     try {

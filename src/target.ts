@@ -1,5 +1,5 @@
 // What a caller asks for, in any of the spellings, as one checked form.
-import type { ListenOptions } from 'node:net';
+import type { BlockList, ListenOptions } from 'node:net';
 import { parseAddress, unixAddress, type Address } from './address.js';
 import { path as paths } from './builtins.js';
 import { ListenFdsError } from './errors.js';
@@ -38,6 +38,14 @@ export interface ListenTarget extends ListenOptions {
   backlog?: number;
   /** ReusePort= of a TCP socket we bind; needs Node 22.12. */
   reusePort?: boolean;
+  /** Connections open at once; more are closed at once. Enforced here, for inherited sockets too. */
+  maxConnections?: number;
+  /** Connections open at once from one IP address, or from one user over a unix socket. */
+  maxConnectionsPerSource?: number;
+  /** IP addresses and networks (`10.0.0.0/8`) that may connect; nobody else may. */
+  allow?: BlockList | readonly string[];
+  /** IP addresses and networks that may not connect, whatever `allow` says. */
+  deny?: BlockList | readonly string[];
 }
 
 /** A port, an address string, or options. */
@@ -54,9 +62,13 @@ export interface Wanted {
   readonly user: number | string | null;
   readonly group: number | string | null;
   readonly removeOnStop: boolean;
+  /** maxConnections, maxConnectionsPerSource, allow, deny; null where none is given. */
+  readonly limits: Pick<ListenTarget, (typeof limitOptions)[number]> | null;
   /** What is left for Node: backlog, ipv6Only, reusePort, exclusive, readableAll, writableAll, signal. */
   readonly node: ListenOptions;
 }
+
+const limitOptions = ['maxConnections', 'maxConnectionsPerSource', 'allow', 'deny'] as const;
 
 function bad(option: string, value: unknown, expected: string): ListenFdsError {
   const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
@@ -149,7 +161,9 @@ export function parseTarget(target: Target | undefined, env: NodeJS.ProcessEnv =
     );
   }
   const { name, activation, mismatch = 'warn', mode, user, group, removeOnStop = true, ...rest } = options;
-  const { address: _address, path: _path, port: _port, host: _host, ...node } = rest;
+  const { address: _address, path: _path, port: _port, host: _host, ...others } = rest;
+  const { maxConnections, maxConnectionsPerSource, allow, deny, ...node } = others;
+  const hasLimits = limitOptions.some((option) => options[option] !== undefined);
   if (name !== undefined && (typeof name !== 'string' || name === '')) throw bad('name', name, 'a FileDescriptorName');
   const { backlog } = node;
   if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0)) {
@@ -167,6 +181,9 @@ export function parseTarget(target: Target | undefined, env: NodeJS.ProcessEnv =
     user: ownerOf('user', user),
     group: ownerOf('group', group),
     removeOnStop,
+    limits: hasLimits
+      ? ({ maxConnections, maxConnectionsPerSource, allow, deny } as Pick<ListenTarget, (typeof limitOptions)[number]>)
+      : null,
     node,
   };
 }

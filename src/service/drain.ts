@@ -1,0 +1,274 @@
+// drain(): let what was accepted end, and nothing new begin.
+import type { ServerResponse } from 'node:http';
+import type { Http2Session } from 'node:http2';
+import type { Server, Socket } from 'node:net';
+import {
+  gatekeeper,
+  isUpgraded,
+  ListenFdsError,
+  net,
+  newestResponse,
+  responseInFlight,
+  schemeOf,
+  sessionOf,
+  type DrainWatch,
+  type Gatekeeper,
+} from '../internal.js';
+
+/** Options of {@link drain}. */
+export interface DrainOptions {
+  /**
+   * Milliseconds until what is still open is destroyed.
+   * @default 30000
+   */
+  timeout?: number;
+  /**
+   * Milliseconds that an idle keep-alive connection is left open, since a request may be on its way.
+   * @default the server's keepAliveTimeout, 5000 where it has none
+   */
+  grace?: number;
+}
+
+/** What became of the connections that were open. */
+export interface DrainResult {
+  /** Ended by themselves, their last request answered. */
+  readonly completed: number;
+  /** Closed by us after `grace` without a request. */
+  readonly closedIdle: number;
+  /** Still open at the deadline, and cut. */
+  readonly destroyed: number;
+  readonly durationMs: number;
+}
+
+/** What the 'draining' event of a server says. */
+export interface DrainingEvent {
+  /**
+   * Connections that only the program can end gracefully: those that left HTTP through an upgrade (WebSockets), and every
+   * connection of a server that does not speak HTTP.
+   */
+  readonly sockets: readonly Socket[];
+  /** When what is still open is cut, in milliseconds since the epoch. */
+  readonly deadline: number;
+}
+
+const defaultTimeout = 30_000;
+const defaultGrace = 5_000;
+// How long a GOAWAY may take to a client and its last requests back, where it does not answer a PING.
+const goawayRoundTrip = 1_000;
+// RFC 9113, 6.8: a GOAWAY with the highest stream id announces the end and refuses nothing yet.
+const highestStreamId = 2 ** 31 - 1;
+
+const speaksHttp = (server: Server): boolean => schemeOf(server) !== null;
+
+const drains = new WeakMap<Server, Promise<DrainResult>>();
+const closing = new WeakSet<ServerResponse>();
+
+function milliseconds(name: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && value >= 0 && value <= 0x7fffffff) return value;
+  throw new ListenFdsError('LISTENFDS_BAD_OPTION', `${name} is ${String(value)}, but must be milliseconds, 0 or more`);
+}
+
+/**
+ * Makes a response the last of its connection, unless the client has pipelined another request behind it by the time
+ * its head is written. Node writes every head through writeHead(), so this also wins over a `Connection: keep-alive`
+ * that a proxy copied from its upstream.
+ */
+function closeAfter(response: ServerResponse): void {
+  if (response.headersSent || closing.has(response)) return;
+  closing.add(response);
+  const writeHead = response.writeHead;
+  const isConnection = (name: unknown): boolean => typeof name === 'string' && name.toLowerCase() === 'connection';
+  response.writeHead = function (this: ServerResponse, status: number, ...rest: unknown[]): ServerResponse {
+    const last = !this.socket || newestResponse(this.socket) === this;
+    if (last) {
+      const headers = rest.at(-1);
+      if (Array.isArray(headers)) {
+        rest[rest.length - 1] = headers.filter((_, i) => !isConnection(headers[i - (i % 2)]));
+      } else if (typeof headers === 'object' && headers !== null) {
+        rest[rest.length - 1] = Object.fromEntries(Object.entries(headers).filter(([name]) => !isConnection(name)));
+      }
+      this.shouldKeepAlive = false;
+      this.setHeader('Connection', 'close');
+    }
+    return Reflect.apply(writeHead, this, [status, ...rest]);
+  } as typeof writeHead;
+}
+
+class Drain implements DrainWatch {
+  readonly #server: Server;
+  readonly #keeper: Gatekeeper;
+  readonly #isHttp: boolean;
+  readonly #grace: number;
+  readonly #started = performance.now();
+  readonly #graces = new Map<Socket, NodeJS.Timeout>();
+  #closedIdle = 0;
+  #completed = 0;
+  #destroyed = 0;
+  #closed = false;
+  #onlyOthersLeft: (() => void) | null;
+  #finish: () => void = () => {};
+
+  constructor(server: Server, grace: number, onlyOthersLeft: (() => void) | null) {
+    this.#server = server;
+    this.#keeper = gatekeeper(server);
+    this.#isHttp = speaksHttp(server);
+    this.#grace = grace;
+    this.#onlyOthersLeft = onlyOthersLeft;
+  }
+
+  async run(timeout: number): Promise<DrainResult> {
+    const finished = new Promise<void>((resolve) => (this.#finish = resolve));
+    this.#keeper.draining = this;
+    this.#stopAccepting();
+    for (const session of this.#keeper.sessions) this.session(session);
+    for (const socket of this.#keeper.sockets) this.opened(socket);
+    // Connections from before anybody watched this server are known to node:http alone.
+    const strangers = setTimeout(() => asHttp(this.#server).closeIdleConnections?.(), this.#grace);
+    const deadline = setTimeout(() => this.#cut(), timeout);
+    this.#server.emit('draining', {
+      sockets: [...this.#keeper.sockets].filter((socket) => !this.#isHttp || isUpgraded(socket)),
+      deadline: Date.now() + timeout,
+    } satisfies DrainingEvent);
+    this.#check();
+    await finished;
+    for (const timer of [strangers, deadline, ...this.#graces.values()]) clearTimeout(timer);
+    return {
+      completed: this.#completed,
+      closedIdle: this.#closedIdle,
+      destroyed: this.#destroyed,
+      durationMs: performance.now() - this.#started,
+    };
+  }
+
+  /**
+   * Closes our descriptor of the listener and nothing else: the close() of node:http and node:http2 also ends idle
+   * connections, each Node version others. There is no shutdown(2): the manager goes on listening.
+   */
+  #stopAccepting(): void {
+    if (!this.#server.listening) {
+      this.#closed = true;
+      return;
+    }
+    this.#server.once('close', () => {
+      this.#closed = true;
+      this.#check();
+    });
+    net.Server.prototype.close.call(this.#server);
+  }
+
+  opened(socket: Socket): void {
+    if (!this.#isHttp || isUpgraded(socket) || sessionOf(socket)) return;
+    const response = responseInFlight(socket);
+    if (!response) {
+      this.#startGrace(socket);
+      return;
+    }
+    const newest = newestResponse(socket) ?? response;
+    closeAfter(response);
+    closeAfter(newest);
+    this.#graceAfter(newest, socket);
+  }
+
+  closed(socket: Socket): void {
+    this.#stopGrace(socket);
+    this.#completed += 1;
+    this.#check();
+  }
+
+  request(response: ServerResponse): void {
+    closeAfter(response);
+    const { socket } = response.req;
+    this.#stopGrace(socket);
+    this.#graceAfter(response, socket);
+  }
+
+  session(session: Http2Session): void {
+    if (session.closed || session.destroyed) return;
+    session.goaway(0, highestStreamId);
+    // What was sent before the client heard of it arrives before the answer to this PING.
+    const close = (): void => {
+      clearTimeout(fallback);
+      if (!session.closed && !session.destroyed) session.close();
+    };
+    const fallback = setTimeout(close, Math.min(goawayRoundTrip, this.#grace));
+    if (!session.ping(close)) close();
+  }
+
+  /** A response whose head was out already said keep-alive: its connection is idle once more when it ends. */
+  #graceAfter(response: ServerResponse, socket: Socket): void {
+    response.once('close', () => {
+      if (!socket.destroyed && !responseInFlight(socket)) this.#startGrace(socket);
+    });
+  }
+
+  #startGrace(socket: Socket): void {
+    this.#stopGrace(socket);
+    const read = socket.bytesRead;
+    const end = (): void => {
+      this.#graces.delete(socket);
+      if (isUpgraded(socket) || sessionOf(socket) || responseInFlight(socket) || !this.#keeper.sockets.has(socket))
+        return;
+      // Part of a request is here: the rest is on its way.
+      if (socket.bytesRead > read) {
+        this.#startGrace(socket);
+        return;
+      }
+      this.#completed -= 1; // closed() counts it as well
+      this.#closedIdle += 1;
+      socket.destroy();
+    };
+    this.#graces.set(socket, setTimeout(end, this.#grace));
+  }
+
+  #stopGrace(socket: Socket): void {
+    clearTimeout(this.#graces.get(socket));
+    this.#graces.delete(socket);
+  }
+
+  #cut(): void {
+    const { sockets, sessions } = this.#keeper;
+    const left = sockets.size;
+    this.#destroyed += left;
+    this.#completed -= left; // closed() counts them as well
+    for (const session of sessions) session.destroy();
+    for (const socket of sockets) socket.destroy();
+    asHttp(this.#server).closeAllConnections?.();
+    // A net.Server's connections from before anybody watched it are beyond reach.
+    if (left === 0) this.#finish();
+  }
+
+  #check(): void {
+    const { sockets } = this.#keeper;
+    if (this.#onlyOthersLeft && [...sockets].every((socket) => !this.#isHttp || isUpgraded(socket))) {
+      const callback = this.#onlyOthersLeft;
+      this.#onlyOthersLeft = null;
+      callback();
+    }
+    if (sockets.size === 0 && this.#closed) this.#finish();
+  }
+}
+
+function asHttp(server: Server): {
+  keepAliveTimeout?: number;
+  closeIdleConnections?(): void;
+  closeAllConnections?(): void;
+} {
+  return server as object;
+}
+
+/** See entry.ts. `onlyOthersLeft` is called once no HTTP connection is left that could end by itself. */
+export function drain(server: Server, options: DrainOptions = {}, onlyOthersLeft?: () => void): Promise<DrainResult> {
+  const running = drains.get(server);
+  if (running) return running;
+  const timeout = milliseconds('timeout', options.timeout, defaultTimeout);
+  // keepAliveTimeout 0 keeps idle connections for ever, which is no time to wait.
+  const grace = milliseconds('grace', options.grace, asHttp(server).keepAliveTimeout || defaultGrace);
+  const drained = new Drain(server, Math.min(grace, timeout), onlyOthersLeft ?? null).run(timeout).finally(() => {
+    // The server may be put to listening again.
+    drains.delete(server);
+    gatekeeper(server).draining = null;
+  });
+  drains.set(server, drained);
+  return drained;
+}

@@ -1,0 +1,3 @@
+// The room dist/service.js: what only a service that drains, limits or serves needs.
+export { drain } from './drain.js';
+export { limit } from './limits.js';
