@@ -3,6 +3,9 @@ export { describe, type Description, type Kind } from './descriptor.js';
 export { ListenFdsError, type ErrorCode } from './errors.js';
 export { listenFds, type InheritedFd, type ListenFdsOptions } from './inherited.js';
 export { listen, type Listening } from './listen.js';
+export { booted, notify, notifyBarrier, type NotifyBarrierOptions, type NotifyOptions } from './notify.js';
+export type { NotifyState } from './notify-state.js';
+export { watchdogEnabled } from './watchdog.js';
 export type { App } from './frameworks.js';
 export type { ListenTarget, Target } from './target.js';
 
