@@ -4,6 +4,7 @@
 
 #include "descriptor.h"
 #include "files.h"
+#include "notify.h"
 
 namespace {
 
@@ -20,6 +21,7 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "exchangePaths", ExchangePaths);
   Export(exports, "userId", UserId);
   Export(exports, "groupId", GroupId);
+  ExportNotify(exports);
   return exports;
 }
 

@@ -11,7 +11,7 @@ export interface ErrorRow {
 /** Every code, when it is raised and what to do about it. */
 export const errorTable = {
   LISTENFDS_BAD_ENVIRONMENT: {
-    when: 'A LISTEN_* variable is malformed, or LISTEN_FDNAMES does not name as many descriptors as LISTEN_FDS announces.',
+    when: 'A LISTEN_*, WATCHDOG_* or NOTIFY_SOCKET variable is malformed, or LISTEN_FDNAMES does not name as many descriptors as LISTEN_FDS announces.',
     remedy: 'Look at what starts this program: a service manager never sends this, a hand-written wrapper may',
   },
   LISTENFDS_NOT_OPEN: {
@@ -33,7 +33,7 @@ export const errorTable = {
     remedy: 'Call it in the main thread; descriptors belong to the whole process',
   },
   LISTENFDS_NO_ADDON: {
-    when: 'Descriptors were passed, but the native addon that checks them cannot be loaded.',
+    when: 'Descriptors were passed, or NOTIFY_SOCKET is set, but the native addon that handles them cannot be loaded.',
     remedy: 'Build it with `npm explore listenfds -- npx node-gyp rebuild`',
   },
   LISTENFDS_NOT_ACTIVATED: {
@@ -81,6 +81,10 @@ export const errorTable = {
   LISTENFDS_UNKNOWN_USER: {
     when: 'A user or group name cannot be resolved.',
     remedy: 'Check it with getent passwd or getent group, or give the number',
+  },
+  LISTENFDS_TIMEOUT: {
+    when: 'Something that was waited for did not happen within the time allowed.',
+    remedy: 'Look at what was waited for, or allow more time with the timeout option',
   },
   LISTENFDS_UNSUPPORTED: {
     when: 'This runtime, platform or kernel cannot do what was asked.',

@@ -51,6 +51,9 @@ export interface Binding {
   exchangePaths(a: string, b: string): number;
   userId(name: string): number | null;
   groupId(name: string): number | null;
+  notifyUnix(path: string, state: string, fds: readonly number[] | null, pid: number): number;
+  notifyVsock(cid: number, port: number, type: number, state: string): number;
+  pipe(): [number, number] | number;
 }
 
 // A local build wins over the shipped binary: whoever built it meant it.
