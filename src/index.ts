@@ -7,7 +7,9 @@ export { booted, notify, notifyBarrier, type NotifyBarrierOptions, type NotifyOp
 export type { NotifyState } from './notify-state.js';
 export { watchdogEnabled } from './watchdog.js';
 export type { App } from './frameworks.js';
-export { drain } from './service/entry.js';
+export { drain, serve } from './service/entry.js';
+export type { ServedApp, ServeOptions, Service, StopContext, StopReason } from './service/serve.js';
+export type { StatsMessage } from './service/status.js';
 export type { DrainingEvent, DrainOptions, DrainResult } from './service/drain.js';
 export type { ConnectionStats, RefusedMessage } from './gate.js';
 export type { ListenTarget, Target } from './target.js';

@@ -5,6 +5,7 @@ export * from './bind.js';
 export * from './builtins.js';
 export * from './choose.js';
 export * from './descriptor.js';
+export * from './duration.js';
 export * from './environment.js';
 export * from './errors.js';
 export * from './frameworks.js';

@@ -5,7 +5,7 @@ import { prepareBind } from './bind.js';
 import { fs, net } from './builtins.js';
 import { choose, type Choice } from './choose.js';
 import { ListenFdsError } from './errors.js';
-import { adaptApp, schemeOf, type App } from './frameworks.js';
+import { adaptApp, schemeOf, type AdaptedApp, type App } from './frameworks.js';
 import { gatekeeper } from './gate.js';
 import { isWorkerThread, listeningStdin, listenFds, meantForPid, putBack, type InheritedFd } from './inherited.js';
 import { parseTarget, type Target, type Wanted } from './target.js';
@@ -147,7 +147,10 @@ function urlOf(server: Server, address: AddressInfo | string | null): string | n
  */
 export async function listen(app: App, target?: Target): Promise<Listening> {
   const wanted = parseTarget(target);
-  const { server, start } = adaptApp(app);
+  return listenAdapted(adaptApp(app), wanted);
+}
+
+export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wanted): Promise<Listening> {
   if (server.listening) {
     throw new ListenFdsError(
       'LISTENFDS_ALREADY_LISTENING',

@@ -1,6 +1,9 @@
 // The doors to the room, part of the core: they load it when it is first asked for.
 import type { Server } from 'node:net';
+import type { App } from '../frameworks.js';
+import type { ListenTarget, Target } from '../target.js';
 import type { DrainOptions, DrainResult } from './drain.js';
+import type { ServedApp, ServeOptions, Service } from './serve.js';
 
 /**
  * Ends a server's work without losing a request: stops accepting at once, answers what is in flight and says
@@ -19,4 +22,26 @@ import type { DrainOptions, DrainResult } from './drain.js';
  */
 export async function drain(server: Server, options?: DrainOptions): Promise<DrainResult> {
   return (await import('./room.js')).drain(server, options);
+}
+
+/**
+ * Runs a service from its first listener to its exit: {@link listen}, READY=1, watchdog pings, counts in STATUS=, SIGHUP
+ * to reload, SIGTERM or SIGINT to drain and exit 0 (a second one ends at once), idle exit, and after an uncaught error a
+ * short drain and exit 1.
+ *
+ * @example
+ * await serve(app, { port: 3000, idleTimeout: '10min', onStop: () => database.end() });
+ *
+ * @example
+ * await serve([{ app, name: 'web' }, { app: admin, name: 'admin', port: 9000 }], { onReload: readConfiguration });
+ *
+ * @throws ListenFdsError as {@link listen} does; then nothing is left listening and no signal is caught
+ */
+export function serve(app: App, options?: Target | (ListenTarget & ServeOptions)): Promise<Service>;
+export function serve(apps: readonly ServedApp[], options?: ServeOptions): Promise<Service>;
+export async function serve(
+  app: App | readonly ServedApp[],
+  options?: Target | (ListenTarget & ServeOptions),
+): Promise<Service> {
+  return (await import('./room.js')).serve(app, options);
 }

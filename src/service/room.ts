@@ -1,3 +1,4 @@
 // The room dist/service.js: what only a service that drains, limits or serves needs.
 export { drain } from './drain.js';
 export { limit } from './limits.js';
+export { serve } from './serve.js';

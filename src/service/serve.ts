@@ -1,0 +1,347 @@
+// serve(): the whole life of a service, from its first listener to its exit.
+import {
+  adaptApp,
+  gatekeeper,
+  listenAdapted,
+  ListenFdsError,
+  notify,
+  parseDuration,
+  parseTarget,
+  type AdaptedApp,
+  type App,
+  type ListenTarget,
+  type Listening,
+  type NotifyState,
+  type Target,
+} from '../internal.js';
+import type { ConnectionStats } from '../gate.js';
+import { drain, type DrainOptions, type DrainResult } from './drain.js';
+import { watchIdle } from './idle.js';
+import { reportStatus, statusText, total } from './status.js';
+
+/** Why a service ends. */
+export type StopReason = NodeJS.Signals | 'idle' | 'error' | 'close';
+
+/** What a stop hook is told. */
+export interface StopContext {
+  readonly reason: StopReason;
+  /** The error that ended it, where reason is 'error'. */
+  readonly error?: unknown;
+  /** When the process goes at the latest, in milliseconds since the epoch. */
+  readonly deadline: number;
+}
+
+/** Options of {@link serve}, next to the target's. */
+export interface ServeOptions {
+  /** How to drain at the end; see {@link DrainOptions}. */
+  drain?: DrainOptions;
+  /**
+   * Leave with status 0 when nothing has been going on for that long: milliseconds, or a time span such as '10min'. Only
+   * where every listener was inherited, since the manager then keeps them. A connection that says nothing is idle, a
+   * WebSocket is not.
+   */
+  idleTimeout?: number | string;
+  /** Called on SIGHUP. When it fails the service goes on with what it had, and says so in its status. */
+  onReload?: () => unknown;
+  /** Called after draining: close databases here. */
+  onStop?: (context: StopContext) => unknown;
+  /** Asked before every watchdog ping; false, or an error, lets the watchdog run out. */
+  healthy?: () => boolean | Promise<boolean>;
+  /**
+   * Milliseconds that requests in flight get after an uncaught error.
+   * @default 2000
+   */
+  crashTimeout?: number;
+  /**
+   * Exit the process when the service has ended: 0 after a signal or idle exit, 1 after an uncaught error or a failed
+   * stop hook. With false the caller does, and uncaught errors are left to it.
+   * @default true
+   */
+  exit?: boolean;
+}
+
+/** One of several apps. */
+export interface ServedApp extends ListenTarget {
+  app: App;
+}
+
+/** A service that is up. */
+export interface Service {
+  /** One per app, in order. */
+  readonly listening: readonly Listening[];
+  /** Connections of all listeners together, now. */
+  readonly stats: ConnectionStats;
+  /** Stops accepting and lets what was accepted end. */
+  drain(): Promise<DrainResult>;
+  /** Drains, closes the frameworks and runs onStop. Does not exit. */
+  close(): Promise<void>;
+}
+
+/** How far ahead systemd's stop timeout is moved while we drain, and how often. Milliseconds. */
+const extendTimeout = 15_000;
+const extendInterval = 5_000;
+/** A stop hook gets this long when draining has used up its time. */
+const leastHookTime = 1_000;
+
+const oneLine = (error: unknown): string => String((error as Error)?.message ?? error).replaceAll(/[\n\r\0]+/g, ' ');
+
+let warned = false;
+
+/** A manager that does not listen must not end a service that works. */
+function tell(state: NotifyState): void {
+  try {
+    notify(state);
+  } catch (error) {
+    if (warned) return;
+    warned = true;
+    process.emitWarning(`The service manager cannot be told about this service: ${oneLine(error)}`, 'ListenFdsWarning');
+  }
+}
+
+class RunningService implements Service {
+  readonly listening: Listening[] = [];
+  readonly #apps: AdaptedApp[] = [];
+  readonly #options: ServeOptions;
+  readonly #handlers: [NodeJS.Signals, () => void][] = [];
+  readonly #cleanups: (() => void)[] = [];
+  #stopping: Promise<void> | null = null;
+  #draining: Promise<DrainResult> | null = null;
+  #reloading: Promise<void> | null = null;
+  #reloadAgain = false;
+  #ready = false;
+  #signalled: NodeJS.Signals | null = null;
+  #onError: ((error: unknown) => void) | null = null;
+
+  constructor(options: ServeOptions) {
+    this.#options = options;
+  }
+
+  get stats(): ConnectionStats {
+    return total(this.#keepers());
+  }
+
+  #keepers(): ReturnType<typeof gatekeeper>[] {
+    return this.#apps.map(({ server }) => gatekeeper(server));
+  }
+
+  async start(apps: readonly { app: App; target: Target | undefined }[]): Promise<void> {
+    // systemd refuses Type=notify-reload services that do not catch SIGHUP by READY=1, and a signal may come any time.
+    this.#catchSignals();
+    try {
+      for (const { app, target } of apps) {
+        const adapted = adaptApp(app);
+        this.listening.push(await listenAdapted(adapted, parseTarget(target)));
+        this.#apps.push(adapted);
+      }
+    } catch (error) {
+      this.#release();
+      for (const { server } of this.#apps) server.close();
+      throw error;
+    }
+    this.#begin();
+    if (this.#signalled) this.#end(this.#signalled);
+  }
+
+  #begin(): void {
+    const { idleTimeout } = this.#options;
+    this.#cleanups.push(reportStatus(this.#keepers(), (status) => tell({ status })));
+    if (idleTimeout !== undefined && this.listening.every(({ source }) => source === 'inherited')) {
+      this.#cleanups.push(
+        watchIdle(this.#keepers(), parseDuration('idleTimeout', idleTimeout), () => this.#end('idle')),
+      );
+    }
+    this.#ready = true;
+    tell({ ready: true, status: statusText(this.stats) });
+  }
+
+  #catchSignals(): void {
+    const { onReload, exit = true } = this.#options;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) this.#on(signal, () => this.#end(signal));
+    // By hand and without a hook, SIGHUP means that the terminal is gone.
+    if (onReload || process.env['NOTIFY_SOCKET']) this.#on('SIGHUP', () => void this.#reload());
+    if (!exit) return;
+    this.#onError = (error) => this.#crash(error);
+    process.on('uncaughtException', this.#onError);
+  }
+
+  #on(signal: NodeJS.Signals, handler: () => void): void {
+    this.#handlers.push([signal, handler]);
+    process.on(signal, handler);
+  }
+
+  #release(): void {
+    for (const [signal, handler] of this.#handlers) process.off(signal, handler);
+    if (this.#onError) process.off('uncaughtException', this.#onError);
+    for (const cleanup of this.#cleanups.splice(0)) cleanup();
+  }
+
+  /** One reload at a time; signals that come meanwhile ask for one more. */
+  async #reload(): Promise<void> {
+    if (!this.#ready || this.#stopping) return;
+    if (this.#reloading) {
+      this.#reloadAgain = true;
+      return;
+    }
+    do {
+      this.#reloadAgain = false;
+      this.#reloading = this.#reloadOnce();
+      await this.#reloading;
+      this.#reloading = null;
+    } while (this.#reloadAgain && !this.#stopping);
+  }
+
+  async #reloadOnce(): Promise<void> {
+    tell({ reloading: true });
+    let status = statusText(this.stats);
+    try {
+      await this.#options.onReload?.();
+    } catch (error) {
+      status = `Reload failed, going on as before: ${oneLine(error)}`;
+      console.error('Reload failed, going on as before:', error);
+    }
+    if (!this.#stopping) tell({ ready: true, status });
+  }
+
+  /** A signal, or idleness, ends the service and the process. */
+  #end(reason: StopReason): void {
+    if (!this.#ready) {
+      this.#signalled ??= reason as NodeJS.Signals;
+      return;
+    }
+    if (this.#stopping) {
+      if (reason !== 'idle') this.#endAtOnce(reason as NodeJS.Signals);
+      return;
+    }
+    this.#stop({ reason }, this.#options.drain ?? {}).then(
+      () => this.#exit(0),
+      (error: unknown) => {
+        console.error('The service did not end cleanly:', error);
+        this.#exit(1);
+      },
+    );
+  }
+
+  /** The second signal does what it would have done without us. */
+  #endAtOnce(signal: NodeJS.Signals): void {
+    if (this.#options.exit === false) return;
+    this.#release();
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  }
+
+  #crash(error: unknown): void {
+    console.error('Uncaught', error);
+    if (!this.#ready || this.#stopping) process.exit(1);
+    const { errno } = error as { errno?: unknown };
+    tell({
+      status: `Failed: ${oneLine(error)}`,
+      exitStatus: 1,
+      ...(typeof errno === 'number' && errno !== 0 ? { errno: Math.abs(errno) } : {}),
+    });
+    const timeout = this.#options.crashTimeout ?? 2_000;
+    const end = (): void => this.#exit(1);
+    this.#stop({ reason: 'error', error }, { timeout, grace: 0 }).then(end, end);
+  }
+
+  #exit(code: number): void {
+    if (this.#options.exit !== false) process.exit(code);
+  }
+
+  drain(): Promise<DrainResult> {
+    return this.#drain(this.#options.drain ?? {});
+  }
+
+  #drain(options: DrainOptions): Promise<DrainResult> {
+    this.#draining ??= this.#drainAll(options);
+    return this.#draining;
+  }
+
+  async #drainAll(options: DrainOptions): Promise<DrainResult> {
+    const started = performance.now();
+    const say = (): void =>
+      tell({ stopping: true, extendTimeout, status: `Draining, ${this.stats.active} connections left` });
+    say();
+    const timer = setInterval(say, extendInterval);
+    const results = await Promise.all(this.#apps.map((adapted) => this.#drainApp(adapted, options)));
+    clearInterval(timer);
+    const sum = (key: 'completed' | 'closedIdle' | 'destroyed'): number =>
+      results.reduce((all, one) => all + one[key], 0);
+    return {
+      completed: sum('completed'),
+      closedIdle: sum('closedIdle'),
+      destroyed: sum('destroyed'),
+      durationMs: performance.now() - started,
+    };
+  }
+
+  /** A framework's close hooks end its WebSockets, so they run once nothing else is left, not after the deadline. */
+  async #drainApp(adapted: AdaptedApp, options: DrainOptions): Promise<DrainResult> {
+    let closing: Promise<void> | undefined;
+    const result = await drain(adapted.server, options, () => {
+      closing = adapted.close();
+      closing.catch(() => {}); // reported below
+    });
+    await (closing ?? adapted.close());
+    return result;
+  }
+
+  close(): Promise<void> {
+    return this.#stop({ reason: 'close' }, this.#options.drain ?? {});
+  }
+
+  #stop(context: Omit<StopContext, 'deadline'>, options: DrainOptions): Promise<void> {
+    this.#stopping ??= this.#stopOnce(context, options);
+    return this.#stopping;
+  }
+
+  async #stopOnce(context: Omit<StopContext, 'deadline'>, options: DrainOptions): Promise<void> {
+    const deadline = Date.now() + (options.timeout ?? 30_000);
+    try {
+      await this.#drain(options);
+      const { onStop } = this.#options;
+      if (onStop) await withDeadline(onStop({ ...context, deadline }), Math.max(leastHookTime, deadline - Date.now()));
+    } finally {
+      this.#release();
+    }
+  }
+}
+
+async function withDeadline(work: unknown, milliseconds: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new ListenFdsError('LISTENFDS_TIMEOUT', `onStop did not finish within ${Math.round(milliseconds)} ms`));
+    }, milliseconds);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+/** See entry.ts. */
+export async function serve(
+  app: App | readonly ServedApp[],
+  options: Target | (ListenTarget & ServeOptions) = {},
+): Promise<Service> {
+  const given: ListenTarget & ServeOptions =
+    typeof options === 'number' ? { port: options } : typeof options === 'string' ? { address: options } : options;
+  const { drain: draining, idleTimeout, onReload, onStop, healthy, crashTimeout, exit, ...target } = given;
+  const own: ServeOptions = Object.fromEntries(
+    Object.entries({ drain: draining, idleTimeout, onReload, onStop, healthy, crashTimeout, exit }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  );
+  // Nothing is begun that an option would make fail later.
+  if (idleTimeout !== undefined) parseDuration('idleTimeout', idleTimeout);
+  const several = Array.isArray(app);
+  if (several && Object.keys(target).length > 0) {
+    throw new ListenFdsError(
+      'LISTENFDS_BAD_OPTION',
+      `With several apps, ${Object.keys(target).join(', ')} must stand beside the app that it is for`,
+    );
+  }
+  const apps = several
+    ? (app as readonly ServedApp[]).map(({ app: one, ...its }) => ({ app: one, target: its }))
+    : [{ app: app as App, target }];
+  const service = new RunningService(own);
+  await service.start(apps);
+  return service;
+}
