@@ -124,7 +124,7 @@ class Drain implements DrainWatch {
     for (const session of this.#keeper.sessions) this.session(session);
     for (const socket of this.#keeper.sockets) this.opened(socket);
     // Connections from before anybody watched this server are known to node:http alone.
-    const strangers = setTimeout(() => asHttp(this.#server).closeIdleConnections?.(), this.#grace);
+    const strangers = setTimeout(() => this.#closeStrangers(), this.#grace);
     const deadline = setTimeout(() => this.#cut(), timeout);
     this.#server.emit('draining', {
       sockets: [...this.#keeper.sockets].filter((socket) => !this.#isHttp || isUpgraded(socket)),
@@ -226,16 +226,26 @@ class Drain implements DrainWatch {
     this.#graces.delete(socket);
   }
 
+  #closeStrangers(): void {
+    this.#server.getConnections((_, connections) => {
+      if (connections > this.#keeper.sockets.size) asHttp(this.#server).closeIdleConnections?.();
+    });
+  }
+
   #cut(): void {
     const { sockets, sessions } = this.#keeper;
-    const left = sockets.size;
-    this.#destroyed += left;
-    this.#completed -= left; // closed() counts them as well
+    for (const socket of sockets) {
+      if (socket.destroyed) continue; // counted, and about to close
+      // Idle ones come here only where the timeout is not longer than the grace.
+      if (this.#graces.has(socket)) this.#closedIdle += 1;
+      else this.#destroyed += 1;
+      this.#completed -= 1; // closed() counts it as well
+    }
     for (const session of sessions) session.destroy();
     for (const socket of sockets) socket.destroy();
     asHttp(this.#server).closeAllConnections?.();
     // A net.Server's connections from before anybody watched it are beyond reach.
-    if (left === 0) this.#finish();
+    if (sockets.size === 0) this.#finish();
   }
 
   #check(): void {

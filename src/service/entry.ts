@@ -3,7 +3,10 @@ import type { Server } from 'node:net';
 import type { App } from '../frameworks.js';
 import type { ListenTarget, Target } from '../target.js';
 import type { DrainOptions, DrainResult } from './drain.js';
+import type * as Room from './room.js';
 import type { ServedApp, ServeOptions, Service } from './serve.js';
+
+let room: typeof Room | undefined;
 
 /**
  * Ends a server's work without losing a request: stops accepting at once, answers what is in flight and says
@@ -21,7 +24,8 @@ import type { ServedApp, ServeOptions, Service } from './serve.js';
  * @throws ListenFdsError LISTENFDS_BAD_OPTION
  */
 export async function drain(server: Server, options?: DrainOptions): Promise<DrainResult> {
-  return (await import('./room.js')).drain(server, options);
+  room ??= await import('./room.js');
+  return room.drain(server, options);
 }
 
 /**
@@ -43,5 +47,6 @@ export async function serve(
   app: App | readonly ServedApp[],
   options?: Target | (ListenTarget & ServeOptions),
 ): Promise<Service> {
-  return (await import('./room.js')).serve(app, options);
+  room ??= await import('./room.js');
+  return room.serve(app, options);
 }
