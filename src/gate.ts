@@ -66,6 +66,8 @@ export class Gatekeeper implements ConnectionStats {
   /** HTTP/2 streams that are open. */
   streams = 0;
   draining: DrainWatch | null = null;
+  /** The listener belongs to the manager as well: what waits in its queue when we close it is somebody else's to accept. */
+  shared = false;
   /** Called when a count has changed. */
   onChange: (() => void) | null = null;
 

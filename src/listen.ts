@@ -168,6 +168,7 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
       throw error;
     }
     verifyAdopted(server, inherited);
+    gatekeeper(server).shared = true;
   } else {
     const prepared = await prepareBind(wanted);
     await start(() => prepared.open(server));

@@ -252,8 +252,8 @@ t.test('HTTP/2 streams that are open or on their way finish behind the GOAWAY', 
   const goaway = once(session, 'goaway');
   const first = request(session);
   await arrived;
+  const racing = request(session); // under way when the GOAWAY is sent
   const draining = await begun(server);
-  const racing = request(session); // the client has not heard of the GOAWAY yet
   const [code, lastStream] = (await goaway) as [number, number];
   t.same([code, lastStream], [0, 2 ** 31 - 1], 'the first GOAWAY refuses nothing');
   release();

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import {
+  bindingIfAny,
   gatekeeper,
   isUpgraded,
   ListenFdsError,
@@ -119,6 +120,7 @@ class Drain implements DrainWatch {
 
   async run(timeout: number): Promise<DrainResult> {
     const finished = new Promise<void>((resolve) => (this.#finish = resolve));
+    if (!this.#keeper.shared) await acceptQueued(this.#server);
     this.#keeper.draining = this;
     this.#stopAccepting();
     for (const session of this.#keeper.sessions) this.session(session);
@@ -202,16 +204,15 @@ class Drain implements DrainWatch {
     });
   }
 
-  #startGrace(socket: Socket): void {
+  #startGrace(socket: Socket, read = socket.bytesRead): void {
     this.#stopGrace(socket);
-    const read = socket.bytesRead;
     const end = (): void => {
       this.#graces.delete(socket);
       if (isUpgraded(socket) || sessionOf(socket) || responseInFlight(socket) || !this.#keeper.sockets.has(socket))
         return;
       // Part of a request is here: the rest is on its way.
       if (socket.bytesRead > read) {
-        this.#startGrace(socket);
+        this.#startGrace(socket, read);
         return;
       }
       this.#completed -= 1; // closed() counts it as well
@@ -256,6 +257,24 @@ class Drain implements DrainWatch {
       callback();
     }
     if (sockets.size === 0 && this.#closed) this.#finish();
+  }
+}
+
+// More turns than a full queue of a busy server takes are not waited for: others keep coming.
+const mostTurns = 1000;
+
+/**
+ * Closing a listener that nobody else holds resets the connections in its queue. They were accepted as far as their
+ * clients know, so they are taken first; Node accepts one a turn.
+ */
+async function acceptQueued(server: Server): Promise<void> {
+  const fd = (server as { _handle?: { fd?: number } | null })._handle?.fd;
+  const addon = bindingIfAny();
+  if (fd === undefined || fd < 0 || !addon) return;
+  for (let turn = 0; turn < mostTurns; turn++) {
+    const facts = addon.facts(fd);
+    if (typeof facts === 'number' || !facts.queued) return;
+    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
