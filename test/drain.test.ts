@@ -252,7 +252,8 @@ t.test('HTTP/2 streams that are open or on their way finish behind the GOAWAY', 
   const goaway = once(session, 'goaway');
   const first = request(session);
   await arrived;
-  const racing = request(session); // under way when the GOAWAY is sent
+  const racing = request(session);
+  await new Promise((resolve) => setImmediate(resolve)); // it is sent now, and not received before the GOAWAY is sent
   const draining = await begun(server);
   const [code, lastStream] = (await goaway) as [number, number];
   t.same([code, lastStream], [0, 2 ** 31 - 1], 'the first GOAWAY refuses nothing');
