@@ -1,6 +1,6 @@
 """Opens descriptors at chosen numbers and becomes another program, as a service manager does between fork and exec.
 
-usage: open.py '{"3": "tcp()", "4": "unix(\\"/tmp/a.sock\\")"}' PROGRAM [ARGUMENT...]
+usage: open.py '{"3": "tcp()", "5": "unix(\\"/tmp/a.sock\\")"}' PROGRAM [ARGUMENT...]
 
 For what node:net cannot open, and for listeners that no event loop of the test may accept from.
 """
@@ -96,7 +96,7 @@ def netlink(protocol=15, groups=1):
     return s
 
 
-def vsock(port, cid=0xFFFFFFFF, backlog=128):
+def vsock(port=0xFFFFFFFF, cid=0xFFFFFFFF, backlog=128):
     s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
     s.bind((cid, port))
     s.listen(backlog)
