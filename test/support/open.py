@@ -9,6 +9,7 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import select
 import socket
 import sys
@@ -136,6 +137,8 @@ def epoll():
 
 
 def main():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     wanted, program = json.loads(sys.argv[1]), sys.argv[2:]
     # First all are opened, well above the numbers they are for, so that none takes the place of another.
     opened = {}
