@@ -1,7 +1,7 @@
 // What a descriptor is: the kernel's facts put into words.
 import type { AddressInfo } from 'node:net';
 import { formatAddress } from './address.js';
-import { fs } from './builtins.js';
+import { fs, util } from './builtins.js';
 import { ListenFdsError } from './errors.js';
 import { binding, systemError, type NativeAddress, type NativeFacts } from './native.js';
 
@@ -136,6 +136,12 @@ function addressOf(address: NativeAddress | null | undefined, protocol: number):
   }
 }
 
+/** Whether a socket has the peer that getpeername(2) told. Netlink always tells one: 0 is the kernel, by default. */
+function isPeer(peer: NativeAddress | null | undefined): boolean {
+  if (!peer) return peer === null;
+  return peer.family !== AF.NETLINK || peer.pid !== 0 || peer.groups !== 0;
+}
+
 /** What /proc says a descriptor is: a path for what has one, `anon_inode:[…]` for what is only a kernel object. */
 export function procLink(fd: number): string | null {
   try {
@@ -150,13 +156,14 @@ export function describeFacts(facts: NativeFacts): Description {
   const kind = kindOf(facts);
   const isSocket = facts.domain !== undefined;
   const protocol = facts.protocol ?? 0;
+  const connected = isPeer(facts.peer);
   return {
     fd: facts.fd,
     kind,
     listening: facts.listening ?? false,
-    connected: facts.peer !== undefined,
+    connected,
     address: isSocket ? addressOf(facts.local, protocol) : procLink(facts.fd),
-    peer: addressOf(facts.peer, protocol),
+    peer: connected ? addressOf(facts.peer, protocol) : null,
     backlog: facts.backlog ?? null,
     queued: facts.queued ?? null,
     cloexec: facts.cloexec,
@@ -176,7 +183,7 @@ export function describeFacts(facts: NativeFacts): Description {
 /** Refuses what is no descriptor number before it reaches the kernel, where -100 would mean the working directory. */
 export function checkFd(fd: unknown): asserts fd is number {
   if (!Number.isInteger(fd) || (fd as number) < 0 || (fd as number) > 0x7fffffff) {
-    throw new ListenFdsError('LISTENFDS_BAD_OPTION', `${JSON.stringify(fd)} is not a file descriptor`);
+    throw new ListenFdsError('LISTENFDS_BAD_OPTION', `${util.inspect(fd)} is not a file descriptor`);
   }
 }
 

@@ -1,6 +1,7 @@
 // listenFds(): consume LISTEN_* once, verify every descriptor, let each be owned once. The result belongs to the
 // process, not to the module: two copies of the package must never adopt the same socket.
 import type { AddressInfo } from 'node:net';
+import { util } from './builtins.js';
 import { describeFacts, procLink, summary, type Description, type Kind } from './descriptor.js';
 import {
   firstFd,
@@ -258,10 +259,7 @@ export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[
   refuseWorkerThread();
   const { pid = 'self', env = process.env } = options;
   if (pid !== 'self' && pid !== 'parent' && pid !== 'any') {
-    throw new ListenFdsError(
-      'LISTENFDS_BAD_OPTION',
-      `pid must be 'self', 'parent' or 'any', not ${JSON.stringify(pid)}`,
-    );
+    throw new ListenFdsError('LISTENFDS_BAD_OPTION', `pid must be 'self', 'parent' or 'any', not ${util.inspect(pid)}`);
   }
   const identity = { pid: process.pid, ppid: process.ppid, pidfdInode };
   if (env !== process.env) return adopt(parseEnvironment(consume(env), pid, identity));

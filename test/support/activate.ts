@@ -128,17 +128,15 @@ function variables(activation: Activation): string[] {
 export function activate(t: Test, command: readonly string[], activation: Activation = {}): Activated {
   const { fds = [], stdin = null, through = [] } = activation;
   const opened: Record<number, string> = {};
-  const gaps: number[] = [];
-  const stdio = [stdin === null ? 'ignore' : stdin, 'pipe', 'pipe', ...fds].map((passed, number) => {
+  const stdio = [stdin, 'pipe', 'pipe', ...fds].map((passed, number) => {
     if (number === 1 || number === 2 || typeof passed === 'number') return passed;
-    if (passed === null) gaps.push(number);
-    else if (passed !== 'ignore') opened[number] = passed as string;
-    return 'ignore';
+    if (passed !== null) opened[number] = passed;
+    return 'ignore'; // /dev/null as number 0; any other is left closed
   });
   const announces = activation.count === undefined ? fds.length > 0 : activation.count !== null;
   const ownPid = announces && activation.pid === undefined ? 'LISTEN_PID=$$ ' : '';
-  // A shell closes what spawn() cannot leave out (up to number 9), and knows the pid that exec keeps.
-  const shell = `${ownPid}exec "$@"${gaps.map((fd) => ` ${fd}>&-`).join('')}`;
+  // Only a shell knows the pid that exec keeps.
+  const shell = `${ownPid}exec "$@"`;
   // Python comes before the environment is cleared: it may be a wrapper that needs its own, and leaves traces in it.
   const opener = Object.keys(opened).length > 0 ? ['python3', openScript, JSON.stringify(opened)] : [];
   const [file, ...args] = [

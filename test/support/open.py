@@ -1,6 +1,6 @@
 """Opens descriptors at chosen numbers and becomes another program, as a service manager does between fork and exec.
 
-usage: open.py '{"3": "tcp()", "4": "unix(\\"/tmp/a.sock\\")"}' PROGRAM [ARGUMENT...]
+usage: open.py '{"3": "tcp()", "5": "unix(\\"/tmp/a.sock\\")"}' PROGRAM [ARGUMENT...]
 
 For what node:net cannot open, and for listeners that no event loop of the test may accept from.
 """
@@ -9,6 +9,7 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import select
 import socket
 import sys
@@ -96,7 +97,7 @@ def netlink(protocol=15, groups=1):
     return s
 
 
-def vsock(port, cid=0xFFFFFFFF, backlog=128):
+def vsock(port=0xFFFFFFFF, cid=0xFFFFFFFF, backlog=128):
     s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
     s.bind((cid, port))
     s.listen(backlog)
@@ -136,6 +137,8 @@ def epoll():
 
 
 def main():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     wanted, program = json.loads(sys.argv[1]), sys.argv[2:]
     # First all are opened, well above the numbers they are for, so that none takes the place of another.
     opened = {}
