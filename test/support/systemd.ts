@@ -31,9 +31,14 @@ export function commandLine(...words: readonly string[]): string {
     .join(' ');
 }
 
+/** Where a program of test/fixtures is. */
+export function fixture(name: string): string {
+  return join(checkout, 'test/fixtures', name);
+}
+
 /** The value of ExecStart= that runs a program of test/fixtures with the Node that runs the test. */
-export function execStart(fixture: string, ...args: readonly string[]): string {
-  return commandLine(process.execPath, join(checkout, 'test/fixtures', fixture), ...args);
+export function execStart(program: string, ...args: readonly string[]): string {
+  return commandLine(process.execPath, fixture(program), ...args);
 }
 
 export interface LabOptions {
