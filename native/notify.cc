@@ -180,11 +180,6 @@ Napi::Value NotifyUnix(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, result);
 }
 
-int VsockSocket(int type) {
-  const int fd = socket(AF_VSOCK, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  return fd < 0 ? -errno : fd;
-}
-
 bool NotSupported(int error) {
   return error == -EOPNOTSUPP || error == -ENODEV || error == -ESOCKTNOSUPPORT || error == -EPROTONOSUPPORT ||
          error == -EAFNOSUPPORT || error == -EPFNOSUPPORT || error == -ENOPROTOOPT || error == -ENOTTY ||
@@ -208,20 +203,10 @@ int ConnectVsock(int fd, const sockaddr_vm& address) {
   return -error;
 }
 
-int SendVsock(const sockaddr_vm& address, int type, char* text, size_t size) {
-  // The machine monitors differ in which types they carry; without one asked for, take the first that there is.
-  static constexpr int kTypes[] = {SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
-  int fd = -EPROTONOSUPPORT;
-  if (type != 0) {
-    fd = VsockSocket(type);
-  } else {
-    for (const int candidate : kTypes) {
-      type = candidate;
-      fd = VsockSocket(candidate);
-      if (fd >= 0 || !NotSupported(fd)) break;
-    }
-  }
-  if (fd < 0) return fd;
+// A socket that reaches `address`, or -errno.
+int OpenVsock(const sockaddr_vm& address, int type) {
+  const int fd = socket(AF_VSOCK, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -errno;
   // A privileged port tells the other side that root speaks. Whoever is not root goes on with an ordinary one.
   sockaddr_vm local = {};
   local.svm_family = AF_VSOCK;
@@ -233,17 +218,28 @@ int SendVsock(const sockaddr_vm& address, int type, char* text, size_t size) {
     if (result != -EADDRINUSE) break;
   }
   if (result == -EACCES || result == -EPERM) result = 0;
+  if (result == 0) result = ConnectVsock(fd, address);
+  if (result == 0) return fd;
+  close(fd);
+  return result;
+}
+
+int SendVsock(const sockaddr_vm& address, int type, char* text, size_t size) {
+  // The machine monitors differ in which types they carry; without one asked for, take the first that there is. Some
+  // only say so when it comes to connecting.
+  static constexpr int kTypes[] = {SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
+  int fd = -EPROTONOSUPPORT;
+  for (const int candidate : kTypes) {
+    if (type != 0 && type != candidate) continue;
+    fd = OpenVsock(address, candidate);
+    if (fd >= 0 || !NotSupported(fd)) break;
+  }
+  if (fd < 0) return fd;
   iovec part = {text, size};
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  if (result == 0 && type != SOCK_DGRAM) {
-    result = ConnectVsock(fd, address);
-  } else {
-    message.msg_name = const_cast<sockaddr_vm*>(&address);
-    message.msg_namelen = sizeof(address);
-  }
-  if (result == 0) result = Send(fd, &message);
+  const int result = Send(fd, &message);
   close(fd);
   return result;
 }

@@ -1,0 +1,67 @@
+// A service manager's end of NOTIFY_SOCKET, in a process of its own (receiver.py): what arrived, from whom, with what.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const script = fileURLToPath(new URL('./receiver.py', import.meta.url));
+
+export interface ReceivedMessage {
+  readonly text: string;
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** As fstat(2) told the receiver. */
+  readonly fds: readonly { readonly inode: string; readonly device: string; readonly type: number }[];
+}
+
+/** A receiver that runs; it dies with the test. */
+export class Receiver {
+  readonly address: string;
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  readonly #messages: ReceivedMessage[] = [];
+
+  constructor(address: string, child: ChildProcess) {
+    this.address = address;
+    this.#child = child;
+    this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  async #next(): Promise<ReceivedMessage & { done?: string }> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error('the receiver ended');
+    return JSON.parse(value) as ReceivedMessage;
+  }
+
+  /** The next message. */
+  async message(): Promise<ReceivedMessage> {
+    return this.#messages.shift() ?? (await this.#next());
+  }
+
+  /** Has it do something (see receiver.py) and waits until it is done. */
+  async command(name: 'pause' | 'resume' | 'hold' | 'release' | 'listen'): Promise<void> {
+    if (name !== 'listen') this.#child.stdin!.write(`${name}\n`);
+    for (;;) {
+      const next = await this.#next();
+      if (next.done === name) return;
+      this.#messages.push(next);
+    }
+  }
+
+  /** Ends it: nobody listens at the address any more. A path stays. */
+  async close(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#child.kill('SIGKILL');
+    await once(this.#child, 'exit');
+  }
+}
+
+/** Starts a receiver at a path, an @abstract name or vsock-stream:CID:PORT. */
+export async function receive(t: { teardown(action: () => unknown): unknown }, address: string): Promise<Receiver> {
+  const child = spawn('python3', [script, address], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const receiver = new Receiver(address, child);
+  t.teardown(() => receiver.close());
+  await receiver.command('listen');
+  return receiver;
+}
