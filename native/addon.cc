@@ -5,6 +5,7 @@
 #include "descriptor.h"
 #include "files.h"
 #include "notify.h"
+#include "predicates.h"
 
 namespace {
 
@@ -22,6 +23,11 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "userId", UserId);
   Export(exports, "groupId", GroupId);
   ExportNotify(exports);
+  Export(exports, "socketType", SocketType);
+  Export(exports, "isListening", IsListening);
+  Export(exports, "socketName", SocketName);
+  Export(exports, "numericAddress", NumericAddress);
+  Export(exports, "isMessageQueue", IsMessageQueue);
   return exports;
 }
 

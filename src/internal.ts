@@ -15,5 +15,6 @@ export * from './listen.js';
 export * from './native.js';
 export * from './notify.js';
 export * from './notify-state.js';
+export * from './predicates.js';
 export * from './target.js';
 export * from './watchdog.js';
