@@ -7,6 +7,16 @@ export { booted, notify, notifyBarrier, type NotifyBarrierOptions, type NotifyOp
 export type { NotifyState } from './notify-state.js';
 export { watchdogEnabled } from './watchdog.js';
 export {
+  authorize,
+  authorizeDatagrams,
+  type Authorization,
+  type AuthorizationLists,
+  type AuthorizationRule,
+  type DatagramAuthorizationRule,
+  type SenderCredentials,
+} from './authorize.js';
+export { peerCredentials, type PeerCredentials, type PeerCredentialsOptions, type PeerSource } from './peer.js';
+export {
   isFifo,
   isMessageQueue,
   isSocket,

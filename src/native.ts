@@ -59,6 +59,9 @@ export interface Binding {
   socketName(fd: number): Buffer | number;
   numericAddress(text: string): Buffer | number;
   isMessageQueue(fd: number): boolean | number;
+  peerCredentials(fd: number, out: Uint32Array): number;
+  peerLabel(fd: number, length: number): Buffer | number;
+  peerPidfd(fd: number): number;
 }
 
 // A local build wins over the shipped binary: whoever built it meant it.
