@@ -5,6 +5,8 @@
 #include "descriptor.h"
 #include "files.h"
 #include "notify.h"
+#include "peer.h"
+#include "predicates.h"
 
 namespace {
 
@@ -21,6 +23,14 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "exchangePaths", ExchangePaths);
   Export(exports, "userId", UserId);
   Export(exports, "groupId", GroupId);
+  Export(exports, "socketType", SocketType);
+  Export(exports, "isListening", IsListening);
+  Export(exports, "socketName", SocketName);
+  Export(exports, "numericAddress", NumericAddress);
+  Export(exports, "isMessageQueue", IsMessageQueue);
+  Export(exports, "peerCredentials", PeerCredentials);
+  Export(exports, "peerLabel", PeerLabel);
+  Export(exports, "peerPidfd", PeerPidfd);
   ExportNotify(exports);
   return exports;
 }

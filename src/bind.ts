@@ -56,7 +56,12 @@ interface Owner {
   readonly gid: number;
 }
 
-function resolveName(option: 'user' | 'group', value: number | string | null): number {
+/**
+ * A user or group name as its number, through nss.
+ *
+ * @throws ListenFdsError LISTENFDS_UNKNOWN_USER
+ */
+export function resolveName(option: 'user' | 'group', value: number | string | null): number {
   if (value === null) return -1; // chown(2): leave it as it is
   if (typeof value === 'number') return value;
   const id = option === 'user' ? binding().userId(value) : binding().groupId(value);

@@ -86,6 +86,10 @@ export const errorTable = {
     when: 'Something that was waited for did not happen within the time allowed.',
     remedy: 'Look at what was waited for, or allow more time with the timeout option',
   },
+  LISTENFDS_NOT_UNIX: {
+    when: 'Credentials were asked of something that is no unix socket.',
+    remedy: 'Only unix sockets know who is on the other end: listen on a path, or authenticate in another way',
+  },
   LISTENFDS_UNSUPPORTED: {
     when: 'This runtime, platform or kernel cannot do what was asked.',
     remedy: 'See the message for what it needs',

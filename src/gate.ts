@@ -4,9 +4,17 @@ import type { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
+import type { PeerCredentials } from './peer.js';
+
+/** Why a connection or message is refused, where more than words are known. */
+export interface Refusal {
+  readonly reason: string;
+  /** Who it was; null where that cannot be told. */
+  readonly credentials: (Pick<PeerCredentials, 'pid' | 'uid' | 'gid'> & Partial<PeerCredentials>) | null;
+}
 
 /** Why a connection is refused, in a few words, or null to let it in. Must answer at once. */
-export type Gate = (socket: Socket) => string | null;
+export type Gate = (socket: Socket) => string | Refusal | null;
 
 /** Connections of one server since listen(), serve() or drain() first saw it. */
 export interface ConnectionStats {
@@ -21,8 +29,11 @@ export interface ConnectionStats {
 /** What is published on the diagnostics channel `listenfds:refused`. */
 export interface RefusedMessage {
   readonly server: EventEmitter;
-  readonly socket: Socket;
+  /** The connection, destroyed by now; null for a datagram. */
+  readonly socket: Socket | null;
   readonly reason: string;
+  /** Of authorisation rules only. */
+  readonly credentials?: Refusal['credentials'];
 }
 
 /** Marks on a socket. */
@@ -78,12 +89,13 @@ export class Gatekeeper implements ConnectionStats {
   /** Whether the connection may go on to the server's own listeners. */
   admit(server: EventEmitter, socket: Socket): boolean {
     for (const gate of this.gates) {
-      const reason = gate(socket);
-      if (reason === null) continue;
+      const refusal = gate(socket);
+      if (refusal === null) continue;
       this.refused += 1;
       socket.destroy();
       const channel = process.getBuiltinModule('node:diagnostics_channel').channel('listenfds:refused');
-      if (channel.hasSubscribers) channel.publish({ server, socket, reason } satisfies RefusedMessage);
+      const why = typeof refusal === 'string' ? { reason: refusal } : refusal;
+      if (channel.hasSubscribers) channel.publish({ server, socket, ...why } satisfies RefusedMessage);
       this.onChange?.();
       return false;
     }

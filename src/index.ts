@@ -6,6 +6,28 @@ export { listen, type Listening } from './listen.js';
 export { booted, notify, notifyBarrier, type NotifyBarrierOptions, type NotifyOptions } from './notify.js';
 export type { NotifyState } from './notify-state.js';
 export { watchdogEnabled } from './watchdog.js';
+export {
+  authorize,
+  authorizeDatagrams,
+  type Authorization,
+  type AuthorizationLists,
+  type AuthorizationRule,
+  type DatagramAuthorizationRule,
+  type SenderCredentials,
+} from './authorize.js';
+export { peerCredentials, type PeerCredentials, type PeerCredentialsOptions, type PeerSource } from './peer.js';
+export {
+  isFifo,
+  isMessageQueue,
+  isSocket,
+  isSocketInet,
+  isSocketSockaddr,
+  isSocketUnix,
+  isSpecial,
+  type SocketAddressLike,
+  type SocketFamily,
+  type SocketType,
+} from './predicates.js';
 export type { App } from './frameworks.js';
 export { drain, serve } from './service/entry.js';
 export type { ServedApp, ServeOptions, Service, StopContext, StopReason } from './service/serve.js';

@@ -1,6 +1,7 @@
 // The parts of the core that rooms outside dist/index.js need. They import them from here, so that no part is loaded
 // twice; build.js turns that import into one of ./index.js.
 export * from './address.js';
+export * from './authorize.js';
 export * from './bind.js';
 export * from './builtins.js';
 export * from './choose.js';
@@ -15,5 +16,7 @@ export * from './listen.js';
 export * from './native.js';
 export * from './notify.js';
 export * from './notify-state.js';
+export * from './peer.js';
+export * from './predicates.js';
 export * from './target.js';
 export * from './watchdog.js';

@@ -54,6 +54,14 @@ export interface Binding {
   notifyUnix(path: string, state: string, fds: readonly number[] | null, pid: number): number;
   notifyVsock(cid: number, port: number, type: number, state: string): number;
   pipe(): [number, number] | number;
+  socketType(fd: number): number;
+  isListening(fd: number): boolean | number;
+  socketName(fd: number): Buffer | number;
+  numericAddress(text: string): Buffer | number;
+  isMessageQueue(fd: number): boolean | number;
+  peerCredentials(fd: number, out: Uint32Array): number;
+  peerLabel(fd: number, length: number): Buffer | number;
+  peerPidfd(fd: number): number;
 }
 
 // A local build wins over the shipped binary: whoever built it meant it.
@@ -93,8 +101,13 @@ export function bindingIfAny(): Binding | null {
   return loaded instanceof Error ? null : loaded;
 }
 
+const unknownToLibuv: Partial<Record<number, [string, string]>> = {
+  [-96]: ['EPFNOSUPPORT', 'protocol family not supported'],
+};
+
 /** An error with the shape of Node's own: `code`, `errno` (negative), `syscall`. `errno` is negative here as well. */
 export function systemError(errno: number, syscall: string, subject: string): NodeJS.ErrnoException {
-  const [code, text] = util.getSystemErrorMap().get(errno) ?? [`ERRNO_${-errno}`, `system error ${-errno}`];
+  const [code, text] = util.getSystemErrorMap().get(errno) ??
+    unknownToLibuv[errno] ?? [`ERRNO_${-errno}`, `system error ${-errno}`];
   return Object.assign(new Error(`${code}: ${text}, ${syscall} ${subject}`), { code, errno, syscall });
 }

@@ -1,0 +1,17 @@
+// Who is on the other end of a unix socket, as the kernel recorded it.
+#ifndef LISTENFDS_NATIVE_PEER_H_
+#define LISTENFDS_NATIVE_PEER_H_
+
+#include <napi.h>
+
+// peerCredentials(fd, out: Uint32Array) -> the number of supplementary groups | -errno
+// Fills pid, uid, gid, the length of the label in bytes (0: none), 64 words with the label if it fits, then the groups
+// if there is room for all; filling an array costs a third of making an object. -EPFNOSUPPORT for another family,
+// -ENOTCONN where there is no peer: a listener, a fresh socket.
+Napi::Value PeerCredentials(const Napi::CallbackInfo& info);
+// peerLabel(fd, length) -> SO_PEERSEC as a buffer | -errno
+Napi::Value PeerLabel(const Napi::CallbackInfo& info);
+// peerPidfd(fd) -> a new descriptor | -errno; -ENOPROTOOPT before Linux 6.5
+Napi::Value PeerPidfd(const Napi::CallbackInfo& info);
+
+#endif  // LISTENFDS_NATIVE_PEER_H_
