@@ -7,6 +7,7 @@ import {
   notify,
   parseDuration,
   parseTarget,
+  startWatchdog,
   type AdaptedApp,
   type App,
   type ListenTarget,
@@ -127,7 +128,9 @@ class RunningService implements Service {
   async start(apps: readonly { app: App; target: Target | undefined }[]): Promise<void> {
     // systemd refuses Type=notify-reload services that do not catch SIGHUP by READY=1, and a signal may come any time.
     this.#catchSignals();
+    const { healthy } = this.#options;
     try {
+      this.#cleanups.push(startWatchdog({ healthy }));
       for (const { app, target } of apps) {
         const adapted = adaptApp(app);
         this.listening.push(await listenAdapted(adapted, parseTarget(target)));
