@@ -65,3 +65,21 @@ t.test('several sockets of one service are told apart by FileDescriptorName=', {
     t.equal(await get(lab.path('/run/control.sock')), 'control');
   });
 });
+
+t.test('an Express and a Fastify application that know nothing of descriptors', { skip }, async (t) => {
+  const port = await freePort();
+  const units = {
+    'express.socket': `[Socket]\nListenStream=127.0.0.1:${port}\n`,
+    'express.service': `[Service]\nExecStart=${execStart('apps/express5.js', String(port))}\n`,
+    'fastify.socket': '[Socket]\nListenStream=/run/fastify.sock\n',
+    'fastify.service': `[Service]\nExecStart=${execStart('apps/fastify.js', '/run/fastify.sock')}\n`,
+  };
+  await withSystemd({ units }, async (lab) => {
+    t.equal(await get(port), 'hello');
+    t.equal(await get(lab.path('/run/fastify.sock')), 'hello');
+    await lab.logged(/^Server listening at \/run\/fastify\.sock$/m);
+    await lab.systemctl('stop', 'fastify.service');
+    await lab.logged(/^closed$/m);
+    t.notMatch(lab.log(), /Warning/);
+  });
+});
