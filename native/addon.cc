@@ -19,6 +19,7 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "getCloexec", GetCloexec);
   Export(exports, "setCloexec", SetCloexec);
   Export(exports, "pidfdInode", PidfdInode);
+  Export(exports, "threadId", ThreadId);
   Export(exports, "detachStdin", DetachStdin);
   Export(exports, "exchangePaths", ExchangePaths);
   Export(exports, "userId", UserId);

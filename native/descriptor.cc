@@ -164,6 +164,11 @@ Napi::Value PidfdInode(const Napi::CallbackInfo& info) {
   return Napi::BigInt::New(env, static_cast<uint64_t>(status.stx_ino));
 }
 
+// gettid(2); glibc has the function since 2.30 only.
+Napi::Value ThreadId(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(syscall(SYS_gettid)));
+}
+
 Napi::Value DetachStdin(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const int null_device = open("/dev/null", O_RDONLY | O_CLOEXEC);

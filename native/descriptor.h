@@ -12,6 +12,8 @@ Napi::Value GetCloexec(const Napi::CallbackInfo& info);
 Napi::Value SetCloexec(const Napi::CallbackInfo& info);
 // pidfdInode(pid) -> bigint | -errno; -EOPNOTSUPP where the kernel has no pidfs
 Napi::Value PidfdInode(const Napi::CallbackInfo& info);
+// threadId() -> number
+Napi::Value ThreadId(const Napi::CallbackInfo& info);
 // detachStdin() -> the new descriptor | -errno
 Napi::Value DetachStdin(const Napi::CallbackInfo& info);
 

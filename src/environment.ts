@@ -42,6 +42,9 @@ const prefixes: readonly [RegExp, (digits: string) => bigint][] = [
 
 /** A whole number as the C library reads it, or null. */
 export function parseInteger(text: string): bigint | null {
+  // The way every manager writes it, without waking the regular expressions: they cost a third of a millisecond.
+  const plain = Number.parseInt(text, 10);
+  if (Number.isSafeInteger(plain) && String(plain) === text) return BigInt(plain);
   const value = text.replace(/^[ \t\n\r]+/, '');
   for (const [pattern, convert] of prefixes) {
     const match = pattern.exec(value);

@@ -12,7 +12,7 @@ import {
   type ListenVariables,
 } from './environment.js';
 import { ListenFdsError } from './errors.js';
-import { binding, systemError } from './native.js';
+import { binding, bindingIfAny, systemError } from './native.js';
 
 /** One descriptor that was passed to this process, as it was found when listenFds() verified it. */
 export interface InheritedFd {
@@ -149,12 +149,13 @@ function pidfdInode(pid: number): bigint | null {
 }
 
 /**
- * Whether this is a worker thread. Loading node:worker_threads costs half a millisecond, so where nothing is announced
- * the mark that Node leaves on process.chdir() in workers is asked first.
+ * Whether this is a worker thread. Loading node:worker_threads to ask costs half a millisecond. The process's first
+ * thread, whose id is the process's, is no worker; and where nothing is announced the mark that Node leaves on
+ * process.chdir() in workers tells without the addon.
  */
 export function isWorkerThread(env: NodeJS.ProcessEnv = process.env): boolean {
   const marked = (process.chdir as { disabled?: boolean }).disabled === true;
-  if (!marked && env['LISTEN_FDS'] === undefined) return false;
+  if (!marked && (env['LISTEN_FDS'] === undefined || bindingIfAny()?.threadId() === process.pid)) return false;
   return !process.getBuiltinModule('node:worker_threads').isMainThread;
 }
 

@@ -47,6 +47,7 @@ export interface Binding {
   getCloexec(fd: number): boolean | number;
   setCloexec(fd: number, on: boolean): number;
   pidfdInode(pid: number): bigint | number;
+  threadId(): number;
   detachStdin(): number;
   exchangePaths(a: string, b: string): number;
   userId(name: string): number | null;

@@ -1,0 +1,58 @@
+// Starts a program the way a manager does: with a listening socket on fd 3 and LISTEN_* that names its process.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+
+/** Binds a free port of 127.0.0.1 and hands out its descriptor; close() gives up our copy. */
+async function makeListener() {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { fd: server._handle.fd, port: server.address().port, close: () => server.close() };
+}
+
+// LISTEN_PID has to be the program's own number, which a shell knows before it becomes the program.
+const script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$1"';
+
+async function spawnActivated(program, stdout) {
+  const listener = await makeListener();
+  const child = spawn('/bin/sh', ['-c', script, process.execPath, program], {
+    env: { ...process.env, PORT: String(listener.port) },
+    stdio: ['ignore', stdout, 'inherit', listener.fd],
+  });
+  listener.close();
+  return { child, port: listener.port };
+}
+
+/**
+ * The program, and the port that its socket is bound to, which it finds in PORT. Our copy of the socket is closed by
+ * then: a connection waits in the queue until the program accepts it.
+ *
+ * @param {string} program
+ */
+export function startActivated(program) {
+  return spawnActivated(program, 'ignore');
+}
+
+/** What a program prints that is given a listener and ends by itself. */
+export async function runActivated(program) {
+  const { child } = await spawnActivated(program, 'pipe');
+  let stdout = '';
+  for await (const chunk of child.stdout.setEncoding('utf8')) stdout += chunk;
+  return { stdout };
+}
+
+/** One GET / on a connection of its own: the body. */
+export async function get(port) {
+  const socket = connect(port, '127.0.0.1');
+  socket.end('GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n');
+  let answer = '';
+  for await (const chunk of socket.setEncoding('latin1')) answer += chunk;
+  return answer.slice(answer.indexOf('\r\n\r\n') + 4);
+}
+
+export async function stop(child) {
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
