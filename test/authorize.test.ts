@@ -142,8 +142,26 @@ t.test('a connection that is not unix is refused', async (t) => {
 });
 
 t.test('a rule that cannot be meant is an error, and nothing changes', async (t) => {
-  const wrong: unknown[] = [undefined, null, 0, 'root', [], [0], {}, { uids: [] }, { uids: [], groups: [] }, { uid: [0] }];
-  wrong.push({ uids: 0 }, { uids: ['root'] }, { uids: [-1] }, { uids: [1.5] }, { uids: [0xffffffff] }, { gids: [null] });
+  const wrong: unknown[] = [
+    undefined,
+    null,
+    0,
+    'root',
+    [],
+    [0],
+    {},
+    { uids: [] },
+    { uids: [], groups: [] },
+    { uid: [0] },
+  ];
+  wrong.push(
+    { uids: 0 },
+    { uids: ['root'] },
+    { uids: [-1] },
+    { uids: [1.5] },
+    { uids: [0xffffffff] },
+    { gids: [null] },
+  );
   wrong.push({ users: [0] }, { users: [''] }, { groups: 'wheel' }, { uids: [0], pids: [1] });
   const server = hello();
   for (const rule of wrong) {

@@ -23,7 +23,9 @@ async function start(t: Test, options: object, env: Record<string, string> = {},
 }
 
 /** A manager that listens for notifications: what it heard, one text a message. */
-async function managed(t: Test): Promise<{ address: string; states(count: number): Promise<string[]>; until(pattern: RegExp): Promise<string> }> {
+async function managed(
+  t: Test,
+): Promise<{ address: string; states(count: number): Promise<string[]>; until(pattern: RegExp): Promise<string> }> {
   const receiver = await receive(t, `@listenfds-test-${randomUUID()}`);
   const next = async (): Promise<string> => (await receiver.message()).text;
   return {
@@ -229,7 +231,14 @@ t.test('bad options are refused before anything is opened', async (t) => {
     { allow: ['10.0.0.0/33'] },
     { deny: ['example.org'] },
   ] as ServeOptions[]) {
-    await t.rejects(serve(() => {}, { port: 0, ...options }), { code: 'LISTENFDS_BAD_OPTION' }, JSON.stringify(options));
+    await t.rejects(
+      serve(() => {}, { port: 0, ...options }),
+      { code: 'LISTENFDS_BAD_OPTION' },
+      JSON.stringify(options),
+    );
   }
-  await t.rejects(serve([{ app: () => {} }], { port: 0 } as ServeOptions), { code: 'LISTENFDS_BAD_OPTION', message: /port/ });
+  await t.rejects(serve([{ app: () => {} }], { port: 0 } as ServeOptions), {
+    code: 'LISTENFDS_BAD_OPTION',
+    message: /port/,
+  });
 });
