@@ -1,6 +1,7 @@
 // listen(): the choice between adopting an inherited listener and binding our own.
 import type { AddressInfo, Server } from 'node:net';
 import { formatAddress, type Address } from './address.js';
+import { authorize } from './authorize.js';
 import { prepareBind } from './bind.js';
 import { fs, net } from './builtins.js';
 import { choose, type Choice } from './choose.js';
@@ -159,6 +160,7 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
   }
   gatekeeper(server);
   if (wanted.limits) (await import('./service/room.js')).limit(server, wanted.limits);
+  if (wanted.authorize !== null) authorize(server, wanted.authorize);
   const inherited = await takeInherited(wanted);
   if (inherited) {
     try {

@@ -2,6 +2,7 @@
 import type { BlockList, ListenOptions } from 'node:net';
 import { parseAddress, unixAddress, type Address } from './address.js';
 import { path as paths } from './builtins.js';
+import type { AuthorizationRule } from './authorize.js';
 import { ListenFdsError } from './errors.js';
 
 /** Where to listen, and how: Node's own ListenOptions and what a .socket unit knows. */
@@ -46,6 +47,11 @@ export interface ListenTarget extends ListenOptions {
   allow?: BlockList | readonly string[];
   /** IP addresses and networks that may not connect, whatever `allow` says. */
   deny?: BlockList | readonly string[];
+  /**
+   * Who may connect, by the kernel's word on them: authorize() for the server, in force from the first connection on.
+   * Nobody gets in over TCP then.
+   */
+  authorize?: AuthorizationRule;
 }
 
 /** A port, an address string, or options. */
@@ -64,6 +70,7 @@ export interface Wanted {
   readonly removeOnStop: boolean;
   /** maxConnections, maxConnectionsPerSource, allow, deny; null where none is given. */
   readonly limits: Pick<ListenTarget, (typeof limitOptions)[number]> | null;
+  readonly authorize: AuthorizationRule | null;
   /** What is left for Node: backlog, ipv6Only, reusePort, exclusive, readableAll, writableAll, signal. */
   readonly node: ListenOptions;
 }
@@ -162,7 +169,7 @@ export function parseTarget(target: Target | undefined, env: NodeJS.ProcessEnv =
   }
   const { name, activation, mismatch = 'warn', mode, user, group, removeOnStop = true, ...rest } = options;
   const { address: _address, path: _path, port: _port, host: _host, ...others } = rest;
-  const { maxConnections, maxConnectionsPerSource, allow, deny, ...node } = others;
+  const { maxConnections, maxConnectionsPerSource, allow, deny, authorize = null, ...node } = others;
   const hasLimits = limitOptions.some((option) => options[option] !== undefined);
   if (name !== undefined && (typeof name !== 'string' || name === '')) throw bad('name', name, 'a FileDescriptorName');
   const { backlog } = node;
@@ -184,6 +191,7 @@ export function parseTarget(target: Target | undefined, env: NodeJS.ProcessEnv =
     limits: hasLimits
       ? ({ maxConnections, maxConnectionsPerSource, allow, deny } as Pick<ListenTarget, (typeof limitOptions)[number]>)
       : null,
+    authorize,
     node,
   };
 }

@@ -1,7 +1,7 @@
 // Limits and address lists, enforced here for adopted and self-bound listeners alike: systemd's MaxConnections= and
 // MaxConnectionsPerSource= act for Accept=yes only.
 import type { BlockList, Server, Socket } from 'node:net';
-import { gatekeeper, ListenFdsError, net, type Gate } from '../internal.js';
+import { gatekeeper, ListenFdsError, net, peerCredentials, type Gate } from '../internal.js';
 import type { ListenTarget } from '../target.js';
 
 export type Limits = Pick<ListenTarget, 'maxConnections' | 'maxConnectionsPerSource' | 'allow' | 'deny'>;
@@ -43,7 +43,13 @@ function sourceAddress(socket: Socket): string | null {
 
 /** The IP address, or who is on the other end of a unix socket. */
 function sourceOf(socket: Socket): string | null {
-  return sourceAddress(socket);
+  const address = sourceAddress(socket);
+  if (address !== null) return address;
+  try {
+    return `uid ${peerCredentials(socket).uid}`;
+  } catch {
+    return null; // gone already, or no unix socket
+  }
 }
 
 function limitPerSource(most: number): Gate {
