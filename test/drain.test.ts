@@ -262,7 +262,10 @@ t.test('HTTP/2 streams that are open or on their way finish behind the GOAWAY', 
 });
 
 t.test('a server that listen() never saw is drained as well as node:http knows it', async (t) => {
-  const server = createServer({ keepAliveTimeout: 60_000 }, (_, response) => response.end('answer')).listen(0, '127.0.0.1');
+  const server = createServer({ keepAliveTimeout: 60_000 }, (_, response) => response.end('answer')).listen(
+    0,
+    '127.0.0.1',
+  );
   await once(server, 'listening');
   const client = new Client(server);
   client.send('/');
