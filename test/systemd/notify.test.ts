@@ -1,0 +1,90 @@
+// What systemd makes of what it is told.
+import t from 'tap';
+import { Notifier, unit, units } from '../support/notifier.ts';
+import { withSystemd, withoutSystemd } from '../support/systemd.ts';
+
+const skip = withoutSystemd();
+t.test('a service is active from READY=1 on, and shows its status', { skip }, async (t) => {
+  await withSystemd(units('Type=notify', 'NotifyAccess=all'), async (lab) => {
+    await lab.systemctl('start', '--no-block', unit);
+    const program = await Notifier.find(lab);
+    const state = (): Promise<string> => lab.property(unit, 'ActiveState');
+    t.equal(await state(), 'activating');
+    t.equal(await program.do('barrier'), true);
+    t.equal(await state(), 'activating', 'a barrier is no READY=1');
+    await program.tell({ ready: true, status: 'Grüße: 3 = "drei" 50%' });
+    t.equal(await state(), 'active');
+    t.equal(await lab.property(unit, 'StatusText'), 'Grüße: 3 = "drei" 50%');
+    t.match(await lab.systemctl('status', '--no-pager', unit), 'Status: "Grüße: 3 = "drei" 50%"');
+
+    await program.tell({ reloading: true, status: 'again' });
+    t.equal(await state(), 'reloading');
+    await program.tell({ ready: true });
+    t.equal(await state(), 'active');
+
+    await program.tell({ errno: 2, status: '' });
+    t.equal(await lab.property(unit, 'StatusErrno'), '2');
+    t.equal(await lab.property(unit, 'StatusText'), '');
+
+    const child = await program.do<number>('sleep');
+    await program.tell({ mainPid: child });
+    t.equal(await lab.property(unit, 'MainPID'), String(child));
+    await program.tell({ mainPid: await program.do<number>('pid') });
+
+    await program.tell({ stopping: true });
+    t.equal(await state(), 'deactivating');
+    program.end();
+  });
+});
+
+t.test('what the refusals are for', { skip }, async (t) => {
+  await withSystemd(units('Type=notify', 'NotifyAccess=all'), async (lab) => {
+    await lab.systemctl('start', '--no-block', unit);
+    const program = await Notifier.find(lab);
+    await program.tell('STATUS=one\rERRNO=5');
+    t.equal(await lab.property(unit, 'StatusText'), 'one');
+    t.equal(await lab.property(unit, 'StatusErrno'), '5', 'systemd takes a carriage return for the end of a line');
+
+    // We refuse what is too long, so another program sends it.
+    const foreign = (errno: number, length: number): Promise<unknown> =>
+      program.do('systemd-notify', `STATUS=\nX_=${'x'.repeat(length - 19)}\nERRNO=${errno}`);
+    await program.tell({ status: 'x'.repeat(4089) });
+    t.equal((await lab.property(unit, 'StatusText')).length, 4089);
+    t.equal(await foreign(6, 4096), 4096);
+    t.equal(await lab.property(unit, 'StatusErrno'), '6');
+    t.equal(await foreign(7, 4097), 4097);
+    t.equal(await lab.property(unit, 'StatusErrno'), '6', 'more than 4096 bytes are ignored without a word');
+    program.end();
+  });
+});
+
+t.test('descriptors are stored and given up', { skip }, async (t) => {
+  await withSystemd(units('Type=notify', 'FileDescriptorStoreMax=5'), async (lab) => {
+    await lab.systemctl('start', '--no-block', unit);
+    const program = await Notifier.find(lab);
+    const stored = (): Promise<string> => lab.property(unit, 'NFileDescriptorStore');
+    const fds = [await program.do('open', '/dev/null'), await program.do('open', '/dev/zero')];
+    await program.tell({ ready: true });
+    await program.tell({ fdStore: true, fdName: 'nothing', fdPoll: false }, { fds });
+    t.equal(await stored(), '2');
+    await program.tell({ fdStoreRemove: true, fdName: 'nothing' });
+    t.equal(await stored(), '0');
+    program.end();
+  });
+});
+
+t.test('a barrier is passed when the manager has read it, not before', { skip }, async (t) => {
+  await withSystemd(units('Type=notify'), async (lab) => {
+    await lab.systemctl('start', '--no-block', unit);
+    const program = await Notifier.find(lab);
+    await program.tell({ ready: true });
+    process.kill(lab.pid, 'SIGSTOP');
+    try {
+      await t.rejects(program.do('barrier', { timeout: 50 }), { code: 'LISTENFDS_TIMEOUT' });
+    } finally {
+      process.kill(lab.pid, 'SIGCONT');
+    }
+    t.equal(await program.do('barrier'), true);
+    program.end();
+  });
+});
