@@ -81,7 +81,7 @@ export function formatAddress(address: Address | AddressInfo | string | null): s
   return formatHostPort(address.host, address.port);
 }
 
-/** IPv6 addresses have many spellings; the kernel's is the shortest. */
+/** IPv6 addresses have many spellings, and glibc's has dots (::ffff:127.0.0.1) where the URL standard's has none. */
 function canonicalHost(host: string): string {
   if (!net.isIPv6(host)) return host.toLowerCase();
   const [address, zone] = host.split('%');
@@ -103,5 +103,5 @@ export function matchesInet(wanted: Address & { kind: 'inet' }, actual: AddressI
   const host = canonicalHost(wanted.host);
   if (host === '0.0.0.0') return dualStack || actual.address === host;
   if (host === 'localhost') return actual.address === '127.0.0.1' || actual.address === '::1';
-  return actual.address === host;
+  return canonicalHost(actual.address) === host;
 }

@@ -4,7 +4,7 @@ import { formatAddress, type Address } from './address.js';
 import { authorize } from './authorize.js';
 import { prepareBind } from './bind.js';
 import { fs, net } from './builtins.js';
-import { choose, type Choice } from './choose.js';
+import { choose, matches, type Choice } from './choose.js';
 import { ListenFdsError } from './errors.js';
 import { adaptApp, schemeOf, type AdaptedApp, type App } from './frameworks.js';
 import { gatekeeper } from './gate.js';
@@ -99,23 +99,28 @@ const mostBacklog = 0x7fffffff;
  * Node calls listen(2) again on what it adopts, with 511 unless told otherwise: that would shrink the queue for the
  * manager as well. Only the positional form is honoured next to `fd`.
  */
-function listenOn(server: Server, inherited: InheritedFd): void {
+function listenOn(server: Server, inherited: InheritedFd, path: string | null): void {
   const listen = server.listen as (options: { fd: number }, backlog: number) => Server;
   listen.call(server, { fd: inherited.fd }, inherited.backlog ?? mostBacklog);
-  if (typeof inherited.address === 'string') {
+  if (path !== null) {
     // Node does not know the path of a unix socket that it did not bind, and frameworks crash on null.
-    const path = inherited.address;
     server.address = () => (server.listening ? path : null);
     server.once('close', () => delete (server as Partial<Server>).address);
   }
 }
 
+/** Where clients find an inherited unix socket: it may have been moved since it was bound, as prepareBind() does. */
+function servedPath({ address, description }: InheritedFd, wanted: Wanted): string | null {
+  if (typeof address !== 'string') return null;
+  return wanted.address?.kind === 'unix' && matches(wanted.address, description) ? wanted.address.path : address;
+}
+
 /** Some runtimes take { fd } for "any port": then the server is up, but on a socket nobody knows. */
-function verifyAdopted(server: Server, inherited: InheritedFd): void {
+function verifyAdopted(server: Server, inherited: InheritedFd, path: string | null): void {
   const handle = (server as { _handle?: { fd?: number } | null })._handle;
   const sameFd = handle?.fd === undefined || handle.fd === inherited.fd;
   const address = server.address();
-  if (sameFd && formatAddress(address) === formatAddress(inherited.address)) return;
+  if (sameFd && formatAddress(address) === formatAddress(path ?? inherited.address)) return;
   server.close();
   throw new ListenFdsError(
     'LISTENFDS_WRONG_SOCKET',
@@ -163,13 +168,14 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
   if (wanted.authorize !== null) authorize(server, wanted.authorize);
   const inherited = await takeInherited(wanted);
   if (inherited) {
+    const path = servedPath(inherited, wanted);
     try {
-      await start(() => listenOn(server, inherited));
+      await start(() => listenOn(server, inherited, path));
     } catch (error) {
       putBack(inherited);
       throw error;
     }
-    verifyAdopted(server, inherited);
+    verifyAdopted(server, inherited, path);
     gatekeeper(server).shared = true;
   } else {
     const prepared = await prepareBind(wanted);

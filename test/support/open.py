@@ -91,6 +91,18 @@ def queued(listener, count=1):
     return listener
 
 
+def moved(listener, path):
+    """A listener whose path was renamed after it was bound."""
+    os.rename(listener.getsockname(), path)
+    return listener
+
+
+def port_of(number):
+    """The port of what an earlier expression opened."""
+    with socket.socket(fileno=os.dup(opened[number])) as s:
+        return s.getsockname()[1]
+
+
 def netlink(protocol=15, groups=1):
     s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
     s.bind((0, groups))
@@ -136,12 +148,14 @@ def epoll():
     return e
 
 
+opened = {}
+
+
 def main():
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     wanted, program = json.loads(sys.argv[1]), sys.argv[2:]
     # First all are opened, well above the numbers they are for, so that none takes the place of another.
-    opened = {}
     for number, expression in wanted.items():
         made = eval(expression)
         fd = made if isinstance(made, int) else made.fileno()
