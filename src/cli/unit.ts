@@ -1,7 +1,7 @@
 // listenfds unit: which units are wanted, and where they go.
 import { fs, path } from '../internal.js';
 import { CommandError, UsageError, type CommandLine } from './command-line.js';
-import { findExecutable } from './executable.js';
+import { findExecutable } from '../executable.js';
 import { checkName, parseDuration, socketWishes } from './socket-options.js';
 import { styleFor, write } from './terminal.js';
 import { unitFiles, type UnitPlan } from './unit-files.js';
