@@ -10,7 +10,8 @@
         "native/files.cc",
         "native/notify.cc",
         "native/predicates.cc",
-        "native/peer.cc"
+        "native/peer.cc",
+        "native/process.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],

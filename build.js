@@ -1,12 +1,16 @@
 // Bundles src/ into dist/: the core in one file, because each further ES module costs a service about a millisecond at
 // every start, and each room that is not always needed in a file of its own, loaded by a dynamic import. A room takes
 // the core from src/internal.ts, which becomes an import of dist/index.js: nothing is ever loaded twice.
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { build } from 'esbuild';
 
 /** source → file in dist/ */
-const rooms = { 'src/service/room.ts': 'service.js' };
+const rooms = {
+  'src/service/room.ts': 'service.js',
+  'src/spawn.ts': 'spawn.js',
+  'src/cli/main.ts': 'cli.js',
+};
 
 const core = 'src/index.ts';
 const byPath = new Map(Object.entries(rooms).map(([source, file]) => [resolve(source), file]));
@@ -67,3 +71,4 @@ await build({ ...shared, entryPoints: [core] });
 for (const [source, file] of Object.entries(rooms)) {
   await build({ ...shared, entryPoints: [source], entryNames: basename(file, '.js') });
 }
+chmodSync('dist/cli.js', 0o755);

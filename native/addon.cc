@@ -7,6 +7,7 @@
 #include "notify.h"
 #include "peer.h"
 #include "predicates.h"
+#include "process.h"
 
 namespace {
 
@@ -33,6 +34,11 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "peerLabel", PeerLabel);
   Export(exports, "peerPidfd", PeerPidfd);
   ExportNotify(exports);
+  Export(exports, "startProcess", StartProcess);
+  Export(exports, "reapProcess", ReapProcess);
+  Export(exports, "becomeSubreaper", BecomeSubreaper);
+  Export(exports, "borrowFd", BorrowFd);
+  Export(exports, "listenerOwner", ListenerOwner);
   return exports;
 }
 

@@ -23,7 +23,7 @@ export interface Choice {
 }
 
 /** The file a unix listener is bound to may have been renamed since, or be reached through a symbolic link. */
-function isBoundTo(path: string, bound: Description['boundInode']): boolean {
+export function isBoundTo(path: string, bound: Description['boundInode']): boolean {
   if (bound === null || path.startsWith('\0')) return false;
   const file = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
   if (!file) return false;

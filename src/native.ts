@@ -63,6 +63,20 @@ export interface Binding {
   peerCredentials(fd: number, out: Uint32Array): number;
   peerLabel(fd: number, length: number): Buffer | number;
   peerPidfd(fd: number): number;
+  startProcess(
+    file: string,
+    argv: readonly string[],
+    env: readonly string[],
+    fds: Int32Array,
+    cwd: string | null,
+    ownGroup: boolean,
+    listenPid: boolean,
+    highestFd: number,
+  ): number;
+  reapProcess(pid: number): { pid: number; code: number | null; signal: number | null } | null | number;
+  becomeSubreaper(): number;
+  borrowFd(pid: number, fd: number): number;
+  listenerOwner(fd: number): { pid: number; uid: number; gid: number } | number;
 }
 
 // A local build wins over the shipped binary: whoever built it meant it.

@@ -1,0 +1,205 @@
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+// Numbers that the headers of Debian 10 lack; the same on every architecture.
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+namespace {
+
+constexpr unsigned kCloseRangeCloexec = 1U << 2;
+
+std::vector<std::string> Strings(Napi::Value value) {
+  Napi::Array array = value.As<Napi::Array>();
+  std::vector<std::string> out;
+  for (uint32_t i = 0; i < array.Length(); i++) out.push_back(array.Get(i).As<Napi::String>().Utf8Value());
+  return out;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>* strings) {
+  std::vector<char*> out;
+  for (std::string& one : *strings) out.push_back(&one[0]);
+  out.push_back(nullptr);
+  return out;
+}
+
+struct Plan {
+  const char* file;
+  char** argv;
+  char** env;
+  const char* cwd;
+  int* fds;  // sources; the child moves them
+  int count;
+  int highest;  // no descriptor above that one is open
+  bool own_group;
+  char* pid_digits;
+  int report;  // where errno goes; closed by execve(2)
+};
+
+// Between fork(2) and execve(2) only what signal-safety(7) allows: another thread may hold any lock.
+int BecomeProgram(Plan* plan) {
+  // Node ignores SIGPIPE, and what is ignored stays so in the program.
+  struct sigaction standard = {};
+  standard.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &standard, nullptr);
+  if (plan->own_group && setpgid(0, 0) != 0) return errno;
+
+  // Out of the way first: a source may have the number of another one's target.
+  const int free = plan->count + 1;
+  plan->report = fcntl(plan->report, F_DUPFD_CLOEXEC, free);
+  if (plan->report < 0) return errno;
+  for (int i = 0; i < plan->count; i++) {
+    plan->fds[i] = fcntl(plan->fds[i], F_DUPFD_CLOEXEC, free);
+    if (plan->fds[i] < 0) return errno;
+  }
+  for (int i = 0; i < plan->count; i++) {
+    if (dup2(plan->fds[i], i) < 0) return errno;
+  }
+  // Linux 5.11, or the slow way.
+  if (syscall(SYS_close_range, plan->count, UINT_MAX, kCloseRangeCloexec) != 0) {
+    for (int fd = plan->count; fd <= plan->highest; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
+  if (plan->cwd != nullptr && chdir(plan->cwd) != 0) return errno;
+
+  if (plan->pid_digits != nullptr) {
+    char digits[16];
+    int length = 0;
+    for (int pid = getpid(); pid > 0; pid /= 10) digits[length++] = static_cast<char>('0' + pid % 10);
+    for (int i = 0; i < length; i++) plan->pid_digits[i] = digits[length - 1 - i];
+    plan->pid_digits[length] = '\0';
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  execve(plan->file, plan->argv, plan->env);
+  return errno;
+}
+
+// Returns the pid or -errno.
+int Start(Plan* plan) {
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) return -errno;
+  plan->report = report[1];
+  if (report[1] > plan->highest) plan->highest = report[1];
+  // No handler of ours may run in the child.
+  sigset_t all, before;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const int error = BecomeProgram(plan);
+    ssize_t written;
+    do written = write(plan->report, &error, sizeof(error));
+    while (written < 0 && errno == EINTR);
+    _exit(127);
+  }
+  int error = pid < 0 ? errno : 0;
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+  close(report[1]);
+  if (pid > 0) {
+    ssize_t size;
+    do size = read(report[0], &error, sizeof(error));
+    while (size < 0 && errno == EINTR);
+    if (size > 0) {
+      while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+      }
+    } else {
+      error = 0;  // execve(2) has closed the other end
+    }
+  }
+  close(report[0]);
+  return error != 0 ? -error : pid;
+}
+
+}  // namespace
+
+Napi::Value StartProcess(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const std::string file = info[0].As<Napi::String>().Utf8Value();
+  std::vector<std::string> arguments = Strings(info[1]);
+  std::vector<std::string> variables = Strings(info[2]);
+  const Napi::Int32Array given = info[3].As<Napi::Int32Array>();
+  std::vector<int> fds(given.Data(), given.Data() + given.ElementLength());
+  const std::string cwd = info[4].IsNull() ? std::string() : info[4].As<Napi::String>().Utf8Value();
+  const bool announce = info[6].As<Napi::Boolean>().Value();
+  const std::string prefix = "LISTEN_PID=";
+  if (announce) variables.push_back(prefix + std::string(16, '\0'));
+
+  std::vector<char*> argv = Pointers(&arguments);
+  std::vector<char*> envp = Pointers(&variables);
+  Plan plan = {};
+  plan.file = file.c_str();
+  plan.argv = argv.data();
+  plan.env = envp.data();
+  plan.cwd = info[4].IsNull() ? nullptr : cwd.c_str();
+  plan.fds = fds.data();
+  plan.count = static_cast<int>(fds.size());
+  plan.highest = info[7].As<Napi::Number>().Int32Value();
+  plan.own_group = info[5].As<Napi::Boolean>().Value();
+  plan.pid_digits = announce ? envp[envp.size() - 2] + prefix.size() : nullptr;
+  return Napi::Number::New(env, Start(&plan));
+}
+
+Napi::Value ReapProcess(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  int status = 0;
+  pid_t pid;
+  do pid = waitpid(info[0].As<Napi::Number>().Int32Value(), &status, WNOHANG);
+  while (pid < 0 && errno == EINTR);
+  if (pid < 0) return Napi::Number::New(env, -errno);
+  if (pid == 0) return env.Null();
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("pid", Napi::Number::New(env, pid));
+  out.Set("code", WIFEXITED(status) ? Napi::Number::New(env, WEXITSTATUS(status)) : env.Null());
+  out.Set("signal", WIFSIGNALED(status) ? Napi::Number::New(env, WTERMSIG(status)) : env.Null());
+  return out;
+}
+
+Napi::Value BecomeSubreaper(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 ? 0 : -errno);
+}
+
+Napi::Value BorrowFd(const Napi::CallbackInfo& info) {
+  const int pid = info[0].As<Napi::Number>().Int32Value();
+  const int fd = info[1].As<Napi::Number>().Int32Value();
+  const int process = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (process < 0) return Napi::Number::New(info.Env(), -errno);
+  const long borrowed = syscall(SYS_pidfd_getfd, process, fd, 0);  // with FD_CLOEXEC
+  const int error = errno;
+  close(process);
+  return Napi::Number::New(info.Env(), borrowed < 0 ? -error : static_cast<int>(borrowed));
+}
+
+Napi::Value ListenerOwner(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  ucred owner = {};
+  socklen_t length = sizeof(owner);
+  if (getsockopt(info[0].As<Napi::Number>().Int32Value(), SOL_SOCKET, SO_PEERCRED, &owner, &length) != 0) {
+    return Napi::Number::New(env, -errno);
+  }
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("pid", Napi::Number::New(env, owner.pid));
+  out.Set("uid", Napi::Number::New(env, owner.uid));
+  out.Set("gid", Napi::Number::New(env, owner.gid));
+  return out;
+}

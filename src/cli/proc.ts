@@ -1,0 +1,117 @@
+// What /proc tells about a process, proc(5). Null and empty mean: gone, or not for us to see.
+import { fs } from '../internal.js';
+
+function read(path: string): string | null {
+  try {
+    return fs.readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+function link(path: string): string | null {
+  try {
+    return fs.readlinkSync(path);
+  } catch {
+    return null;
+  }
+}
+
+function numbersIn(path: string): number[] {
+  try {
+    return fs
+      .readdirSync(path)
+      .map(Number)
+      .filter((number) => Number.isInteger(number))
+      .sort((a, b) => a - b);
+  } catch {
+    return [];
+  }
+}
+
+/** The environment it was started with: what it has changed since does not show. Null where that is not for us to see. */
+export function environmentOf(pid: number): NodeJS.ProcessEnv | null {
+  const text = read(`/proc/${pid}/environ`);
+  if (text === null) return null;
+  const entries = text.split('\0').filter((entry) => entry.includes('='));
+  return Object.fromEntries(entries.map((entry) => [entry.replace(/=.*$/s, ''), entry.slice(entry.indexOf('=') + 1)]));
+}
+
+export function commandOf(pid: number): string[] {
+  const words = (read(`/proc/${pid}/cmdline`) ?? '').split('\0');
+  words.pop();
+  return words.length > 0 ? words : [`[${nameOf(pid) ?? '?'}]`];
+}
+
+export const exists = (pid: number): boolean => fs.existsSync(`/proc/${pid}`);
+export const nameOf = (pid: number): string | null => read(`/proc/${pid}/comm`)?.trim() ?? null;
+export const programOf = (pid: number): string | null => link(`/proc/${pid}/exe`);
+export const descriptorsOf = (pid: number): number[] => numbersIn(`/proc/${pid}/fd`);
+/** `socket:[123]`, `anon_inode:[eventpoll]` or a path. */
+export const linkOf = (pid: number, fd: number): string | null => link(`/proc/${pid}/fd/${fd}`);
+
+export function parentOf(pid: number): number {
+  return Number(/^PPid:\s*(\d+)/m.exec(read(`/proc/${pid}/status`) ?? '')?.[1] ?? 0);
+}
+
+/** Parent, its parent, … */
+export function ancestorsOf(pid: number): number[] {
+  const all: number[] = [];
+  for (let next = parentOf(pid); next > 0 && !all.includes(next); next = parentOf(next)) all.push(next);
+  return all;
+}
+
+const closeOnExec = 0o2000000; // O_CLOEXEC, as fdinfo writes it on every architecture
+
+export function isCloseOnExec(pid: number, fd: number): boolean {
+  const flags = /^flags:\s*([0-7]+)/m.exec(read(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1];
+  return flags !== undefined && (Number.parseInt(flags, 8) & closeOnExec) !== 0;
+}
+
+/** Inode numbers of everything its event loops wait for; null where it has no event loop that shows. */
+export function awaitedInodes(pid: number): Set<number> | null {
+  const loops = descriptorsOf(pid).filter((fd) => linkOf(pid, fd) === 'anon_inode:[eventpoll]');
+  if (loops.length === 0) return null;
+  const inodes = loops.flatMap((fd) =>
+    [...(read(`/proc/${pid}/fdinfo/${fd}`) ?? '').matchAll(/^tfd:.*\bino:([0-9a-f]+)/gm)].map(([, ino]) =>
+      Number.parseInt(ino!, 16),
+    ),
+  );
+  return new Set(inodes);
+}
+
+/** The unit whose control group it is in, or null. */
+export function unitOf(pid: number): string | null {
+  const path = /^0::(.*)$/m.exec(read(`/proc/${pid}/cgroup`) ?? '')?.[1] ?? '';
+  return path.split('/').findLast((part) => part.endsWith('.service')) ?? null;
+}
+
+export interface Holder {
+  readonly pid: number;
+  readonly name: string;
+  readonly fds: number[];
+}
+
+/** Which processes have these sockets, by inode. Those of other people show to root only. */
+export function holdersOf(inodes: ReadonlySet<number>): Map<number, Holder[]> {
+  const holders = new Map<number, Holder[]>();
+  if (inodes.size === 0) return holders;
+  for (const pid of numbersIn('/proc')) {
+    for (const fd of descriptorsOf(pid)) {
+      const inode = Number(/^socket:\[(\d+)\]$/.exec(linkOf(pid, fd) ?? '')?.[1] ?? Number.NaN);
+      if (!inodes.has(inode)) continue;
+      const known = holders.get(inode) ?? [];
+      holders.set(inode, known);
+      const own = known.find((holder) => holder.pid === pid);
+      if (own) own.fds.push(fd);
+      else known.push({ pid, name: nameOf(pid) ?? '?', fds: [fd] });
+    }
+  }
+  return holders;
+}
+
+/** net.core.somaxconn, which no backlog exceeds; null where /proc does not tell. */
+export function mostBacklog(): number | null {
+  const text = read('/proc/sys/net/core/somaxconn');
+  return text === null ? null : Number(text);
+}

@@ -1,0 +1,66 @@
+// -l, --datagram, --seqpacket, --fifo: which sockets to open, and what to call them. `run` and `unit` share them.
+import { ListenFdsError, parseAddress, type Address } from '../internal.js';
+import { UsageError, type CommandLine } from './command-line.js';
+
+/** The Listen*= directive that opens the same. */
+export type Directive = 'ListenStream' | 'ListenDatagram' | 'ListenSequentialPacket' | 'ListenFIFO';
+
+export interface SocketWish {
+  readonly directive: Directive;
+  readonly address: Address;
+  /** As it was written, without the name. */
+  readonly text: string;
+  /** FileDescriptorName=; null where none was given. */
+  readonly name: string | null;
+}
+
+const directives: Record<string, Directive> = {
+  listen: 'ListenStream',
+  datagram: 'ListenDatagram',
+  seqpacket: 'ListenSequentialPacket',
+  fifo: 'ListenFIFO',
+};
+
+/** What can stand in LISTEN_FDNAMES and in a unit's file name alike. */
+const validName = /^[A-Za-z0-9_.-]{1,200}$/;
+
+/** @throws UsageError */
+export function checkName(name: string, option: string): string {
+  if (validName.test(name)) return name;
+  throw new UsageError(`${option} ${JSON.stringify(name)} is not a name`, 'use letters, digits, "_", "." and "-"');
+}
+
+/** @throws UsageError */
+export function socketWishes(line: CommandLine): SocketWish[] {
+  return line.all(...Object.keys(directives)).map(({ option, value }) => {
+    const directive = directives[option]!;
+    // No address has a "=" before its first "/" or "@", so a name can stand there.
+    const named = /^([^/@=]*)=(.*)$/s.exec(value);
+    const name = named ? checkName(named[1]!, `--${option}`) : null;
+    const text = named ? named[2]! : value;
+    let address: Address;
+    try {
+      address = parseAddress(text);
+    } catch (error) {
+      if (!(error instanceof ListenFdsError)) throw error;
+      const relative = /^\.{0,2}[^:@]*\//.test(text) ? 'Write the path from the root. ' : '';
+      throw new UsageError(`--${option}: ${relative}${error.message}`);
+    }
+    const pathOnly = directive === 'ListenSequentialPacket' || directive === 'ListenFIFO';
+    if (pathOnly && address.kind !== 'unix') throw new UsageError(`--${option} ${text}: it takes a path`);
+    if (directive === 'ListenFIFO' && text.startsWith('@')) throw new UsageError(`--fifo ${text}: a FIFO is a file`);
+    return { directive, address, text, name };
+  });
+}
+
+/** A time span as systemd writes them, or a number of seconds, in milliseconds. */
+export function parseDuration(text: string, option: string): number {
+  const units: Record<string, number> = { ms: 1, s: 1000, sec: 1000, min: 60_000, m: 60_000, h: 3_600_000 };
+  const parts = [...text.trim().matchAll(/\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)/gy)];
+  const read = parts.reduce((sum, [whole]) => sum + whole.length, 0);
+  const known = parts.every(([, , unit]) => unit === '' || Object.hasOwn(units, unit!));
+  if (parts.length === 0 || read !== text.trim().length || !known) {
+    throw new UsageError(`${option} ${JSON.stringify(text)} is not a time span`, 'write 90, 500ms, 10s, 5min or 1h');
+  }
+  return parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * units[unit || 's']!, 0);
+}

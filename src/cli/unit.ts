@@ -1,0 +1,160 @@
+// listenfds unit: which units are wanted, and where they go.
+import { fs, path } from '../internal.js';
+import { CommandError, UsageError, type CommandLine } from './command-line.js';
+import { findExecutable } from '../executable.js';
+import { checkName, parseDuration, socketWishes } from './socket-options.js';
+import { styleFor, write } from './terminal.js';
+import { unitFiles, type UnitPlan } from './unit-files.js';
+
+function defaultName(): string {
+  const name = path.basename(process.cwd()).replace(/[^A-Za-z0-9_.-]+/g, '-');
+  return name.replace(/^[-.]+|[-.]+$/g, '') || 'web';
+}
+
+/** @throws UsageError */
+function timeSpan(line: CommandLine, option: string): string | null {
+  const value = line.value(option);
+  if (value !== null) parseDuration(value, `--${option}`);
+  return value;
+}
+
+/** systemd wants the program's path from the root; a symbolic link stays, it may point to a newer one tomorrow. */
+function resolveCommand(command: readonly string[], image: string | null): string[] {
+  const [program, ...args] = command;
+  if (program === undefined) throw new UsageError('no command was given', 'listenfds unit -l 3000 -- node app.js');
+  if (image !== null) return [...command]; // the image has its own paths
+  const found = findExecutable(program);
+  if (found.error)
+    throw new CommandError(`${program}: ${found.error === 'ENOENT' ? 'not found' : 'cannot be executed'}`);
+  return [found.path, ...args];
+}
+
+const homes = /^\/(home|root|run\/user)(\/|$)/;
+
+function shellWord(text: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** @throws UsageError */
+function planFrom(line: CommandLine): UnitPlan {
+  const image = line.value('quadlet');
+  const template = line.flag('template');
+  const user = line.flag('user');
+  if (image !== null && template) throw new UsageError('--template and --quadlet do not go together');
+  const sockets = socketWishes(line);
+  if (sockets.length === 0) throw new UsageError('no socket was asked for', 'say where to listen: -l 3000');
+  for (const { address, text } of sockets) {
+    if (address.kind === 'inet' && address.port === 0) throw new UsageError(`${text}: systemd needs a port`);
+  }
+  const type = line.value('type') ?? 'notify';
+  if (type !== 'notify' && type !== 'notify-reload' && type !== 'exec') {
+    throw new UsageError(`--type ${type}: not known`, 'one of notify, notify-reload, exec');
+  }
+  const runAs = line.value('run-as');
+  if (runAs !== null && user) throw new UsageError('--run-as and --user do not go together: yours runs as you');
+  const directory = process.cwd();
+  const command = resolveCommand(line.operands, image);
+  return {
+    name: checkName(line.value('name') ?? defaultName(), '--name'),
+    command,
+    directory,
+    sockets,
+    type,
+    user,
+    template,
+    image,
+    runAs,
+    privateNetwork: line.flag('private-network'),
+    inHome: homes.test(directory) || command.some((one) => homes.test(one)) || homes.test(realPath(command[0]!)),
+    idleTimeout: timeSpan(line, 'idle-timeout'),
+    watchdog: timeSpan(line, 'watchdog'),
+    origin: `Written by: listenfds ${process.argv.slice(2).map(shellWord).join(' ')}`.replaceAll('\n', ' '),
+  };
+}
+
+function realPath(file: string): string {
+  try {
+    return fs.realpathSync(file);
+  } catch {
+    return file; // in an image, not here
+  }
+}
+
+function warn(message: string): void {
+  write(2, `${styleFor(2).yellow('note:')} ${message}\n`);
+}
+
+/** The places systemd.unit(5) and podman-systemd.unit(5) give to the administrator. */
+function installedAt(file: string, user: boolean): string {
+  const what = file.endsWith('.container') ? 'containers/systemd' : user ? 'systemd/user' : 'systemd/system';
+  if (!user) return path.join('/etc', what, file);
+  const config = process.env['XDG_CONFIG_HOME'] || path.join(process.getBuiltinModule('node:os').homedir(), '.config');
+  return path.join(config, what, file);
+}
+
+function existing(file: string): string | null {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** All or none: looks at every file before it writes one. */
+function place(files: ReadonlyMap<string, string>, force: boolean): void {
+  const differing = [...files].filter(([file, text]) => ![null, text].includes(existing(file))).map(([file]) => file);
+  if (differing.length > 0 && !force) {
+    throw new CommandError(`not overwritten: ${differing.join(', ')}`, 'look at it; --force replaces it');
+  }
+  for (const [file, text] of files) {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    // Whole or not at all: systemd may read it at this moment.
+    const temporary = `${file}.${process.pid}.tmp`;
+    fs.writeFileSync(temporary, text, { mode: 0o644 });
+    fs.renameSync(temporary, file);
+    write(1, `${file}\n`);
+  }
+}
+
+function systemctl(user: boolean, ...args: string[]): void {
+  const all = [...(user ? ['--user'] : []), ...args];
+  const { spawnSync } = process.getBuiltinModule('node:child_process');
+  const { status, error } = spawnSync('systemctl', all, { stdio: ['ignore', 'inherit', 'inherit'] });
+  if (error || status !== 0) {
+    const why = error ? `${error.message}` : `exit status ${status}`;
+    throw new CommandError(
+      `the files are in place, but systemctl ${all.join(' ')} failed: ${why}`,
+      'run it where systemd runs',
+    );
+  }
+}
+
+function noteProblems(plan: UnitPlan): void {
+  if (plan.inHome && !plan.user && plan.image === null) {
+    warn(
+      `${plan.directory} or the program is in a home directory, which ${plan.runAs ?? 'a dynamic user'} may not be able to enter: move it under /srv or /opt, or say --run-as`,
+    );
+  }
+}
+
+export function unit(line: CommandLine): number {
+  const plan = planFrom(line);
+  const force = line.flag('force');
+  const output = line.value('output');
+  const install = line.flag('install');
+  if (install && output !== null) throw new UsageError('--install and --output do not go together');
+  const files = unitFiles(plan);
+  noteProblems(plan);
+  if (install) {
+    place(new Map([...files].map(([file, text]) => [installedAt(file, plan.user), text])), force);
+    systemctl(plan.user, 'daemon-reload');
+    systemctl(plan.user, 'enable', '--now', ...[...files.keys()].filter((file) => file.endsWith('.socket')));
+  } else if (output !== null) {
+    place(new Map([...files].map(([file, text]) => [path.join(output, file), text])), force);
+  } else {
+    const { bold } = styleFor(1);
+    write(1, [...files].map(([file, text]) => `${bold(`# ${file}`)}\n${text}`).join('\n'));
+  }
+  return 0;
+}
