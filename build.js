@@ -5,7 +5,10 @@ import { basename, resolve } from 'node:path';
 import { build } from 'esbuild';
 
 /** source → file in dist/ */
-const rooms = { 'src/service/room.ts': 'service.js' };
+const rooms = {
+  'src/framework-shapes.ts': 'framework-shapes.js',
+  'src/service/room.ts': 'service.js',
+};
 
 const core = 'src/index.ts';
 const byPath = new Map(Object.entries(rooms).map(([source, file]) => [resolve(source), file]));

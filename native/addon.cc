@@ -19,6 +19,8 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "getCloexec", GetCloexec);
   Export(exports, "setCloexec", SetCloexec);
   Export(exports, "pidfdInode", PidfdInode);
+  Export(exports, "duplicate", Duplicate);
+  Export(exports, "setBacklog", SetBacklog);
   Export(exports, "detachStdin", DetachStdin);
   Export(exports, "exchangePaths", ExchangePaths);
   Export(exports, "userId", UserId);

@@ -47,6 +47,8 @@ export interface Binding {
   getCloexec(fd: number): boolean | number;
   setCloexec(fd: number, on: boolean): number;
   pidfdInode(pid: number): bigint | number;
+  duplicate(fd: number): number;
+  setBacklog(fd: number, backlog: number): number;
   detachStdin(): number;
   exchangePaths(a: string, b: string): number;
   userId(name: string): number | null;
