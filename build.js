@@ -10,6 +10,7 @@ const rooms = {
   'src/service/room.ts': 'service.js',
   'src/spawn.ts': 'spawn.js',
   'src/cli/main.ts': 'cli.js',
+  'src/framework-shapes.ts': 'framework-shapes.js',
 };
 
 const core = 'src/index.ts';

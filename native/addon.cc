@@ -21,6 +21,8 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "setCloexec", SetCloexec);
   Export(exports, "pidfdInode", PidfdInode);
   Export(exports, "threadId", ThreadId);
+  Export(exports, "duplicate", Duplicate);
+  Export(exports, "setBacklog", SetBacklog);
   Export(exports, "detachStdin", DetachStdin);
   Export(exports, "exchangePaths", ExchangePaths);
   Export(exports, "userId", UserId);

@@ -145,6 +145,17 @@ Napi::Value SetCloexec(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0) == 0 ? 0 : -errno);
 }
 
+Napi::Value Duplicate(const Napi::CallbackInfo& info) {
+  const int result = fcntl(info[0].As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, 3);
+  return Napi::Number::New(info.Env(), result < 0 ? -errno : result);
+}
+
+Napi::Value SetBacklog(const Napi::CallbackInfo& info) {
+  const int fd = info[0].As<Napi::Number>().Int32Value();
+  const int result = listen(fd, info[1].As<Napi::Number>().Int32Value());
+  return Napi::Number::New(info.Env(), result < 0 ? -errno : 0);
+}
+
 Napi::Value PidfdInode(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, info[0].As<Napi::Number>().Int32Value(), 0));

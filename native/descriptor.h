@@ -14,6 +14,10 @@ Napi::Value SetCloexec(const Napi::CallbackInfo& info);
 Napi::Value PidfdInode(const Napi::CallbackInfo& info);
 // threadId() -> number
 Napi::Value ThreadId(const Napi::CallbackInfo& info);
+// duplicate(fd) -> a new descriptor of the same open file, with FD_CLOEXEC | -errno
+Napi::Value Duplicate(const Napi::CallbackInfo& info);
+// setBacklog(fd, backlog) -> 0 | -errno; listen(2) once more
+Napi::Value SetBacklog(const Napi::CallbackInfo& info);
 // detachStdin() -> the new descriptor | -errno
 Napi::Value DetachStdin(const Napi::CallbackInfo& info);
 

@@ -19,10 +19,23 @@ export interface ServerApp {
 }
 
 /**
- * What people have in hand: a net, http, https, http2 or tls server, a `(req, res)` function, an Express, Koa or
- * Fastify application.
+ * The rest, which src/framework-shapes.ts knows: Hapi (`listener`), Nest (`getHttpServer`), restify and polka (`server`,
+ * `listen`), srvx and h3 (`node`, `serve`), socket.io (`httpServer`), Next.js (`prepare`, `getRequestHandler`).
  */
-export type App = Server | RequestListener | CallbackApp | ServerApp;
+export type OtherApp =
+  | { readonly listener: unknown; start(): unknown; stop(): unknown }
+  | { getHttpServer(): unknown; init(): unknown; listen: unknown; close(): unknown }
+  | { readonly server: unknown; listen: unknown; close(): unknown }
+  | { readonly handler: unknown; listen: unknown; use: unknown }
+  | { readonly node?: unknown; serve(): unknown; ready(): unknown; close(): unknown }
+  | { readonly httpServer: unknown; of: unknown; close: unknown }
+  | { prepare(): Promise<unknown>; getRequestHandler(): unknown };
+
+/**
+ * What people have in hand: a net, http, https, http2 or tls server, a `(req, res)` function, an application of Express,
+ * Koa, Fastify, Hapi, Nest, restify, polka, srvx, h3, tRPC, socket.io or Next.js. docs/frameworks.md has a line for each.
+ */
+export type App = Server | RequestListener | CallbackApp | ServerApp | OtherApp;
 
 export interface AdaptedApp {
   readonly server: Server;
@@ -31,24 +44,30 @@ export interface AdaptedApp {
    * Resolves when the server listens.
    */
   start(open: () => void): Promise<void>;
-  /** Closes what is around the server, as the framework's own close() does: its hooks run. The server is closed already. */
+  /**
+   * Closes the app the way its own close() does, hooks and all, and the server with it. A server that is closing already
+   * is waited for: hooks that come after its close() run when the last connection is gone.
+   */
   close(): Promise<void>;
 }
 
-function isServer(value: unknown): value is Server {
+export function isServer(value: unknown): value is Server {
   return value instanceof net.Server;
 }
 
-function hasMethods<T extends string>(value: object, ...names: T[]): value is Record<T, (...args: never[]) => unknown> {
+export function hasMethods<T extends string>(
+  value: object,
+  ...names: T[]
+): value is Record<T, (...args: never[]) => unknown> {
   return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
 }
 
-function createHttpServer(listener: RequestListener): Server {
+export function createHttpServer(listener?: RequestListener): Server {
   // Loaded when needed: a program that brings its own server may not use node:http at all.
   return process.getBuiltinModule('node:http').createServer(listener);
 }
 
-function startServer(server: Server, open: () => void): Promise<void> {
+function untilListening(server: Server, open: () => void, failed: (error: Error) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: Error): void => {
       server.off('listening', settle).off('error', settle);
@@ -60,43 +79,71 @@ function startServer(server: Server, open: () => void): Promise<void> {
       open();
     } catch (error) {
       settle(error as Error);
+      failed(error as Error);
     }
   });
 }
 
+const nobody = (): void => {};
+
+function startServer(server: Server, open: () => void): Promise<void> {
+  return untilListening(server, open, nobody);
+}
+
 /**
  * Lets the framework's own listen() run, hooks, log lines and all, and puts `open` in the place of the one call to
- * server.listen() that it makes.
+ * server.listen() that it makes. One that makes none (Hapi with autoListen: false) is opened when it is ready.
  */
 async function startThrough(ownListen: () => unknown, server: Server, open: () => void): Promise<void> {
-  const redirected = function (this: Server, ...args: unknown[]): Server {
-    restore();
-    const callback = args.at(-1);
-    if (typeof callback === 'function') server.once('listening', callback as () => void);
-    try {
-      open();
-    } catch (error) {
-      process.nextTick(() => server.emit('error', error));
-    }
-    return server;
-  };
+  let opened = false;
   const restore = (): void => {
     delete (server as Partial<Server>).listen;
   };
-  server.listen = redirected as Server['listen'];
-  try {
+  const listening = new Promise<void>((resolve, reject) => {
+    server.listen = function (this: Server, ...args: unknown[]): Server {
+      opened = true;
+      restore();
+      const callback = args.at(-1);
+      if (typeof callback === 'function') server.once('listening', callback as () => void);
+      // What listen() would have told the framework by an event, it is told by that event.
+      const tell = (error: Error): void =>
+        process.nextTick(() => server.listenerCount('error') > 0 && server.emit('error', error));
+      untilListening(server, open, tell).then(resolve, reject);
+      return server;
+    } as Server['listen'];
+  });
+  // Some frameworks wait for their server to listen and some do not, some reject when it fails and some never return.
+  const own = (async () => {
     await ownListen();
+    if (opened) return listening;
+    restore();
+    await startServer(server, open);
+  })();
+  try {
+    await Promise.race([own, listening.then(() => own)]);
   } finally {
     restore();
   }
 }
 
-/** Lets the framework's own close() run, and answers the one call to server.close() that it makes: that is done. */
-async function closeThrough(ownClose: () => unknown, server: Server): Promise<void> {
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}
+
+/**
+ * Lets the framework's own close() run. A server that somebody else has closed gets an error for its second close(),
+ * which some frameworks pass on and others take for "all connections are gone"; here it waits for that instead.
+ */
+async function closeThrough(ownClose: () => unknown, server: Server, isClosed: () => boolean): Promise<void> {
+  if (server.listening) {
+    await ownClose();
+    return;
+  }
   server.close = function (this: Server, callback?: (error?: Error) => void): Server {
-    if (callback) process.nextTick(callback);
+    if (callback && isClosed()) process.nextTick(callback);
+    else if (callback) server.once('close', () => callback());
     return server;
-  } as Server['close'];
+  };
   try {
     await ownClose();
   } finally {
@@ -104,28 +151,50 @@ async function closeThrough(ownClose: () => unknown, server: Server): Promise<vo
   }
 }
 
-function plain(server: Server): AdaptedApp {
-  return { server, start: (open) => startServer(server, open), close: () => Promise.resolve() };
+/** How a framework opens its server and closes itself. */
+export interface FrameworkHooks {
+  /** Its own listen(), which somewhere calls server.listen(); absent where it only makes a listener. */
+  listen?: () => unknown;
+  /** What has to be done before its server can be opened, where it has no listen() of its own. */
+  prepare?: () => unknown;
+  /** Its own close(), which somewhere calls server.close(). */
+  close?: () => unknown;
 }
 
-/** @throws ListenFdsError LISTENFDS_BAD_APP */
-export function adaptApp(app: App): AdaptedApp {
-  if (isServer(app)) return plain(app);
+export function adapted(server: Server, hooks: FrameworkHooks = {}): AdaptedApp {
+  const { listen, prepare, close } = hooks;
+  let closed = false;
+  server.once('close', () => (closed = true));
+  return {
+    server,
+    async start(open) {
+      if (listen) return startThrough(listen, server, open);
+      if (prepare) await prepare();
+      return startServer(server, open);
+    },
+    async close() {
+      if (close) await closeThrough(close, server, () => closed);
+      if (server.listening) await closeServer(server);
+    },
+  };
+}
+
+/** A promise where the app is of a kind that is rare enough to be looked up in a room of its own. */
+export function adaptApp(app: App): AdaptedApp | Promise<AdaptedApp> {
+  if (isServer(app)) return adapted(app);
   if (typeof app === 'object' && app !== null) {
-    if (hasMethods(app, 'ready', 'inject', 'listen') && 'server' in app && isServer(app.server)) {
-      const { server } = app;
-      // The host only keeps Fastify from its default, localhost, for which it opens a second server.
-      const ownListen = (): unknown =>
-        (app as ServerApp & { listen(options: object): unknown }).listen({ port: 0, host: '::' });
-      return {
-        server,
-        start: (open) => startThrough(ownListen, server, open),
-        close: () => closeThrough(() => (app as ServerApp).close(), server),
-      };
+    if (hasMethods(app, 'ready', 'inject', 'listen', 'close') && 'server' in app && isServer(app.server)) {
+      const fastify = app as unknown as { listen(options: object): unknown; close(): unknown };
+      return adapted(app.server, {
+        // The host only keeps Fastify from its default, localhost, for which it opens a second server.
+        listen: () => fastify.listen({ port: 0, host: '::' }),
+        close: () => fastify.close(),
+      });
     }
-    if (hasMethods(app, 'callback')) return plain(createHttpServer((app as CallbackApp).callback()));
+    if (hasMethods(app, 'callback')) return adapted(createHttpServer((app as CallbackApp).callback()));
+    return import('./framework-shapes.js').then(({ adaptOther }) => adaptOther(app));
   }
-  if (typeof app === 'function') return plain(createHttpServer(app as RequestListener));
+  if (typeof app === 'function') return adapted(createHttpServer(app as RequestListener));
   throw new ListenFdsError(
     'LISTENFDS_BAD_APP',
     `${app === null ? 'null' : `A ${typeof app}`} is no app that can listen`,

@@ -153,7 +153,8 @@ function urlOf(server: Server, address: AddressInfo | string | null): string | n
  */
 export async function listen(app: App, target?: Target): Promise<Listening> {
   const wanted = parseTarget(target);
-  return listenAdapted(adaptApp(app), wanted);
+  const adapting = adaptApp(app);
+  return listenAdapted(adapting instanceof Promise ? await adapting : adapting, wanted);
 }
 
 export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wanted): Promise<Listening> {

@@ -48,6 +48,8 @@ export interface Binding {
   setCloexec(fd: number, on: boolean): number;
   pidfdInode(pid: number): bigint | number;
   threadId(): number;
+  duplicate(fd: number): number;
+  setBacklog(fd: number, backlog: number): number;
   detachStdin(): number;
   exchangePaths(a: string, b: string): number;
   userId(name: string): number | null;

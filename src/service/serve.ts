@@ -132,7 +132,7 @@ class RunningService implements Service {
     try {
       this.#cleanups.push(startWatchdog({ healthy }));
       for (const { app, target } of apps) {
-        const adapted = adaptApp(app);
+        const adapted = await adaptApp(app);
         this.listening.push(await listenAdapted(adapted, parseTarget(target)));
         this.#apps.push(adapted);
       }
