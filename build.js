@@ -1,6 +1,9 @@
-// Bundles src/ into dist/: the core in one file, because each further ES module costs a service about a millisecond at
-// every start, and each room that is not always needed in a file of its own, loaded by a dynamic import. A room takes
-// the core from src/internal.ts, which becomes an import of dist/index.js: nothing is ever loaded twice.
+// Bundles src/ into dist/. What a service needs to start, the core, is one file: each further ES module costs about a
+// millisecond at every start, and each 20 kB of source half a millisecond, called or not. What is not always needed
+// comes in files of its own, which are never loaded twice and never without the core:
+// - rooms, ES modules that the core loads with a dynamic import, from functions that return a promise anyway;
+// - late sources, whose functions return at once: the core has a stub for each, which loads the file when it is called.
+// Both take the core from src/internal.ts, which becomes the object `internal` that dist/index.js exports.
 import { chmodSync, readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { build } from 'esbuild';
@@ -13,47 +16,17 @@ const rooms = {
   'src/framework-shapes.ts': 'framework-shapes.js',
 };
 
-const core = 'src/index.ts';
-const byPath = new Map(Object.entries(rooms).map(([source, file]) => [resolve(source), file]));
-
-/** The values that src/internal.ts exports. */
-const { metafile } = await build({
-  entryPoints: ['src/internal.ts'],
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  write: false,
-  metafile: true,
-});
-const names = Object.values(metafile.outputs)[0].exports;
-
-const onDemand = {
-  name: 'rooms',
-  setup({ onResolve, onLoad, initialOptions }) {
-    const [entry] = initialOptions.entryPoints;
-    onResolve({ filter: /^\.\.?\/.*\.js$/ }, ({ path, resolveDir, kind }) => {
-      const source = resolve(resolveDir, path.replace(/\.js$/, '.ts'));
-      if (kind === 'dynamic-import' && byPath.has(source)) return { path: `./${byPath.get(source)}`, external: true };
-      if (entry !== core && source === resolve('src/internal.ts')) return { path: source, namespace: 'core' };
-    });
-    // A namespace object would be built of getters, one by one, at every start: 0.2 ms more than a plain object.
-    onLoad({ filter: /\/src\/index\.ts$/ }, () => {
-      const source = readFileSync(core, 'utf8');
-      const contents = source.replace(
-        "export * as internal from './internal.js';",
-        `import { ${names} } from './internal.js';\nexport const internal = { ${names} };`,
-      );
-      if (contents === source) throw new Error(`${core} no longer exports internal`);
-      return { contents, loader: 'ts' };
-    });
-    // The core's exports as a room sees them: names of one object that dist/index.js exports.
-    onLoad({ filter: /.*/, namespace: 'core' }, () => {
-      const lines = names.map((name) => `export const ${name} = internal.${name};`);
-      return { contents: [`import { internal } from './index.js';`, ...lines].join('\n'), resolveDir: 'dist' };
-    });
-    onResolve({ filter: /^\.\/index\.js$/, namespace: 'core' }, () => ({ path: './index.js', external: true }));
-  },
+/** file in dist/ → sources; what they export besides functions and numbers stays inside */
+const late = {
+  'manager.cjs': ['src/notify.ts', 'src/notify-state.ts', 'src/watchdog.ts'],
+  'peers.cjs': ['src/predicates.ts', 'src/peer.ts', 'src/authorize.ts'],
 };
+
+const core = 'src/index.ts';
+const roomOf = new Map(Object.entries(rooms).map(([source, file]) => [resolve(source), file]));
+const lateOf = new Map(
+  Object.entries(late).flatMap(([file, sources]) => sources.map((source) => [resolve(source), file])),
+);
 
 const shared = {
   outdir: 'dist',
@@ -65,11 +38,104 @@ const shared = {
   legalComments: 'none',
   sourcemap: true,
   logLevel: 'warning',
-  plugins: [onDemand],
 };
 
-await build({ ...shared, entryPoints: [core] });
+/** What stands in the core for a late source: its functions as stubs, its numbers as they are. */
+function stubs(source) {
+  const file = JSON.stringify(lateOf.get(source));
+  const text = readFileSync(source, 'utf8');
+  const functions = [...text.matchAll(/^export (?:async )?function (\w+)/gm)].map(([, name]) => name);
+  return [
+    `import { load } from 'load';`,
+    ...[...new Set(functions)].map(
+      (name) => `export function ${name}() { return load(${file}).${name}.apply(this, arguments); }`,
+    ),
+    ...(text.match(/^export const \w+ = \d+;$/gm) ?? []),
+  ].join('\n');
+}
+
+const load = `
+import { internal } from ${JSON.stringify(resolve(core))};
+const loaded = {};
+export const load = (file) =>
+  (loaded[file] ??= process.getBuiltinModule('node:module').createRequire(import.meta.url)('./' + file)(internal));`;
+
+/** The core: stubs for late sources, and `internal`. */
+const coreParts = {
+  name: 'core',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.\.?\/.*\.js$/ }, ({ path, resolveDir, kind }) => {
+      const file = roomOf.get(resolve(resolveDir, path.replace(/\.js$/, '.ts')));
+      if (kind === 'dynamic-import' && file) return { path: `./${file}`, external: true };
+    });
+    onResolve({ filter: /^load$/ }, ({ path }) => ({ path, namespace: 'load' }));
+    onLoad({ filter: /.*/, namespace: 'load' }, () => ({ contents: load, resolveDir: 'src' }));
+    onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      if (lateOf.has(path)) return { contents: stubs(path), resolveDir: 'src' };
+      if (path !== resolve(core)) return;
+      // A namespace object would be built of getters, one by one, at every start: 0.2 ms more than a plain object.
+      const contents = readFileSync(path, 'utf8').replace(
+        "export * as internal from './internal.js';",
+        () => `import { ${names} } from './internal.js';\nexport const internal = { ${names} };`,
+      );
+      return { contents, loader: 'ts' };
+    });
+  },
+};
+
+/** What is outside the core: it takes the core's parts from `internal`, which `importInternal` brings in. */
+function outside(importInternal, sources) {
+  const own = new Set(sources.map((source) => resolve(source)));
+  return {
+    name: 'outside',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^\.\.?\/.*\.js$/ }, ({ path, resolveDir, kind, namespace }) => {
+        if (namespace === 'core') return { path, external: true };
+        const source = resolve(resolveDir, path.replace(/\.js$/, '.ts'));
+        if (kind === 'dynamic-import' && roomOf.has(source)) return { path: `./${roomOf.get(source)}`, external: true };
+        const isCore = own.size > 0 ? !own.has(source) : source === resolve('src/internal.ts');
+        if (isCore) return { path: 'internal', namespace: 'core' };
+      });
+      onLoad({ filter: /.*/, namespace: 'core' }, () => {
+        const lines = names.map((name) => `export const ${name} = internal.${name};`);
+        return { contents: [importInternal, ...lines].join('\n'), resolveDir: 'dist' };
+      });
+    },
+  };
+}
+
+let names = [];
+const { metafile } = await build({
+  ...shared,
+  entryPoints: ['src/internal.ts'],
+  write: false,
+  metafile: true,
+  plugins: [coreParts],
+});
+names = Object.values(metafile.outputs).find(({ entryPoint }) => entryPoint)?.exports;
+
+await build({ ...shared, entryPoints: [core], plugins: [coreParts] });
+
 for (const [source, file] of Object.entries(rooms)) {
-  await build({ ...shared, entryPoints: [source], entryNames: basename(file, '.js') });
+  await build({
+    ...shared,
+    entryPoints: [source],
+    entryNames: basename(file, '.js'),
+    plugins: [outside(`import { internal } from './index.js';`, [])],
+  });
+}
+
+for (const [file, sources] of Object.entries(late)) {
+  await build({
+    ...shared,
+    stdin: { contents: sources.map((source) => `export * from './${source}';`).join('\n'), resolveDir: '.' },
+    outdir: undefined,
+    outfile: `dist/${file}`,
+    format: 'iife',
+    globalName: 'exported',
+    banner: { js: 'module.exports = (internal) => {' },
+    footer: { js: 'return exported;\n};' },
+    plugins: [outside('', sources)],
+  });
 }
 chmodSync('dist/cli.js', 0o755);
