@@ -32,7 +32,7 @@ export interface NotifyState {
   watchdog?: boolean | 'trigger' | undefined;
   /** WATCHDOG_USEC=: a new watchdog timeout, in ms; 0 turns the watchdog off. */
   watchdogTimeout?: number | undefined;
-  /** EXTEND_TIMEOUT_USEC=: how many ms from now the start, stop or reload under way may still take. */
+  /** EXTEND_TIMEOUT_USEC=: the start, stop or reload under way may take longer, if the next message comes within so many ms. */
   extendTimeout?: number | undefined;
   /** FDSTORE=1: keep `fds` for the next start. */
   fdStore?: boolean | undefined;

@@ -1,7 +1,7 @@
 // What systemd makes of what it is told.
 import t from 'tap';
 import { Notifier, unit, units } from '../support/notifier.ts';
-import { withSystemd, withoutSystemd } from '../support/systemd.ts';
+import { execStart, withSystemd, withoutSystemd } from '../support/systemd.ts';
 
 const skip = withoutSystemd();
 t.test('a service is active from READY=1 on, and shows its status', { skip }, async (t) => {
@@ -86,5 +86,17 @@ t.test('a barrier is passed when the manager has read it, not before', { skip },
     }
     t.equal(await program.do('barrier'), true);
     program.end();
+  });
+});
+
+t.test('examples/worker.js is what docs/notify.md says', { skip }, async (t) => {
+  const start = execStart('../../examples/worker.js');
+  const service = `[Service]\nType=notify\nWatchdogSec=1\nExecStart=${start}\n`;
+  await withSystemd({ units: { 'worker.service': service }, start: ['worker.service'] }, async (lab) => {
+    t.equal(await lab.property('worker.service', 'ActiveState'), 'active');
+    t.not(await lab.property('worker.service', 'WatchdogTimestampMonotonic'), '0');
+    await lab.systemctl('stop', 'worker.service');
+    t.equal(await lab.property('worker.service', 'Result'), 'success');
+    t.match(await lab.property('worker.service', 'StatusText'), /^Stopping after \d+ jobs$/);
   });
 });
