@@ -11,7 +11,12 @@
         "native/notify.cc",
         "native/predicates.cc",
         "native/peer.cc",
-        "native/process.cc"
+        "native/process.cc",
+        "native/message.cc",
+        "native/mqueue.cc",
+        "native/poll.cc",
+        "native/socket.cc",
+        "native/stream.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],

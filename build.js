@@ -11,6 +11,7 @@ import { build } from 'esbuild';
 /** source → file in dist/ */
 const rooms = {
   'src/service/room.ts': 'service.js',
+  'src/sockets/room.ts': 'sockets.js',
   'src/spawn.ts': 'spawn.js',
   'src/cli/main.ts': 'cli.js',
   'src/framework-shapes.ts': 'framework-shapes.js',

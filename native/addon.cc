@@ -4,10 +4,15 @@
 
 #include "descriptor.h"
 #include "files.h"
+#include "message.h"
+#include "mqueue.h"
 #include "notify.h"
 #include "peer.h"
 #include "predicates.h"
 #include "process.h"
+#include "poll.h"
+#include "socket.h"
+#include "stream.h"
 
 namespace {
 
@@ -41,6 +46,33 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "becomeSubreaper", BecomeSubreaper);
   Export(exports, "borrowFd", BorrowFd);
   Export(exports, "listenerOwner", ListenerOwner);
+  Export(exports, "makeFifo", MakeFifo);
+  Export(exports, "createPoll", CreatePoll);
+  Export(exports, "startPoll", StartPoll);
+  Export(exports, "refPoll", RefPoll);
+  Export(exports, "closePoll", ClosePoll);
+  Export(exports, "messageLayout", MessageLayout);
+  Export(exports, "receiveMessages", ReceiveMessages);
+  Export(exports, "sendMessage", SendMessage);
+  Export(exports, "sendNetlink", SendNetlink);
+  Export(exports, "openSocket", OpenSocket);
+  Export(exports, "bindUnix", BindUnix);
+  Export(exports, "bindVsock", BindVsock);
+  Export(exports, "bindNetlink", BindNetlink);
+  Export(exports, "connectUnix", ConnectUnix);
+  Export(exports, "listenSocket", ListenSocket);
+  Export(exports, "acceptSocket", AcceptSocket);
+  Export(exports, "shutdownSocket", ShutdownSocket);
+  Export(exports, "setSocketOption", SetSocketOption);
+  Export(exports, "getSocketOption", GetSocketOption);
+  Export(exports, "openQueue", OpenQueue);
+  Export(exports, "unlinkQueue", UnlinkQueue);
+  Export(exports, "sendToQueue", SendToQueue);
+  Export(exports, "receiveFromQueue", ReceiveFromQueue);
+  Export(exports, "readBytes", ReadBytes);
+  Export(exports, "writeBytes", WriteBytes);
+  Export(exports, "closeFd", CloseFd);
+  Export(exports, "replaceFd", ReplaceFd);
   return exports;
 }
 

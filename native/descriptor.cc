@@ -74,11 +74,11 @@ int SetSocketFacts(int fd, const struct statx& status, Napi::Object out) {
     if (domain == AF_INET6 && Option(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value)) SetFlag(out, "ipv6Only", value != 0);
   }
   if (listening != 0 && type == SOCK_STREAM && (domain == AF_INET || domain == AF_INET6)) SetQueue(out, TcpQueue(fd));
-  if (domain == AF_UNIX && listening != 0) {
+  if (domain == AF_UNIX && (listening != 0 || type == SOCK_DGRAM)) {
     Queue queue;
     BoundInode bound;
     UnixQueue(static_cast<uint32_t>(status.stx_ino), &queue, &bound);
-    SetQueue(out, queue);
+    if (listening != 0) SetQueue(out, queue);
     if (bound.known) {
       SetNumber(out, "boundInode", bound.inode);
       SetNumber(out, "boundDeviceMajor", bound.device_major);

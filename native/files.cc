@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -47,6 +48,12 @@ Napi::Value ExchangePaths(const Napi::CallbackInfo& info) {
   const std::string b = info[1].As<Napi::String>().Utf8Value();
   const long result = syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE);
   return Napi::Number::New(info.Env(), result == 0 ? 0 : -errno);
+}
+
+Napi::Value MakeFifo(const Napi::CallbackInfo& info) {
+  const std::string path = info[0].As<Napi::String>().Utf8Value();
+  const mode_t mode = info[1].As<Napi::Number>().Uint32Value();
+  return Napi::Number::New(info.Env(), mkfifo(path.c_str(), mode) == 0 ? 0 : -errno);
 }
 
 Napi::Value UserId(const Napi::CallbackInfo& info) {

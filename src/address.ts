@@ -11,16 +11,24 @@ export type Address =
   /** `cid` null: any. */
   | { readonly kind: 'vsock'; readonly cid: number | null; readonly port: number };
 
+/** Where something is that is no socket with a port, for the verbs beside listen(). */
+export type Place =
+  | Address
+  /** A FIFO, device or regular file: an absolute path. */
+  | { readonly kind: 'file'; readonly path: string }
+  /** Compared as it stands: a netlink family with its groups, a message queue's name. */
+  | { readonly kind: 'text'; readonly text: string };
+
 /** The longest path a unix socket can have, in bytes: sun_path less its NUL, unix(7). */
 export const maxPathBytes = 107;
 
-function bad(text: string, why: string): ListenFdsError {
+export function badAddress(text: string, why: string): ListenFdsError {
   return new ListenFdsError('LISTENFDS_BAD_ADDRESS', `${JSON.stringify(text)} is not an address: ${why}`);
 }
 
 function parsePort(text: string, whole: string, most: number): number {
   const port = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(port <= most)) throw bad(whole, `the port must be a whole number from 0 to ${most}`);
+  if (!(port <= most)) throw badAddress(whole, `the port must be a whole number from 0 to ${most}`);
   return port;
 }
 
@@ -28,9 +36,9 @@ function parsePort(text: string, whole: string, most: number): number {
 export function unixAddress(path: string, whole: string = path): Address {
   const bytes = Buffer.byteLength(path);
   if (bytes > maxPathBytes + (path[0] === '\0' ? 1 : 0)) {
-    throw bad(whole, `${bytes} bytes are more than the ${maxPathBytes} a unix socket path can have`);
+    throw badAddress(whole, `${bytes} bytes are more than the ${maxPathBytes} a unix socket path can have`);
   }
-  if (path.includes('\0', 1)) throw bad(whole, 'it contains a NUL');
+  if (path.includes('\0', 1)) throw badAddress(whole, 'it contains a NUL');
   return { kind: 'unix', path };
 }
 
@@ -43,7 +51,7 @@ export function unixAddress(path: string, whole: string = path): Address {
 export function parseAddress(text: string): Address {
   if (text.startsWith('/')) return unixAddress(text);
   if (text.startsWith('@')) {
-    if (text.length === 1) throw bad(text, 'an abstract name cannot be empty');
+    if (text.length === 1) throw badAddress(text, 'an abstract name cannot be empty');
     return unixAddress(`\0${text.slice(1)}`, text);
   }
   if (/^[0-9]+$/.test(text)) return { kind: 'inet', host: null, port: parsePort(text, text, 65535) };
@@ -56,14 +64,14 @@ export function parseAddress(text: string): Address {
 
   const bracketed = /^\[(.*)\]:(.*)$/.exec(text);
   if (bracketed) {
-    if (!net.isIPv6(bracketed[1]!)) throw bad(text, 'what stands in brackets is not an IPv6 address');
+    if (!net.isIPv6(bracketed[1]!)) throw badAddress(text, 'what stands in brackets is not an IPv6 address');
     return { kind: 'inet', host: bracketed[1]!, port: parsePort(bracketed[2]!, text, 65535) };
   }
   const colon = text.indexOf(':');
   if (colon > 0 && net.isIPv4(text.slice(0, colon))) {
     return { kind: 'inet', host: text.slice(0, colon), port: parsePort(text.slice(colon + 1), text, 65535) };
   }
-  throw bad(text, 'it is no port, no IP address with a port, no absolute path and no @name');
+  throw badAddress(text, 'it is no port, no IP address with a port, no absolute path and no @name');
 }
 
 function formatHostPort(host: string | null, port: number): string {
@@ -72,11 +80,12 @@ function formatHostPort(host: string | null, port: number): string {
 }
 
 /** An address, or what `server.address()` says, as an address string; '(unnamed)' for null. */
-export function formatAddress(address: Address | AddressInfo | string | null): string {
+export function formatAddress(address: Place | AddressInfo | string | null): string {
   if (address === null) return '(unnamed)';
   if (typeof address === 'string') return address.startsWith('\0') ? `@${address.slice(1)}` : address;
   if (!('kind' in address)) return formatHostPort(address.address, address.port);
-  if (address.kind === 'unix') return formatAddress(address.path);
+  if (address.kind === 'unix' || address.kind === 'file') return formatAddress(address.path);
+  if (address.kind === 'text') return address.text;
   if (address.kind === 'vsock') return `vsock:${address.cid ?? ''}:${address.port}`;
   return formatHostPort(address.host, address.port);
 }

@@ -51,7 +51,7 @@ export async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
   return { open: (server) => void server.listen({ ...node, ...place }) };
 }
 
-interface Owner {
+export interface Owner {
   readonly uid: number;
   readonly gid: number;
 }
@@ -76,14 +76,15 @@ function listenError(code: string, errno: number, path: string, why: string, cau
   return Object.assign(error, { code, errno, syscall: 'listen', address: path });
 }
 
-function inUse(path: string, why: string): NodeJS.ErrnoException {
+export function inUse(path: string, why: string): NodeJS.ErrnoException {
   return listenError('EADDRINUSE', -errno().EADDRINUSE, path, why);
 }
 
-const sameInode = (a: BigIntStats | undefined, b: BigIntStats | undefined): boolean =>
+export const sameInode = (a: BigIntStats | undefined, b: BigIntStats | undefined): boolean =>
   a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev;
 
-const lstat = (path: string): BigIntStats | undefined => fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+export const lstat = (path: string): BigIntStats | undefined =>
+  fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
 
 /** Whether anybody listens on a socket file. Only ECONNREFUSED says that nobody does. */
 function isAnswered(path: string): Promise<boolean> {
@@ -97,8 +98,17 @@ function isAnswered(path: string): Promise<boolean> {
   });
 }
 
+/**
+ * The ids to give to chown(2); -1 leaves one as it is.
+ *
+ * @throws ListenFdsError LISTENFDS_UNKNOWN_USER
+ */
+export function ownerOf(wanted: Pick<Wanted, 'user' | 'group'>): Owner {
+  return { uid: resolveName('user', wanted.user), gid: resolveName('group', wanted.group) };
+}
+
 async function prepareUnixPath(path: string, wanted: Wanted, node: ListenOptions): Promise<PreparedBind> {
-  const owner: Owner = { uid: resolveName('user', wanted.user), gid: resolveName('group', wanted.group) };
+  const owner = ownerOf(wanted);
   const found = lstat(path);
   if (found && !found.isSocket()) throw inUse(path, 'not a socket, and never removed:');
   if (found && (await isAnswered(path))) throw inUse(path, 'address already in use');
@@ -134,7 +144,7 @@ function openUnixPath(
     server.address = () => (server.listening ? path : null);
     server.once('close', () => {
       delete (server as Partial<Server>).address;
-      if (wanted.removeOnStop) removeOwn(path, own);
+      if (wanted.removeOnStop ?? true) removeOwn(path, own);
     });
   } catch (error) {
     if (listening) server.close();
@@ -203,7 +213,8 @@ function publish(temporary: string, path: string, stale: BigIntStats | undefined
   fs.renameSync(temporary, path);
 }
 
-function removeOwn(path: string, own: BigIntStats | undefined): void {
+/** Unlinks `path` if it still is the file `own`. */
+export function removeOwn(path: string, own: BigIntStats | undefined): void {
   try {
     if (sameInode(fs.statSync(path, { bigint: true, throwIfNoEntry: false }), own)) fs.unlinkSync(path);
   } catch {

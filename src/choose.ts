@@ -1,5 +1,5 @@
 // Which inherited descriptor a listener takes: by name, else by address, else the only one left. Decides, changes nothing.
-import { formatAddress, matchesInet, type Address } from './address.js';
+import { formatAddress, matchesInet, type Place } from './address.js';
 import { fs } from './builtins.js';
 import { summary, type Description, type Kind } from './descriptor.js';
 import { ListenFdsError } from './errors.js';
@@ -9,9 +9,13 @@ export interface Wish {
   /** FileDescriptorName=. */
   readonly name: string | null;
   /** Every address that would do; empty when any does. A host name stands here resolved. */
-  readonly addresses: readonly Address[];
-  /** The kinds the caller can serve, listeners only. */
+  readonly addresses: readonly Place[];
+  /** The kinds the caller can serve. */
   readonly kinds: readonly Kind[];
+  /** Whether they must listen; null where that is no property of such a descriptor. */
+  readonly listening: true | null;
+  /** Where nothing listens, the one connection of Accept=yes will do. */
+  readonly connection?: boolean;
   /** Whether finding nothing is an error. */
   readonly required: boolean;
 }
@@ -22,28 +26,36 @@ export interface Choice {
   readonly mismatch: boolean;
 }
 
+function sameDevice(device: bigint, { major, minor }: Description['inode']): boolean {
+  return (
+    ((device >> 8n) & 0xfffn) === BigInt(major) && ((device & 0xffn) | ((device >> 12n) & 0xfff00n)) === BigInt(minor)
+  );
+}
+
 /** The file a unix listener is bound to may have been renamed since, or be reached through a symbolic link. */
 export function isBoundTo(path: string, bound: Description['boundInode']): boolean {
   if (bound === null || path.startsWith('\0')) return false;
   const file = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
   if (!file) return false;
-  const major = (file.dev >> 8n) & 0xfffn;
-  const minor = (file.dev & 0xffn) | ((file.dev >> 12n) & 0xfff00n);
-  return (
-    BigInt.asUintN(32, file.ino) === BigInt(bound.number) &&
-    major === BigInt(bound.major) &&
-    minor === BigInt(bound.minor)
-  );
+  return BigInt.asUintN(32, file.ino) === BigInt(bound.number) && sameDevice(file.dev, bound);
 }
 
-export function matches(wanted: Address, description: Description): boolean {
+/** A FIFO or a device may have several names. */
+function isFile(path: string, { inode }: Description): boolean {
+  const file = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  return file !== undefined && file.ino === BigInt(inode.number) && sameDevice(file.dev, inode);
+}
+
+export function matches(wanted: Place, description: Description): boolean {
   const { address } = description;
   if (wanted.kind === 'inet') {
-    return (
-      typeof address === 'object' && address !== null && matchesInet(wanted, address, description.ipv6Only ?? false)
-    );
+    if (typeof address !== 'object' || address === null) return false;
+    // An accepted connection has one of our addresses, whatever its listener was bound to.
+    const accepted = description.kind === 'tcp' && description.connected;
+    return matchesInet(accepted ? { ...wanted, host: null } : wanted, address, description.ipv6Only ?? false);
   }
   if (wanted.kind === 'unix') return address === wanted.path || isBoundTo(wanted.path, description.boundInode);
+  if (wanted.kind === 'file') return address === wanted.path || isFile(wanted.path, description);
   return address === formatAddress(wanted);
 }
 
@@ -64,6 +76,18 @@ function refuse(
   throw new ListenFdsError(code, `${found}. Passed: ${list(passed)}`);
 }
 
+/** Accept=yes passes one connection, called "connection" unless FileDescriptorName= says otherwise. */
+function acceptedConnections(named: readonly InheritedFd[], wish: Wish): readonly InheritedFd[] {
+  if (!wish.connection) return [];
+  return named.filter(
+    (one) =>
+      one.connected &&
+      wish.kinds.includes(one.kind) &&
+      // Without a name it must be plain that it is no stored connection.
+      (wish.name !== null || named.length === 1 || one.name === 'connection'),
+  );
+}
+
 /**
  * Returns null when nothing suitable is left and the caller may bind.
  *
@@ -76,10 +100,13 @@ export function choose(passed: readonly InheritedFd[], wish: Wish): Choice | nul
   const what = name === null ? 'inherited descriptor' : `inherited descriptor named '${name}'`;
   if (named.length === 0) refuse('LISTENFDS_NAME_NOT_FOUND', `There is no ${what}`, passed);
 
-  const suitable = named.filter((one) => one.listening && wish.kinds.includes(one.kind));
+  const listening = named.filter(
+    (one) => wish.kinds.includes(one.kind) && one.listening === (wish.listening ?? one.listening),
+  );
+  const suitable = listening.length > 0 ? listening : acceptedConnections(named, wish);
   const free = suitable.filter((one) => !one.taken);
   if (free.length === 0) {
-    const needed = `a listening ${wish.kinds.join(' or ')} socket`;
+    const needed = `a ${wish.listening ? 'listening ' : ''}${wish.kinds.join(' or ')} ${wish.listening ? 'socket' : 'descriptor'}`;
     if (name === null && !wish.required) return null;
     if (suitable.length === 0) refuse('LISTENFDS_WRONG_KIND', `No ${what} is ${needed}`, passed);
     if (name !== null) refuse('LISTENFDS_TAKEN', `Every ${what} is taken`, passed);

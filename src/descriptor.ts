@@ -47,7 +47,7 @@ export interface Description {
   } | null;
   /** Device and inode of the descriptor itself. */
   readonly inode: { readonly major: number; readonly minor: number; readonly number: number };
-  /** Device and inode (its low 32 bits) of the file a unix listener is bound to; it need not be at `address` any more. */
+  /** Device and inode (its low 32 bits) of the file a unix listener or datagram socket is bound to; it need not be at `address` any more. */
   readonly boundInode: { readonly major: number; readonly minor: number; readonly number: number } | null;
 }
 
@@ -73,7 +73,7 @@ function socketKind({ domain, type, protocol }: NativeFacts): Kind {
     case AF.UNIX:
       return unixKinds[type!] ?? 'other';
     case AF.VSOCK:
-      return 'vsock';
+      return type === SOCK.STREAM ? 'vsock' : 'other';
     case AF.NETLINK:
       return 'netlink';
     default:

@@ -90,6 +90,14 @@ export const errorTable = {
     when: 'Credentials were asked of something that is no unix socket.',
     remedy: 'Only unix sockets know who is on the other end: listen on a path, or authenticate in another way',
   },
+  LISTENFDS_CLOSED: {
+    when: 'Something was asked of a socket, or still waited to be sent, when the socket was closed.',
+    remedy: 'Wait for what was sent before closing',
+  },
+  LISTENFDS_TRUNCATED: {
+    when: 'A packet is longer than the memory for it, and a stream cannot pass on a part of it as the whole.',
+    remedy: 'Raise maxMessageSize',
+  },
   LISTENFDS_UNSUPPORTED: {
     when: 'This runtime, platform or kernel cannot do what was asked.',
     remedy: 'See the message for what it needs',

@@ -34,7 +34,16 @@ export type { ServedApp, ServeOptions, Service, StopContext, StopReason } from '
 export type { StatsMessage } from './service/status.js';
 export type { DrainingEvent, DrainOptions, DrainResult } from './service/drain.js';
 export type { ConnectionStats, RefusedMessage } from './gate.js';
-export type { ListenTarget, Target } from './target.js';
+export { listenDatagram } from './sockets/entry.js';
+export type {
+  DatagramInfo,
+  DatagramSendOptions,
+  DatagramTarget,
+  UnixDatagram,
+  UnixDatagramEvents,
+} from './sockets/datagram.js';
+export type { MessageCredentials } from './sockets/receive.js';
+export type { CommonTarget, ListenTarget, Target } from './target.js';
 
 // What the rooms that are loaded on demand (build.js) and this package's own tests share with this file. Not public.
 /** @internal */

@@ -131,8 +131,8 @@ interface Registry {
   announcement?: Announcement;
   result?: readonly InheritedFd[];
   error?: unknown;
-  /** A listening socket that was found on fd 0, or null when it was looked for and there was none. */
-  stdin?: InheritedFd | null;
+  /** The socket that was found on fd 0. */
+  stdin?: InheritedFd;
 }
 
 const registryKey = Symbol.for('listenfds');
@@ -292,22 +292,37 @@ export function meantForPid(): number | null {
   return registry().announcement?.meantFor ?? null;
 }
 
+/** A connection that is standard output as well would stay open after its end, and get what is meant for a log. */
+function detachOutput(inode: number): void {
+  const { facts, replaceFd } = binding();
+  const is = (fd: number): boolean => {
+    const found = facts(fd);
+    return typeof found !== 'number' && found.domain !== undefined && found.inode === inode;
+  };
+  if (is(2)) replaceFd(0, 2);
+  if (is(1)) replaceFd(2, 1);
+}
+
 /**
- * The listening socket on fd 0 that StandardInput=socket passes without any LISTEN_* variable, or null. It moves to a
- * number of its own and fd 0 becomes /dev/null: no child inherits it as its standard input, and nothing else ever
- * lands on number 0 when the server closes.
+ * The socket on fd 0 that StandardInput=socket passes without any LISTEN_* variable, if `wanted` says yes to it. It moves
+ * to a number of its own and fd 0 becomes /dev/null: no child inherits it as its standard input, and nothing else ever
+ * lands on number 0 when the server closes. Taken once it stays known; refused it stays where it is.
  */
-export function listeningStdin(isSocket: (fd: number) => boolean): InheritedFd | null {
+export function adoptStdin(
+  isSocket: (fd: number) => boolean,
+  wanted: (found: Description) => boolean,
+): InheritedFd | null {
   refuseWorkerThread();
   const state = registry();
-  if (state.stdin !== undefined) return state.stdin;
-  state.stdin = null;
-  // Most programs have a terminal, a pipe or /dev/null here; they need no addon to find out.
+  if (state.stdin) return state.stdin;
   if (!isSocket(0)) return null;
   const facts = binding().facts(0);
-  if (typeof facts === 'number' || !facts.listening) return null;
+  if (typeof facts === 'number') return null;
+  const description = describeFacts(facts);
+  if (!wanted(description)) return null;
   const fd = binding().detachStdin();
   if (fd < 0) throw systemError(fd, 'dup', 'fd 0');
-  state.stdin = new Inherited('stdin', describeFacts({ ...facts, fd, cloexec: true }));
+  if (description.connected) detachOutput(facts.inode);
+  state.stdin = new Inherited('stdin', { ...description, fd, cloexec: true });
   return state.stdin;
 }

@@ -1,14 +1,14 @@
 // listen(): the choice between adopting an inherited listener and binding our own.
 import type { AddressInfo, Server } from 'node:net';
-import { formatAddress, type Address } from './address.js';
+import { formatAddress } from './address.js';
 import { authorize } from './authorize.js';
 import { prepareBind } from './bind.js';
-import { fs, net } from './builtins.js';
-import { choose, matches, type Choice } from './choose.js';
+import { matches } from './choose.js';
 import { ListenFdsError } from './errors.js';
 import { adaptApp, schemeOf, type AdaptedApp, type App } from './frameworks.js';
 import { gatekeeper } from './gate.js';
-import { isWorkerThread, listeningStdin, listenFds, meantForPid, putBack, type InheritedFd } from './inherited.js';
+import { putBack, type InheritedFd } from './inherited.js';
+import { takeInherited } from './take.js';
 import { parseTarget, type Target, type Wanted } from './target.js';
 
 /** A server that listens, and where its socket came from. */
@@ -21,75 +21,6 @@ export interface Listening {
   readonly name: string | null;
   /** Where a client on this machine reaches it; null for unix sockets and for servers that do not speak HTTP. */
   readonly url: string | null;
-}
-
-function isSocket(fd: number): boolean {
-  try {
-    return fs.fstatSync(fd).isSocket();
-  } catch {
-    return false; // closed
-  }
-}
-
-function inheritedDescriptors(required: boolean): readonly InheritedFd[] {
-  // A worker may bind as it likes; only what the manager passed is not for it.
-  if (!required && isWorkerThread() && process.env['LISTEN_FDS'] === undefined) return [];
-  const passed = listenFds();
-  if (passed.length > 0) return passed;
-  const stdin = listeningStdin(isSocket);
-  return stdin ? [stdin] : [];
-}
-
-/** Host names are resolved, so that they can be compared with what a socket is bound to. */
-async function comparable(address: Address | null): Promise<Address[]> {
-  if (address === null) return [];
-  if (address.kind !== 'inet' || address.host === null || address.host === 'localhost') return [address];
-  if (net.isIP(address.host)) return [address];
-  try {
-    const found = await process.getBuiltinModule('node:dns/promises').lookup(address.host, { all: true });
-    return found.map((one) => ({ ...address, host: one.address }));
-  } catch {
-    return [address]; // it matches nothing; if it comes to binding, that reports the failed lookup
-  }
-}
-
-function refuseInactive(): never {
-  const other = meantForPid();
-  const why =
-    other === null
-      ? 'LISTEN_FDS and LISTEN_PID are not set, and standard input is no listening socket'
-      : `LISTEN_PID=${other} is another process, this one is ${process.pid} (a shell or npm in between?)`;
-  throw new ListenFdsError('LISTENFDS_NOT_ACTIVATED', `No descriptor was passed: ${why}`);
-}
-
-function reportMismatch({ inherited }: Choice, wanted: Wanted): void {
-  if (wanted.mismatch === 'ignore') return;
-  const error = new ListenFdsError(
-    'LISTENFDS_ADDRESS_MISMATCH',
-    `The inherited socket fd ${inherited.fd} (FileDescriptorName '${inherited.name}') is bound to ` +
-      `${formatAddress(inherited.address)}, not to ${formatAddress(wanted.address)} as asked for`,
-    { fd: inherited.fd },
-  );
-  if (wanted.mismatch === 'error') throw error;
-  process.emitWarning(error.message, { type: 'ListenFdsWarning', code: error.code });
-}
-
-/** Takes the inherited descriptor that is meant, or returns null where one of our own is to be bound. */
-async function takeInherited(wanted: Wanted): Promise<InheritedFd | null> {
-  if (wanted.activation === 'never') return null;
-  const required = wanted.activation === 'required';
-  const passed = inheritedDescriptors(required);
-  if (passed.length === 0) {
-    if (required) refuseInactive();
-    return null;
-  }
-  const addresses = await comparable(wanted.address);
-  // From here to take() nothing waits: two calls at once never choose the same one.
-  const choice = choose(passed, { name: wanted.name, addresses, kinds: ['tcp', 'unix'], required });
-  if (choice === null) return null;
-  if (choice.mismatch) reportMismatch(choice, wanted);
-  choice.inherited.take();
-  return choice.inherited;
 }
 
 // Clamped by the kernel to net.core.somaxconn: where the backlog in force is not known, it at least never shrinks.
@@ -167,7 +98,7 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
   gatekeeper(server);
   if (wanted.limits) (await import('./service/room.js')).limit(server, wanted.limits);
   if (wanted.authorize !== null) authorize(server, wanted.authorize);
-  const inherited = await takeInherited(wanted);
+  const inherited = await takeInherited(wanted, { kinds: ['tcp', 'unix'], listening: true });
   if (inherited) {
     const path = servedPath(inherited, wanted);
     try {

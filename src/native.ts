@@ -41,6 +41,11 @@ export interface NativeFacts {
   messageQueue?: { maxMessages: number; messageSize: number; messages: number };
 }
 
+/** A poll of native/poll.cc, which owns its descriptor. */
+export interface NativePoll {
+  readonly poll: unique symbol;
+}
+
 /** The addon. */
 export interface Binding {
   facts(fd: number): NativeFacts | number;
@@ -54,6 +59,40 @@ export interface Binding {
   exchangePaths(a: string, b: string): number;
   userId(name: string): number | null;
   groupId(name: string): number | null;
+  makeFifo(path: string, mode: number): number;
+  createPoll(fd: number, callback: (events: number) => void): NativePoll | number;
+  startPoll(poll: NativePoll, events: number): number;
+  refPoll(poll: NativePoll, on: boolean): void;
+  closePoll(poll: NativePoll): void;
+  messageLayout(): { batch: number; nameSize: number; controlSize: number; fields: number };
+  receiveMessages(
+    fd: number,
+    arena: Uint8Array,
+    table: Int32Array,
+    payloadSize: number,
+    mostBytes: number,
+    keepFds: boolean,
+  ): number;
+  sendMessage(fd: number, data: Uint8Array, path: Uint8Array | null, fds: Int32Array | null): number;
+  sendNetlink(fd: number, data: Uint8Array, portId: number, groups: number): number;
+  openSocket(domain: number, type: number, protocol: number): number;
+  bindUnix(fd: number, path: Uint8Array): number;
+  bindVsock(fd: number, cid: number, port: number): number;
+  bindNetlink(fd: number, groups: number): number;
+  connectUnix(fd: number, path: Uint8Array | null): number;
+  listenSocket(fd: number, backlog: number): number;
+  acceptSocket(fd: number): number;
+  shutdownSocket(fd: number): number;
+  setSocketOption(fd: number, name: string, value: number): number;
+  getSocketOption(fd: number, name: string): number;
+  openQueue(name: string, mode: number, maxMessages: number, messageSize: number): number;
+  unlinkQueue(name: string): number;
+  sendToQueue(fd: number, data: Uint8Array, priority: number): number;
+  receiveFromQueue(fd: number, buffer: Uint8Array, priority: Uint32Array): number;
+  readBytes(fd: number, buffer: Uint8Array): number;
+  writeBytes(fd: number, data: Uint8Array): number;
+  closeFd(fd: number): number;
+  replaceFd(from: number, to: number): number;
   notifyUnix(path: string, state: string, fds: readonly number[] | null, pid: number): number;
   notifyVsock(cid: number, port: number, type: number, state: string): number;
   pipe(): [number, number] | number;

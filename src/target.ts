@@ -1,13 +1,13 @@
 // What a caller asks for, in any of the spellings, as one checked form.
 import type { BlockList, ListenOptions } from 'node:net';
-import { parseAddress, unixAddress, type Address } from './address.js';
+import { parseAddress, type Address, type Place } from './address.js';
 import { path as paths } from './builtins.js';
 import type { AuthorizationRule } from './authorize.js';
 import { ListenFdsError } from './errors.js';
 
-/** Where to listen, and how: Node's own ListenOptions and what a .socket unit knows. */
-export interface ListenTarget extends ListenOptions {
-  /** An address string as in ListenStream=, instead of `port`, `host` and `path`. */
+/** What every kind of socket unit knows. */
+export interface CommonTarget {
+  /** What stands behind the directive in the .socket unit; for listen(), instead of `port`, `host` and `path`. */
   address?: string;
   /** FileDescriptorName= of the inherited descriptor to take. */
   name?: string;
@@ -21,17 +21,27 @@ export interface ListenTarget extends ListenOptions {
    * @default 'warn'
    */
   mismatch?: 'warn' | 'error' | 'ignore';
-  /** SocketMode=: access mode of a unix path we bind, a number or octal digits. Default: 0666 less the umask. */
+  /** SocketMode=: access mode of a path we bind, a number or octal digits. Default: 0666 less the umask. */
   mode?: number | string;
-  /** SocketUser=: owner of a unix path we bind, name or id. */
+  /** SocketUser=: owner of a path we bind, name or id. */
   user?: number | string;
-  /** SocketGroup=: group of a unix path we bind, name or id. */
+  /** SocketGroup=: group of a path we bind, name or id. */
   group?: number | string;
   /**
-   * RemoveOnStop=: unlink a unix path we bound when the server closes.
-   * @default true
+   * RemoveOnStop=: unlink a path we bound when it is closed.
+   * @default true; false for a FIFO and a message queue, as in systemd: others may have them open
    */
   removeOnStop?: boolean;
+}
+
+/** Where to listen, and how: Node's own ListenOptions and what a .socket unit knows. */
+export interface ListenTarget extends ListenOptions, CommonTarget {
+  /**
+   * Serve the connection on fd 0 that StandardInput=socket with Accept=yes, or inetd, passes. Standard output that is
+   * the same connection becomes standard error, or /dev/null: a console.log() must not end up with the client.
+   * @default false
+   */
+  inetd?: boolean;
   /**
    * Backlog= of a socket we bind; an inherited one keeps the backlog it has. The kernel caps it at net.core.somaxconn.
    * @default 4096, as in systemd
@@ -58,16 +68,18 @@ export interface ListenTarget extends ListenOptions {
 export type Target = number | string | ListenTarget;
 
 /** The checked form of a {@link Target}. */
-export interface Wanted {
+export interface Wanted<P extends Place = Address> {
   /** Null: any. */
-  readonly address: Address | null;
+  readonly address: P | null;
   readonly name: string | null;
   readonly activation: 'auto' | 'required' | 'never';
   readonly mismatch: 'warn' | 'error' | 'ignore';
   readonly mode: number | null;
   readonly user: number | string | null;
   readonly group: number | string | null;
-  readonly removeOnStop: boolean;
+  readonly removeOnStop: boolean | null;
+  /** A connection on fd 0 is meant, too. */
+  readonly inetd: boolean;
   /** maxConnections, maxConnectionsPerSource, allow, deny; null where none is given. */
   readonly limits: Pick<ListenTarget, (typeof limitOptions)[number]> | null;
   readonly authorize: AuthorizationRule | null;
@@ -95,13 +107,21 @@ function portOf(value: unknown): number {
   return port as number;
 }
 
-function pathAddress(path: unknown): Address {
-  if (typeof path !== 'string' || path === '') throw bad('path', path, 'a path');
-  if (process.platform === 'win32') return { kind: 'unix', path }; // a named pipe
-  return path.startsWith('\0') ? unixAddress(path) : unixAddress(paths.resolve(path), path);
+/** How a verb reads an address, and whether a port alone is one. */
+export interface Spelling<P extends Place> {
+  parse(text: string): P;
+  readonly ports: boolean;
 }
 
-function addressOf(options: ListenTarget): Address | null {
+const streams: Spelling<Address> = { parse: parseAddress, ports: true };
+
+function pathAddress<P extends Place>(path: unknown, spelling: Spelling<P>): P | Address {
+  if (typeof path !== 'string' || path === '') throw bad('path', path, 'a path');
+  if (process.platform === 'win32') return { kind: 'unix', path }; // a named pipe
+  return spelling.parse(path.startsWith('\0') ? `@${path.slice(1)}` : paths.resolve(path));
+}
+
+function addressOf<P extends Place>(options: ListenTarget, spelling: Spelling<P>): P | Address | null {
   const { address, path, port, host } = options;
   const given = [address, path, port].filter((value) => value !== undefined);
   if (given.length > 1)
@@ -109,10 +129,11 @@ function addressOf(options: ListenTarget): Address | null {
   if (address !== undefined) {
     if (typeof address !== 'string') throw bad('address', address, 'an address string');
     if (host !== undefined) throw bad('host', host, 'absent where address is given');
-    return parseAddress(address);
+    return spelling.parse(address);
   }
-  if (path !== undefined) return pathAddress(path);
+  if (path !== undefined) return pathAddress(path, spelling);
   if (port === undefined && host === undefined) return null;
+  if (!spelling.ports) throw bad('the target', JSON.stringify({ host, port }), 'an address without a port');
   if (host !== undefined && typeof host !== 'string') throw bad('host', host, 'a host name or an IP address');
   return { kind: 'inet', host: host || null, port: port === undefined ? 0 : portOf(port) };
 }
@@ -126,7 +147,7 @@ function modeOf(mode: unknown): number | null {
   return value as number;
 }
 
-function ownerOf(option: 'user' | 'group', value: unknown): number | string | null {
+function checkOwner(option: 'user' | 'group', value: unknown): number | string | null {
   if (value === undefined) return null;
   if (typeof value === 'string' && value !== '') return /^[0-9]+$/.test(value) ? Number(value) : value;
   if (Number.isInteger(value) && (value as number) >= 0) return value as number;
@@ -152,7 +173,17 @@ function defaultActivation(env: NodeJS.ProcessEnv): Wanted['activation'] {
  *
  * @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_BAD_ADDRESS, LISTENFDS_BAD_ENVIRONMENT
  */
-export function parseTarget(target: Target | undefined, env: NodeJS.ProcessEnv = process.env): Wanted {
+export function parseTarget(target: Target | undefined, env?: NodeJS.ProcessEnv): Wanted;
+export function parseTarget<P extends Place>(
+  target: number | string | CommonTarget | undefined,
+  env: NodeJS.ProcessEnv | undefined,
+  spelling: Spelling<P>,
+): Wanted<P>;
+export function parseTarget(
+  target: number | string | CommonTarget | undefined,
+  env: NodeJS.ProcessEnv = process.env,
+  spelling: Spelling<Place> = streams,
+): Wanted<Place> {
   let options: ListenTarget;
   if (target === undefined) options = {};
   else if (typeof target === 'number') options = { port: target };
@@ -167,7 +198,7 @@ export function parseTarget(target: Target | undefined, env: NodeJS.ProcessEnv =
       'absent: inherited descriptors are found by name or address (or take() one from listenFds())',
     );
   }
-  const { name, activation, mismatch = 'warn', mode, user, group, removeOnStop = true, ...rest } = options;
+  const { name, activation, mismatch = 'warn', mode, user, group, removeOnStop, inetd, ...rest } = options;
   const { address: _address, path: _path, port: _port, host: _host, ...others } = rest;
   const { maxConnections, maxConnectionsPerSource, allow, deny, authorize = null, ...node } = others;
   const hasLimits = limitOptions.some((option) => options[option] !== undefined);
@@ -177,7 +208,7 @@ export function parseTarget(target: Target | undefined, env: NodeJS.ProcessEnv =
     throw bad('backlog', backlog, 'a whole number above 0');
   }
   return {
-    address: addressOf(options),
+    address: addressOf(options, spelling),
     name: name ?? null,
     activation:
       activation === undefined
@@ -185,9 +216,10 @@ export function parseTarget(target: Target | undefined, env: NodeJS.ProcessEnv =
         : oneOf('activation', activation, ['auto', 'required', 'never']),
     mismatch: oneOf('mismatch', mismatch, ['warn', 'error', 'ignore']),
     mode: modeOf(mode),
-    user: ownerOf('user', user),
-    group: ownerOf('group', group),
-    removeOnStop,
+    user: checkOwner('user', user),
+    group: checkOwner('group', group),
+    removeOnStop: removeOnStop ?? null,
+    inetd: inetd ?? false,
     limits: hasLimits
       ? ({ maxConnections, maxConnectionsPerSource, allow, deny } as Pick<ListenTarget, (typeof limitOptions)[number]>)
       : null,

@@ -1,0 +1,20 @@
+// Readiness of one descriptor on the event loop: uv_poll_t. A poll owns its descriptor and closes it, at the latest
+// when the environment (the process, or a worker thread) ends.
+#ifndef LISTENFDS_NATIVE_POLL_H_
+#define LISTENFDS_NATIVE_POLL_H_
+
+#include <napi.h>
+
+// createPoll(fd, callback: (events) => void) -> external | -errno. -EPERM where the descriptor cannot be polled (a
+// regular file), -ENOSYS where the runtime has no libuv; the descriptor is the caller's then.
+// The callback gets UV_READABLE 1, UV_WRITABLE 2, UV_PRIORITIZED 8, or kPollError with everything that was asked for:
+// an error is pending on the descriptor and polling has stopped.
+Napi::Value CreatePoll(const Napi::CallbackInfo& info);
+// startPoll(poll, events) -> 0 | -errno; events 0 stops it
+Napi::Value StartPoll(const Napi::CallbackInfo& info);
+// refPoll(poll, on): whether it keeps the event loop alive
+Napi::Value RefPoll(const Napi::CallbackInfo& info);
+// closePoll(poll): stops it and closes the descriptor at once; a second call does nothing
+Napi::Value ClosePoll(const Napi::CallbackInfo& info);
+
+#endif  // LISTENFDS_NATIVE_POLL_H_

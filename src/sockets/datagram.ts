@@ -1,0 +1,359 @@
+// ListenDatagram=: UDP is node:dgram's, a unix datagram socket ours.
+import type { Socket as UdpSocket, SocketOptions } from 'node:dgram';
+import type { BigIntStats } from 'node:fs';
+
+import {
+  badAddress,
+  binding,
+  formatAddress,
+  ListenFdsError,
+  net,
+  parseAddress,
+  parseTarget,
+  putBack,
+  removeOwn,
+  SOCK,
+  systemError,
+  takeInherited,
+} from '../internal.js';
+import type { Address } from '../address.js';
+import type { InheritedFd } from '../inherited.js';
+import type { CommonTarget, Wanted } from '../target.js';
+import { ECONNREFUSED, ECONNRESET } from './errnos.js';
+import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
+import { defaultMessageSize, sharedBatch, type MessageCredentials } from './receive.js';
+import { bindUnixSocket, pathBytes, setOptions, type BufferOptions } from './unix.js';
+
+/** What comes with a unix datagram. */
+export interface DatagramInfo {
+  /** The sender's path, an abstract name with its NUL; null for a sender without: it cannot be answered. */
+  readonly path: string | null;
+  /** What was sent, in bytes. */
+  readonly size: number;
+  /** MSG_TRUNC: the message is only the first part of what was sent; see maxMessageSize. */
+  readonly truncated: boolean;
+  /** MSG_CTRUNC: something that came beside the message is lost, descriptors for example (EMFILE). */
+  readonly controlTruncated: boolean;
+  /** Where the socket has PassCredentials=. */
+  readonly credentials?: MessageCredentials;
+  /** Descriptors that came with it, where receiveFds is on: yours to close. */
+  readonly fds?: readonly number[];
+  /** The sender's security label, where the socket has PassSecurity=. */
+  readonly label?: string;
+  /** When the kernel got it, in ms since 1970 with a fraction, where the socket has Timestamping=. */
+  readonly timestamp?: number;
+}
+
+/** Where to receive datagrams, and how. */
+export interface DatagramTarget extends CommonTarget, BufferOptions {
+  /** Of UDP. Without `host`: every address of this machine, both families. */
+  port?: number | string;
+  /** Of UDP. */
+  host?: string;
+  /** Of a unix datagram socket, instead of `address`. */
+  path?: string;
+  /** Broadcast= of a UDP socket we bind; an inherited one keeps what it has. */
+  broadcast?: boolean;
+  /** ReusePort= of a UDP socket we bind; needs Node 22.12. */
+  reusePort?: boolean;
+  /** SO_REUSEADDR of a UDP socket we bind. */
+  reuseAddr?: boolean;
+  /** BindIPv6Only= of a UDP socket we bind. */
+  ipv6Only?: boolean;
+  /** PassCredentials= of a unix socket, inherited or not: `credentials` come with each message. */
+  passCredentials?: boolean;
+  /** PassSecurity= of a unix socket, inherited or not: `label` comes with each message where the kernel has labels. */
+  passSecurity?: boolean;
+  /** Timestamping= of a unix socket, inherited or not: `timestamp` comes with each message. */
+  timestamping?: boolean;
+  /**
+   * Keep the descriptors that unix datagrams bring, as `fds`; the receiver closes them. Otherwise they are closed unseen.
+   * @default false
+   */
+  receiveFds?: boolean;
+  /**
+   * The longest unix datagram that is received whole, in bytes.
+   * @default 262144, more than a default SendBuffer= can send
+   */
+  maxMessageSize?: number;
+}
+
+/** Events of a {@link UnixDatagram}. */
+export interface UnixDatagramEvents {
+  message: [message: Buffer, info: DatagramInfo];
+  connect: [];
+  error: [error: Error];
+  close: [];
+}
+
+/** Options of {@link UnixDatagram.send}. */
+export interface DatagramSendOptions {
+  /** Descriptors to send along, at most 253. They must stay open until the message is sent. */
+  fds?: readonly number[];
+}
+
+interface UnixDatagramOptions {
+  readonly fd: number;
+  readonly path: string | null;
+  readonly receiveFds: boolean;
+  readonly maxMessageSize: number;
+  readonly onClose?: (() => void) | undefined;
+}
+
+/**
+ * A unix datagram socket in the shape of dgram.Socket. While nobody listens for 'message' nothing is read: senders wait
+ * on the kernel's queue.
+ */
+export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
+  readonly #path: string | null;
+  readonly #receiveFds: boolean;
+  readonly #maxMessageSize: number;
+  #peer: string | null = null;
+
+  /** @internal */
+  constructor({ fd, path, receiveFds, maxMessageSize, onClose }: UnixDatagramOptions) {
+    super({ fd, subject: formatAddress(path), onClose });
+    this.#path = path;
+    this.#receiveFds = receiveFds;
+    this.#maxMessageSize = maxMessageSize;
+    sharedBatch().reserve(maxMessageSize);
+  }
+
+  /** Its path, an abstract name with its NUL; null where it has none. */
+  address(): string | null {
+    return this.#path;
+  }
+
+  /** What it is connected to. */
+  remoteAddress(): string | null {
+    return this.#peer;
+  }
+
+  protected override receive(deliver: (message: Buffer, about: unknown) => void): number {
+    const batch = sharedBatch();
+    const count = batch.receive(this.watcher.fd, this.#maxMessageSize, this.#receiveFds);
+    for (let i = 0; i < count; i++) {
+      const message = batch.message(i);
+      const path = batch.path(i);
+      if (batch.isPlain(i)) {
+        deliver(message, { path, size: message.length, truncated: false, controlTruncated: false });
+        continue;
+      }
+      const fds = batch.fds(i, this.#receiveFds);
+      const label = batch.label(i);
+      const timestamp = batch.timestamp(i);
+      const info: DatagramInfo = {
+        path,
+        size: batch.length(i),
+        truncated: batch.isTruncated(i),
+        controlTruncated: batch.isControlTruncated(i),
+        ...(batch.hasCredentials(i) ? { credentials: batch.credentials(i) } : {}),
+        ...(fds.length > 0 ? { fds } : {}),
+        ...(label === null ? {} : { label }),
+        ...(timestamp === null ? {} : { timestamp }),
+      };
+      deliver(message, info);
+    }
+    return count;
+  }
+
+  protected override isFull(count: number): boolean {
+    return count === sharedBatch().size;
+  }
+
+  protected override discard(about: unknown): void {
+    for (const fd of (about as DatagramInfo).fds ?? []) binding().closeFd(fd);
+  }
+
+  /** What happened to the peer of a connected socket; it goes on receiving. */
+  protected override recovers(errno: number): boolean {
+    if (errno !== ECONNREFUSED && errno !== ECONNRESET) return false;
+    this.emit('error', systemError(errno, 'recvmsg', formatAddress(this.#peer)));
+    return true;
+  }
+
+  /**
+   * Sends one message to `path` (`@name` or a leading NUL for an abstract one), or to the peer of a connected socket.
+   * Messages to one path stay in order; where its queue is full they wait for room, and only they, as
+   * long as SendBuffer= has room: what nobody has read yet counts there.
+   *
+   * Without a callback: a promise of the bytes sent, which fails with ECONNREFUSED where nobody is bound to the path any
+   * more and with EMSGSIZE where the message is longer than SendBuffer= allows. Do not change the bytes before it settles.
+   */
+  send(message: string | Uint8Array | DataView, path?: string | null, options?: DatagramSendOptions): Promise<number>;
+  send(message: string | Uint8Array | DataView, path: string | null | undefined, callback: SendCallback): void;
+  send(
+    message: string | Uint8Array | DataView,
+    path: string | null | undefined,
+    options: DatagramSendOptions | undefined,
+    callback: SendCallback,
+  ): void;
+  send(
+    message: string | Uint8Array | DataView,
+    path?: string | null,
+    options?: DatagramSendOptions | SendCallback,
+    callback?: SendCallback,
+  ): Promise<number> | void {
+    const given = typeof options === 'function' ? options : callback;
+    const { fds } = typeof options === 'function' ? {} : (options ?? {});
+    return promised(given, (done) => {
+      const fd = this.fd;
+      const data = bytesOf(message);
+      const to = path === undefined || path === null ? null : pathBytes(path);
+      const passed = fds && fds.length > 0 ? Int32Array.from(fds) : null;
+      const send = (): number => binding().sendMessage(fd, data, to, passed);
+      this.post(path ?? '', to === null, send, data.byteLength, done);
+    }) as Promise<number>;
+  }
+
+  /** Sends to `path` from now on, and receives from nobody else. 'connect' follows. */
+  connect(path: string, callback?: () => void): void {
+    const result = binding().connectUnix(this.fd, pathBytes(path));
+    if (result < 0) throw systemError(result, 'connect', formatAddress(path));
+    this.#peer = path;
+    if (callback) this.once('connect', callback);
+    process.nextTick(() => this.emit('connect'));
+  }
+
+  /** Undoes connect(). The kernel drops what was received but not read, unix(7). */
+  disconnect(): void {
+    const result = binding().connectUnix(this.fd, null);
+    if (result < 0) throw systemError(result, 'connect', formatAddress(this.#peer));
+    this.#peer = null;
+  }
+}
+
+const spelling = {
+  parse(text: string): Address & { kind: 'inet' | 'unix' } {
+    const address = parseAddress(text);
+    if (address.kind === 'vsock') throw badAddress(text, 'vsock has no datagrams here');
+    return address;
+  },
+  ports: true,
+};
+
+type DatagramAddress = ReturnType<typeof spelling.parse>;
+
+const dgram = (): typeof import('node:dgram') => process.getBuiltinModule('node:dgram');
+
+/** Waits for 'listening' after `bind`, which may also throw. */
+function bound(socket: UdpSocket, bind: () => void): Promise<UdpSocket> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error): void => {
+      socket.close();
+      reject(error);
+    };
+    socket.once('error', failed);
+    socket.once('listening', () => {
+      socket.off('error', failed);
+      resolve(socket);
+    });
+    try {
+      bind();
+    } catch (error) {
+      failed(error as Error);
+    }
+  });
+}
+
+async function adoptUdp(inherited: InheritedFd): Promise<UdpSocket> {
+  const { address, fd } = inherited;
+  if (typeof address !== 'object' || address === null) {
+    throw new ListenFdsError('LISTENFDS_WRONG_KIND', `fd ${fd} is a UDP socket without an address`, { fd });
+  }
+  // The descriptor's own family, which dgram takes on trust. `exclusive`: not the cluster primary's descriptor.
+  const socket = dgram().createSocket(address.family === 'IPv6' ? 'udp6' : 'udp4');
+  await bound(socket, () => socket.bind({ fd, exclusive: true }));
+  const actual = socket.address();
+  if (actual.port !== address.port || actual.address !== address.address) {
+    socket.close();
+    throw new ListenFdsError(
+      'LISTENFDS_WRONG_SOCKET',
+      `The socket is bound to ${formatAddress(actual as never)} instead of the inherited fd ${fd} at ${formatAddress(address)}`,
+      { fd },
+    );
+  }
+  return socket;
+}
+
+async function bindUdp(place: Address & { kind: 'inet' }, target: DatagramTarget): Promise<UdpSocket> {
+  const { broadcast, reusePort, reuseAddr, ipv6Only, receiveBuffer, sendBuffer } = target;
+  const options = {
+    ...(reusePort === undefined ? {} : { reusePort }),
+    ...(reuseAddr === undefined ? {} : { reuseAddr }),
+    ...(ipv6Only === undefined ? {} : { ipv6Only }),
+    ...(receiveBuffer === undefined ? {} : { recvBufferSize: receiveBuffer }),
+    ...(sendBuffer === undefined ? {} : { sendBufferSize: sendBuffer }),
+  };
+  const open = async (type: 'udp4' | 'udp6', address: string | null): Promise<UdpSocket> => {
+    const socket = dgram().createSocket({ type, ...options } as SocketOptions);
+    const where = { port: place.port, exclusive: true, ...(address === null ? {} : { address }) };
+    await bound(socket, () => socket.bind(where));
+    if (broadcast) socket.setBroadcast(true);
+    return socket;
+  };
+  if (place.host !== null) {
+    const family = net.isIP(place.host.split('%')[0]!);
+    if (family) return open(family === 6 ? 'udp6' : 'udp4', place.host);
+    const found = await process.getBuiltinModule('node:dns/promises').lookup(place.host);
+    return open(found.family === 6 ? 'udp6' : 'udp4', found.address);
+  }
+  try {
+    return await open('udp6', null); // both families, as systemd and net.Server do
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL' && code !== 'EINVAL') throw error;
+    return open('udp4', null);
+  }
+}
+
+function unixDatagram(fd: number, path: string | null, target: DatagramTarget, onClose?: () => void): UnixDatagram {
+  const { receiveFds = false, maxMessageSize = defaultMessageSize } = target;
+  setOptions(fd, {
+    PassCredentials: target.passCredentials,
+    PassSecurity: target.passSecurity,
+    Timestamping: target.timestamping,
+  });
+  return new UnixDatagram({ fd, path, receiveFds, maxMessageSize, onClose });
+}
+
+function bindUnixDatagram(path: string, wanted: Wanted<DatagramAddress>, target: DatagramTarget): UnixDatagram {
+  const { fd, own } = bindUnixSocket(SOCK.DGRAM, path, wanted);
+  const remove =
+    (file: BigIntStats): (() => void) =>
+    () =>
+      removeOwn(path, file);
+  try {
+    setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
+    return unixDatagram(fd, path, target, own && (wanted.removeOnStop ?? true) ? remove(own) : undefined);
+  } catch (error) {
+    binding().closeFd(fd);
+    throw error;
+  }
+}
+
+function checkMessageSize(size: unknown): void {
+  if (size === undefined || (Number.isInteger(size) && (size as number) > 0 && (size as number) <= 1 << 26)) return;
+  throw new ListenFdsError('LISTENFDS_BAD_OPTION', `maxMessageSize is ${size}, but must be from 1 to 67108864 bytes`);
+}
+
+export async function listenDatagram(given: number | string | DatagramTarget): Promise<UdpSocket | UnixDatagram> {
+  const wanted = parseTarget(given, undefined, spelling);
+  const target: DatagramTarget = typeof given === 'object' ? given : {};
+  checkMessageSize(target.maxMessageSize);
+  const inherited = await takeInherited(wanted, { kinds: ['udp', 'unixgram'], listening: null });
+  if (inherited) {
+    try {
+      if (inherited.kind === 'udp') return await adoptUdp(inherited);
+      return unixDatagram(inherited.fd, inherited.address as string | null, target);
+    } catch (error) {
+      putBack(inherited);
+      throw error;
+    }
+  }
+  const { address } = wanted;
+  if (address === null) {
+    throw new ListenFdsError('LISTENFDS_BAD_OPTION', 'Nothing was passed, and no address was given to bind');
+  }
+  return address.kind === 'unix' ? bindUnixDatagram(address.path, wanted, target) : bindUdp(address, target);
+}

@@ -1,0 +1,166 @@
+// A stream over a descriptor that is waited for: reads no further than somebody takes, writes no faster than the kernel.
+import type { Duplex as DuplexStream, DuplexOptions } from 'node:stream';
+import { systemError } from '../internal.js';
+import { EAGAIN, isShortage } from './errnos.js';
+import { readable, Watcher, writable } from './watcher.js';
+
+const { Duplex }: { Duplex: typeof DuplexStream } = process.getBuiltinModule('node:stream');
+
+type Done = (error?: Error | null) => void;
+
+/** Pause in a shortage of memory or descriptors, in ms. */
+const shortagePause = 20;
+
+export interface PolledOptions extends DuplexOptions {
+  readonly fd: number;
+  /** For messages of errors. */
+  readonly subject: string;
+}
+
+export abstract class PolledDuplex extends Duplex {
+  protected readonly watcher: Watcher;
+  readonly #subject: string;
+  #wantsRead = false;
+  #writing: { readonly chunk: Uint8Array; readonly done: Done } | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  #timeout: NodeJS.Timeout | null = null;
+  #timeoutAfter = 0;
+
+  constructor({ fd, subject, ...options }: PolledOptions) {
+    super({ ...options, emitClose: true, autoDestroy: true });
+    this.#subject = subject;
+    this.watcher = new Watcher(fd, (events) => this.#ready(events));
+  }
+
+  /** Reads once and pushes. @returns whether to go on: false when push() said so, null at the end, or -errno */
+  protected abstract receive(): boolean | null | number;
+
+  /** Writes once. @returns the bytes written, or -errno */
+  protected abstract transmit(chunk: Uint8Array): number;
+
+  /** Whether a chunk may be written in parts. */
+  protected abstract readonly partial: boolean;
+
+  get fd(): number {
+    return this.watcher.fd;
+  }
+
+  /** Bytes, packets or time: there was activity. */
+  protected active(): void {
+    this.#timeout?.refresh();
+  }
+
+  #want(): void {
+    if (!this.watcher.open) return;
+    const writing = this.#writing !== null && this.#retry === null;
+    this.watcher.want((this.#wantsRead ? readable : 0) | (writing ? writable : 0));
+  }
+
+  #ready(events: number): void {
+    if (events & writable) this.#write();
+    if (events & readable && this.#wantsRead) this.#readSome();
+    this.#want();
+  }
+
+  #readSome(): void {
+    for (let round = 0; round < 4 && this.watcher.open; round++) {
+      const result = this.receive();
+      if (result === true) {
+        this.active();
+        continue;
+      }
+      if (result === false) {
+        this.active();
+        this.#wantsRead = false;
+      } else if (result === null) {
+        this.#wantsRead = false;
+        this.push(null);
+      } else if (result !== EAGAIN && !isShortage(result)) {
+        this.destroy(systemError(result, 'read', this.#subject));
+      }
+      return;
+    }
+  }
+
+  override _read(): void {
+    this.#wantsRead = true;
+    this.#want();
+  }
+
+  override _write(chunk: unknown, encoding: BufferEncoding, done: Done): void {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+    if (!(bytes instanceof Uint8Array)) {
+      done(new TypeError('A chunk must be a string or bytes'));
+      return;
+    }
+    this.#writing = { chunk: bytes, done };
+    this.#write();
+    this.#want();
+  }
+
+  #write(): void {
+    while (this.#writing && this.watcher.open) {
+      const { chunk, done } = this.#writing;
+      const result = this.transmit(chunk);
+      if (result === EAGAIN) return;
+      if (isShortage(result)) {
+        this.#retry = setTimeout(() => {
+          this.#retry = null;
+          this.#write();
+          this.#want();
+        }, shortagePause);
+        return;
+      }
+      this.#writing = null;
+      if (result < 0) {
+        done(systemError(result, 'write', this.#subject));
+        return;
+      }
+      this.active();
+      if (this.partial && result < chunk.length) this.#writing = { chunk: chunk.subarray(result), done };
+      else done(); // may start the next write
+    }
+  }
+
+  /** 'timeout' after so many milliseconds without activity, 0 for never; as net.Socket has it. */
+  setTimeout(milliseconds: number, callback?: () => void): this {
+    if (this.#timeout) clearTimeout(this.#timeout);
+    this.#timeout = null;
+    this.#timeoutAfter = milliseconds;
+    if (milliseconds > 0) {
+      this.#timeout = setTimeout(() => this.emit('timeout'), milliseconds);
+      this.#timeout.unref();
+      if (callback) this.once('timeout', callback);
+    } else if (callback) this.off('timeout', callback);
+    return this;
+  }
+
+  get timeout(): number {
+    return this.#timeoutAfter;
+  }
+
+  /** Ends the writable half and destroys the stream when everything is written. */
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once('finish', () => this.destroy());
+  }
+
+  ref(): this {
+    this.watcher.ref(true);
+    return this;
+  }
+
+  unref(): this {
+    this.watcher.ref(false);
+    return this;
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    if (this.#timeout) clearTimeout(this.#timeout);
+    if (this.#retry) clearTimeout(this.#retry);
+    this.#writing = null; // the stream itself fails what was still to be written
+    this.watcher.close();
+    done(error);
+  }
+}

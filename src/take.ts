@@ -1,0 +1,96 @@
+// Taking the inherited descriptor that is meant: the same choice, warning and errors for every verb.
+import { formatAddress, type Place } from './address.js';
+import { fs, net } from './builtins.js';
+import { choose, type Choice } from './choose.js';
+import type { Description, Kind } from './descriptor.js';
+import { ListenFdsError } from './errors.js';
+import { adoptStdin, isWorkerThread, listenFds, meantForPid, type InheritedFd } from './inherited.js';
+import type { Wanted } from './target.js';
+
+/** What a verb can serve. */
+export interface Suitable {
+  readonly kinds: readonly Kind[];
+  /** Whether they must listen; null where that is no property of such a descriptor. */
+  readonly listening: true | null;
+  /** Where nothing listens, the one connection of Accept=yes will do. */
+  readonly connection?: boolean;
+}
+
+function isSocket(fd: number): boolean {
+  try {
+    return fs.fstatSync(fd).isSocket();
+  } catch {
+    return false; // closed
+  }
+}
+
+/** What StandardInput=socket passes without being asked for: a socket that others send to. */
+function isService({ listening, connected, kind, address }: Description): boolean {
+  return listening || (!connected && address !== null && (kind === 'udp' || kind === 'unixgram' || kind === 'netlink'));
+}
+
+function inheritedDescriptors(required: boolean, inetd: boolean): readonly InheritedFd[] {
+  // A worker may bind as it likes; only what the manager passed is not for it.
+  if (!required && isWorkerThread() && process.env['LISTEN_FDS'] === undefined) return [];
+  const passed = listenFds();
+  if (passed.length > 0) return passed;
+  // Most programs have a terminal, a pipe or /dev/null here; they need no addon to find out.
+  const stdin = adoptStdin(isSocket, (found) => isService(found) || (inetd && found.connected));
+  return stdin ? [stdin] : [];
+}
+
+/** Host names are resolved, so that they can be compared with what a socket is bound to. */
+async function comparable(address: Place | null): Promise<Place[]> {
+  if (address === null) return [];
+  if (address.kind !== 'inet' || address.host === null || address.host === 'localhost') return [address];
+  if (net.isIP(address.host)) return [address];
+  try {
+    const found = await process.getBuiltinModule('node:dns/promises').lookup(address.host, { all: true });
+    return found.map((one) => ({ ...address, host: one.address }));
+  } catch {
+    return [address]; // it matches nothing; if it comes to binding, that reports the failed lookup
+  }
+}
+
+function refuseInactive(): never {
+  const other = meantForPid();
+  const why =
+    other === null
+      ? 'LISTEN_FDS and LISTEN_PID are not set, and standard input is no listening socket'
+      : `LISTEN_PID=${other} is another process, this one is ${process.pid} (a shell or npm in between?)`;
+  throw new ListenFdsError('LISTENFDS_NOT_ACTIVATED', `No descriptor was passed: ${why}`);
+}
+
+function reportMismatch({ inherited }: Choice, wanted: Wanted<Place>): void {
+  if (wanted.mismatch === 'ignore') return;
+  const error = new ListenFdsError(
+    'LISTENFDS_ADDRESS_MISMATCH',
+    `The inherited ${inherited.kind} fd ${inherited.fd} (FileDescriptorName '${inherited.name}') is bound to ` +
+      `${formatAddress(inherited.address)}, not to ${formatAddress(wanted.address)} as asked for`,
+    { fd: inherited.fd },
+  );
+  if (wanted.mismatch === 'error') throw error;
+  process.emitWarning(error.message, { type: 'ListenFdsWarning', code: error.code });
+}
+
+/**
+ * Takes the inherited descriptor that is meant, or returns null where one of our own is to be opened.
+ *
+ * @throws ListenFdsError as choose() does, LISTENFDS_NOT_ACTIVATED, LISTENFDS_ADDRESS_MISMATCH
+ */
+export async function takeInherited(wanted: Wanted<Place>, suitable: Suitable): Promise<InheritedFd | null> {
+  if (wanted.activation === 'never') return null;
+  const required = wanted.activation === 'required';
+  const passed = inheritedDescriptors(required, wanted.inetd);
+  if (passed.length === 0) {
+    if (required) refuseInactive();
+    return null;
+  }
+  const addresses = await comparable(wanted.address);
+  // From here to take() nothing waits: two calls at once never choose the same one.
+  const choice = choose(passed, { ...suitable, name: wanted.name, addresses, required });
+  if (choice === null) return null;
+  if (choice.mismatch) reportMismatch(choice, wanted);
+  choice.inherited.take();
+  return choice.inherited;
+}
