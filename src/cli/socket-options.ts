@@ -1,5 +1,5 @@
 // -l, --datagram, --seqpacket, --fifo: which sockets to open, and what to call them. `run` and `unit` share them.
-import { ListenFdsError, parseAddress, type Address } from '../internal.js';
+import { ListenFdsError, parseAddress, parseDuration, type Address } from '../internal.js';
 import { UsageError, type CommandLine } from './command-line.js';
 
 /** The Listen*= directive that opens the same. */
@@ -53,14 +53,18 @@ export function socketWishes(line: CommandLine): SocketWish[] {
   });
 }
 
-/** A time span as systemd writes them, or a number of seconds, in milliseconds. */
-export function parseDuration(text: string, option: string): number {
-  const units: Record<string, number> = { ms: 1, s: 1000, sec: 1000, min: 60_000, m: 60_000, h: 3_600_000 };
-  const parts = [...text.trim().matchAll(/\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)/gy)];
-  const read = parts.reduce((sum, [whole]) => sum + whole.length, 0);
-  const known = parts.every(([, , unit]) => unit === '' || Object.hasOwn(units, unit!));
-  if (parts.length === 0 || read !== text.trim().length || !known) {
-    throw new UsageError(`${option} ${JSON.stringify(text)} is not a time span`, 'write 90, 500ms, 10s, 5min or 1h');
+/**
+ * A time span as in a unit file, in milliseconds.
+ *
+ * @throws UsageError
+ */
+export function duration(line: CommandLine, option: string): number | null {
+  const value = line.value(option);
+  if (value === null) return null;
+  try {
+    return parseDuration(`--${option}`, value);
+  } catch (error) {
+    if (!(error instanceof ListenFdsError)) throw error;
+    throw new UsageError(`--${option} ${JSON.stringify(value)} is not a time span`, 'write 90, 500ms, 10s, 5min or 1h');
   }
-  return parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * units[unit || 's']!, 0);
 }

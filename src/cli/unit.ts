@@ -2,7 +2,7 @@
 import { fs, path } from '../internal.js';
 import { CommandError, UsageError, type CommandLine } from './command-line.js';
 import { findExecutable } from '../executable.js';
-import { checkName, parseDuration, socketWishes } from './socket-options.js';
+import { checkName, duration, socketWishes } from './socket-options.js';
 import { styleFor, write } from './terminal.js';
 import { unitFiles, type UnitPlan } from './unit-files.js';
 
@@ -11,11 +11,9 @@ function defaultName(): string {
   return name.replace(/^[-.]+|[-.]+$/g, '') || 'web';
 }
 
-/** @throws UsageError */
+/** As it was written, once it is known to be one. @throws UsageError */
 function timeSpan(line: CommandLine, option: string): string | null {
-  const value = line.value(option);
-  if (value !== null) parseDuration(value, `--${option}`);
-  return value;
+  return duration(line, option) === null ? null : line.value(option);
 }
 
 /** systemd wants the program's path from the root; a symbolic link stays, it may point to a newer one tomorrow. */
