@@ -6,6 +6,7 @@ import type { ListenOptions, Server } from 'node:net';
 import { maxPathBytes } from './address.js';
 import { fs, net, path as paths } from './builtins.js';
 import { ListenFdsError } from './errors.js';
+import { gatekeeper } from './gate.js';
 import { binding, bindingIfAny, systemError } from './native.js';
 import type { Wanted } from './target.js';
 
@@ -144,7 +145,7 @@ function openUnixPath(
     server.address = () => (server.listening ? path : null);
     server.once('close', () => {
       delete (server as Partial<Server>).address;
-      if (wanted.removeOnStop ?? true) removeOwn(path, own);
+      if ((wanted.removeOnStop ?? true) && !gatekeeper(server).handedOver) removeOwn(path, own);
     });
   } catch (error) {
     if (listening) server.close();

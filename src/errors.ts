@@ -98,6 +98,14 @@ export const errorTable = {
     when: 'A packet is longer than the memory for it, and a stream cannot pass on a part of it as the whole.',
     remedy: 'Raise maxMessageSize',
   },
+  LISTENFDS_UPGRADE_FAILED: {
+    when: 'The successor did not get ready: it ended, hung, or could not be started. This process goes on serving.',
+    remedy: 'Look at what the successor printed, then ask for the upgrade again',
+  },
+  LISTENFDS_UPGRADE_REFUSED: {
+    when: 'An upgrade was asked for while one is under way, or while the service is starting or stopping.',
+    remedy: 'Wait for it to end, then ask again',
+  },
   LISTENFDS_UNSUPPORTED: {
     when: 'This runtime, platform or kernel cannot do what was asked.',
     remedy: 'See the message for what it needs',

@@ -79,6 +79,8 @@ export class Gatekeeper implements ConnectionStats {
   draining: DrainWatch | null = null;
   /** The listener belongs to the manager as well: what waits in its queue when we close it is somebody else's to accept. */
   shared = false;
+  /** A successor has the listener: its path is not ours to unlink any more. */
+  handedOver = false;
   /** Called when a count has changed. */
   onChange: (() => void) | null = null;
 

@@ -29,7 +29,8 @@ export {
   type SocketType,
 } from './predicates.js';
 export type { App } from './frameworks.js';
-export { drain, serve } from './service/entry.js';
+export { drain, serve, upgradeState } from './service/entry.js';
+export type { UpgradeOptions, UpgradeResult } from './service/upgrade.js';
 export type { ServedApp, ServeOptions, Service, StopContext, StopReason } from './service/serve.js';
 export type { StatsMessage } from './service/status.js';
 export type { DrainingEvent, DrainOptions, DrainResult } from './service/drain.js';

@@ -14,6 +14,7 @@ export * from './gate.js';
 export * from './inherited.js';
 export * from './listen.js';
 export * from './native.js';
+export * from './own.js';
 export * from './notify.js';
 export * from './notify-state.js';
 export * from './peer.js';

@@ -9,6 +9,7 @@ import { adaptApp, schemeOf, type AdaptedApp, type App } from './frameworks.js';
 import { gatekeeper } from './gate.js';
 import { putBack, type InheritedFd } from './inherited.js';
 import { takeInherited } from './take.js';
+import { ownSockets } from './own.js';
 import { parseTarget, type Target, type Wanted } from './target.js';
 
 /** A server that listens, and where its socket came from. */
@@ -38,6 +39,17 @@ function listenOn(server: Server, inherited: InheritedFd, path: string | null): 
     server.address = () => (server.listening ? path : null);
     server.once('close', () => delete (server as Partial<Server>).address);
   }
+}
+
+/** For an upgrade to pass on, as long as it is open. */
+function registerOwn(server: Server, name: string | null): void {
+  const own = {
+    name: name ?? 'unknown',
+    fd: () => (server as { _handle?: { fd?: number } | null })._handle?.fd ?? null,
+    handOver: () => Object.assign(gatekeeper(server), { shared: true, handedOver: true }),
+  };
+  ownSockets().add(own);
+  server.once('close', () => ownSockets().delete(own));
 }
 
 /** Where clients find an inherited unix socket: it may have been moved since it was bound, as prepareBind() does. */
@@ -112,6 +124,7 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
   } else {
     const prepared = await prepareBind(wanted);
     await start(() => prepared.open(server));
+    registerOwn(server, wanted.name);
   }
   const address = server.address();
   return {

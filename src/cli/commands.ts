@@ -107,6 +107,21 @@ export const commands = {
     ],
     operands: 'process or unit',
   },
+  upgrade: {
+    summary: 'have a running service replace itself, without a pause',
+    usage: '[OPTION]... PID',
+    description: [
+      'Asks a process whose serve() has the upgrade option to start its successor, waits until that one is ready or has failed, and says which. Made for ExecReload=: systemctl reload then succeeds or fails with the upgrade. It takes the rights of the user that the service runs as, or root.',
+    ],
+    options: { help },
+    examples: [['listenfds upgrade $MAINPID', 'In ExecReload= of a service unit']],
+    exit: [
+      ['0', 'the successor serves; the old process drains and ends'],
+      ['1', 'the upgrade failed: the reason is on standard error, and the old process goes on serving'],
+      ['2', 'the command line cannot be understood'],
+    ],
+    operands: [],
+  },
   unit: {
     summary: 'write the systemd units for a command',
     usage: '[OPTION]... [--] COMMAND [ARGUMENT]...',

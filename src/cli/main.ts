@@ -9,11 +9,13 @@ import { inspect } from './inspect.js';
 import { run } from './run.js';
 import { styleFor, write } from './terminal.js';
 import { unit } from './unit.js';
+import { upgrade } from './upgrade.js';
 
 // Exit status, see the table in commands.ts.
 const actions: Record<CommandName, (line: CommandLine) => number | Promise<number>> = {
   run,
   inspect,
+  upgrade,
   unit,
   completion,
 };

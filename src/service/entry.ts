@@ -50,3 +50,12 @@ export async function serve(
   room ??= await import('./room.js');
   return room.serve(app, options);
 }
+
+/**
+ * What the process that started this one as its successor handed over with upgrade({ state }), or null. Ask for it before
+ * or after serve(); the answer stays the same.
+ */
+export async function upgradeState(): Promise<unknown> {
+  room ??= await import('./room.js');
+  return room.upgradeState();
+}

@@ -2,3 +2,5 @@
 export { drain } from './drain.js';
 export { limit } from './limits.js';
 export { serve } from './serve.js';
+export { askForUpgrade } from './control.js';
+export { upgradeState } from './successor.js';

@@ -16,12 +16,15 @@ import {
   type Target,
 } from '../internal.js';
 import type { ConnectionStats } from '../gate.js';
+import { listenForCommands } from './control.js';
 import { drain, type DrainOptions, type DrainResult } from './drain.js';
 import { watchIdle } from './idle.js';
 import { reportStatus, statusText, total } from './status.js';
+import { joinSuccession, type Succession } from './successor.js';
+import { upgrade, type UpgradeOptions, type UpgradeResult } from './upgrade.js';
 
 /** Why a service ends. */
-export type StopReason = NodeJS.Signals | 'idle' | 'error' | 'close';
+export type StopReason = NodeJS.Signals | 'idle' | 'error' | 'close' | 'upgrade';
 
 /** What a stop hook is told. */
 export interface StopContext {
@@ -54,6 +57,12 @@ export interface ServeOptions {
    */
   crashTimeout?: number;
   /**
+   * How an upgrade can be asked for, next to service.upgrade(): by a signal, by `listenfds upgrade PID` (true, and with a
+   * signal as well), and with which options.
+   * @default false
+   */
+  upgrade?: 'SIGHUP' | 'SIGUSR2' | boolean | (UpgradeOptions & { signal?: 'SIGHUP' | 'SIGUSR2' });
+  /**
    * Exit the process when the service has ended: 0 after a signal or idle exit, 1 after an uncaught error or a failed
    * stop hook. With false the caller does, and uncaught errors are left to it.
    * @default true
@@ -72,6 +81,13 @@ export interface Service {
   readonly listening: readonly Listening[];
   /** Connections of all listeners together, now. */
   readonly stats: ConnectionStats;
+  /**
+   * Starts the program anew with all sockets of this process, waits until it is ready, tells the manager, and then drains
+   * and ends this one as a signal would.
+   *
+   * @throws ListenFdsError LISTENFDS_UPGRADE_FAILED, LISTENFDS_UPGRADE_REFUSED: this process goes on serving
+   */
+  upgrade(options?: UpgradeOptions): Promise<UpgradeResult>;
   /** Stops accepting and lets what was accepted end. */
   drain(): Promise<DrainResult>;
   /** Drains, closes the frameworks and runs onStop. Does not exit. */
@@ -86,19 +102,6 @@ const leastHookTime = 1_000;
 
 const oneLine = (error: unknown): string => String((error as Error)?.message ?? error).replaceAll(/[\n\r\0]+/g, ' ');
 
-let warned = false;
-
-/** A manager that does not listen must not end a service that works. */
-function tell(state: NotifyState): void {
-  try {
-    notify(state);
-  } catch (error) {
-    if (warned) return;
-    warned = true;
-    process.emitWarning(`The service manager cannot be told about this service: ${oneLine(error)}`, 'ListenFdsWarning');
-  }
-}
-
 class RunningService implements Service {
   readonly listening: Listening[] = [];
   readonly #apps: AdaptedApp[] = [];
@@ -112,6 +115,12 @@ class RunningService implements Service {
   #ready = false;
   #signalled: NodeJS.Signals | null = null;
   #onError: ((error: unknown) => void) | null = null;
+
+  #succession: Succession | null = null;
+  #upgrading: AbortController | null = null;
+  /** The successor is the service now: the manager does not listen to us any more. */
+  #handedOver = false;
+  #warned = false;
 
   constructor(options: ServeOptions) {
     this.#options = options;
@@ -130,6 +139,7 @@ class RunningService implements Service {
     this.#catchSignals();
     const { healthy } = this.#options;
     try {
+      this.#succession = await joinSuccession();
       this.#cleanups.push(startWatchdog({ healthy }));
       for (const { app, target } of apps) {
         const adapted = await adaptApp(app);
@@ -147,21 +157,59 @@ class RunningService implements Service {
 
   #begin(): void {
     const { idleTimeout } = this.#options;
-    this.#cleanups.push(reportStatus(this.#keepers(), (status) => tell({ status })));
+    if (this.#options.upgrade) this.#cleanups.push(listenForCommands(this));
+    this.#cleanups.push(reportStatus(this.#keepers(), (status) => this.#tell({ status })));
     if (idleTimeout !== undefined && this.listening.every(({ source }) => source === 'inherited')) {
       this.#cleanups.push(
         watchIdle(this.#keepers(), parseDuration('idleTimeout', idleTimeout), () => this.#end('idle')),
       );
     }
     this.#ready = true;
-    tell({ ready: true, status: statusText(this.stats) });
+    this.#tell({ ready: true, status: statusText(this.stats) });
+    void this.#takeOver();
+  }
+
+  /** As a successor: once the manager knows us, it is ours to talk to. */
+  async #takeOver(): Promise<void> {
+    if (!this.#succession) return;
+    const { hello, ours } = this.#succession;
+    await ours;
+    const { env } = process;
+    if (hello.notifySocket === null) delete env['NOTIFY_SOCKET'];
+    else env['NOTIFY_SOCKET'] = hello.notifySocket;
+    if (this.#stopping) return;
+    if (hello.watchdogUsec !== null) {
+      env['WATCHDOG_USEC'] = hello.watchdogUsec;
+      env['WATCHDOG_PID'] = String(process.pid);
+      this.#cleanups.push(startWatchdog({ healthy: this.#options.healthy }));
+    }
+    this.#tell({ status: statusText(this.stats) });
+  }
+
+  /** A manager that does not listen must not end a service that works. */
+  #tell(state: NotifyState): void {
+    if (this.#handedOver) return;
+    try {
+      notify(state);
+    } catch (error) {
+      if (this.#warned) return;
+      this.#warned = true;
+      process.emitWarning(
+        `The service manager cannot be told about this service: ${oneLine(error)}`,
+        'ListenFdsWarning',
+      );
+    }
   }
 
   #catchSignals(): void {
     const { onReload, exit = true } = this.#options;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) this.#on(signal, () => this.#end(signal));
+    const upgradeSignal = this.#upgradeSignal();
+    if (upgradeSignal) this.#on(upgradeSignal, () => void this.upgrade().catch(() => {})); // it has been reported
     // By hand and without a hook, SIGHUP means that the terminal is gone.
-    if (onReload || process.env['NOTIFY_SOCKET']) this.#on('SIGHUP', () => void this.#reload());
+    if (upgradeSignal !== 'SIGHUP' && (onReload || process.env['NOTIFY_SOCKET'])) {
+      this.#on('SIGHUP', () => void this.#reload());
+    }
     if (!exit) return;
     this.#onError = (error) => this.#crash(error);
     process.on('uncaughtException', this.#onError);
@@ -176,6 +224,41 @@ class RunningService implements Service {
     for (const [signal, handler] of this.#handlers) process.off(signal, handler);
     if (this.#onError) process.off('uncaughtException', this.#onError);
     for (const cleanup of this.#cleanups.splice(0)) cleanup();
+  }
+
+  #upgradeSignal(): 'SIGHUP' | 'SIGUSR2' | null {
+    const { upgrade: by } = this.#options;
+    if (typeof by === 'object') return by.signal ?? null;
+    return typeof by === 'string' ? by : null;
+  }
+
+  async upgrade(options: UpgradeOptions = {}): Promise<UpgradeResult> {
+    if (this.#upgrading || !this.#ready || this.#stopping || this.#draining) {
+      const why = this.#upgrading
+        ? 'One is under way'
+        : this.#ready
+          ? 'The service is stopping'
+          : 'The service is starting';
+      throw new ListenFdsError('LISTENFDS_UPGRADE_REFUSED', `There is no upgrade now: ${why}`);
+    }
+    const { upgrade: by } = this.#options;
+    const configured = typeof by === 'object' ? by : {};
+    this.#upgrading = new AbortController();
+    this.#tell({ reloading: true, status: 'Upgrading' });
+    let result: UpgradeResult;
+    try {
+      result = await upgrade({ ...configured, ...options }, this.#upgrading.signal);
+    } catch (error) {
+      const status = `Upgrade failed, going on as before: ${oneLine(error)}`;
+      console.error(status);
+      if (!this.#stopping) this.#tell({ ready: true, status });
+      throw error;
+    } finally {
+      this.#upgrading = null;
+    }
+    this.#handedOver = true;
+    this.#end('upgrade');
+    return result;
   }
 
   /** One reload at a time; signals that come meanwhile ask for one more. */
@@ -194,7 +277,7 @@ class RunningService implements Service {
   }
 
   async #reloadOnce(): Promise<void> {
-    tell({ reloading: true });
+    this.#tell({ reloading: true });
     let status = statusText(this.stats);
     try {
       await this.#options.onReload?.();
@@ -202,7 +285,7 @@ class RunningService implements Service {
       status = `Reload failed, going on as before: ${oneLine(error)}`;
       console.error('Reload failed, going on as before:', error);
     }
-    if (!this.#stopping) tell({ ready: true, status });
+    if (!this.#stopping) this.#tell({ ready: true, status });
   }
 
   /** A signal, or idleness, ends the service and the process. */
@@ -212,7 +295,7 @@ class RunningService implements Service {
       return;
     }
     if (this.#stopping) {
-      if (reason !== 'idle') this.#endAtOnce(reason as NodeJS.Signals);
+      if (reason !== 'idle' && reason !== 'upgrade') this.#endAtOnce(reason as NodeJS.Signals);
       return;
     }
     this.#stop({ reason }, this.#options.drain ?? {}).then(
@@ -236,7 +319,7 @@ class RunningService implements Service {
     console.error('Uncaught', error);
     if (!this.#ready || this.#stopping) process.exit(1);
     const { errno } = error as { errno?: unknown };
-    tell({
+    this.#tell({
       status: `Failed: ${oneLine(error)}`,
       exitStatus: 1,
       ...(typeof errno === 'number' && errno !== 0 ? { errno: Math.abs(errno) } : {}),
@@ -262,7 +345,7 @@ class RunningService implements Service {
   async #drainAll(options: DrainOptions): Promise<DrainResult> {
     const started = performance.now();
     const say = (): void =>
-      tell({ stopping: true, extendTimeout, status: `Draining, ${this.stats.active} connections left` });
+      this.#tell({ stopping: true, extendTimeout, status: `Draining, ${this.stats.active} connections left` });
     say();
     const timer = setInterval(say, extendInterval);
     const results = await Promise.all(this.#apps.map((adapted) => this.#drainApp(adapted, options)));
@@ -293,6 +376,7 @@ class RunningService implements Service {
   }
 
   #stop(context: Omit<StopContext, 'deadline'>, options: DrainOptions): Promise<void> {
+    this.#upgrading?.abort();
     this.#stopping ??= this.#stopOnce(context, options);
     return this.#stopping;
   }
@@ -326,11 +410,28 @@ export async function serve(
 ): Promise<Service> {
   const given: ListenTarget & ServeOptions =
     typeof options === 'number' ? { port: options } : typeof options === 'string' ? { address: options } : options;
-  const { drain: draining, idleTimeout, onReload, onStop, healthy, crashTimeout, exit, ...target } = given;
+  const {
+    drain: draining,
+    idleTimeout,
+    onReload,
+    onStop,
+    healthy,
+    crashTimeout,
+    upgrade: upgrading,
+    exit,
+    ...target
+  } = given;
   const own: ServeOptions = Object.fromEntries(
-    Object.entries({ drain: draining, idleTimeout, onReload, onStop, healthy, crashTimeout, exit }).filter(
-      ([, value]) => value !== undefined,
-    ),
+    Object.entries({
+      drain: draining,
+      idleTimeout,
+      onReload,
+      onStop,
+      healthy,
+      crashTimeout,
+      upgrade: upgrading,
+      exit,
+    }).filter(([, value]) => value !== undefined),
   );
   // Nothing is begun that an option would make fail later.
   if (idleTimeout !== undefined) parseDuration('idleTimeout', idleTimeout);

@@ -1,6 +1,5 @@
 // ListenDatagram=: UDP is node:dgram's, a unix datagram socket ours.
 import type { Socket as UdpSocket, SocketOptions } from 'node:dgram';
-import type { BigIntStats } from 'node:fs';
 
 import {
   badAddress,
@@ -8,6 +7,7 @@ import {
   formatAddress,
   ListenFdsError,
   net,
+  ownSockets,
   parseAddress,
   parseTarget,
   putBack,
@@ -18,6 +18,7 @@ import {
 } from '../internal.js';
 import type { Address } from '../address.js';
 import type { InheritedFd } from '../inherited.js';
+import type { OwnSocket } from '../own.js';
 import type { CommonTarget, Wanted } from '../target.js';
 import { ECONNREFUSED, ECONNRESET } from './errnos.js';
 import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
@@ -307,6 +308,15 @@ async function bindUdp(place: Address & { kind: 'inet' }, target: DatagramTarget
   }
 }
 
+/** For an upgrade to pass on. dgram keeps its handle behind a symbol; its `_handle` warns. */
+function registerUdp(socket: UdpSocket, name: string | null): void {
+  const state = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+  const { handle } = (socket as unknown as Record<symbol, { handle?: { fd?: number } }>)[state!] ?? {};
+  const entry: OwnSocket = { name: name ?? 'unknown', fd: () => handle?.fd ?? null, handOver: () => {} };
+  ownSockets().add(entry);
+  socket.once('close', () => ownSockets().delete(entry));
+}
+
 function unixDatagram(fd: number, path: string | null, target: DatagramTarget, onClose?: () => void): UnixDatagram {
   const { receiveFds = false, maxMessageSize = defaultMessageSize } = target;
   setOptions(fd, {
@@ -319,13 +329,17 @@ function unixDatagram(fd: number, path: string | null, target: DatagramTarget, o
 
 function bindUnixDatagram(path: string, wanted: Wanted<DatagramAddress>, target: DatagramTarget): UnixDatagram {
   const { fd, own } = bindUnixSocket(SOCK.DGRAM, path, wanted);
-  const remove =
-    (file: BigIntStats): (() => void) =>
-    () =>
-      removeOwn(path, file);
   try {
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
-    return unixDatagram(fd, path, target, own && (wanted.removeOnStop ?? true) ? remove(own) : undefined);
+    const removes = own !== null && (wanted.removeOnStop ?? true);
+    let handedOver = false;
+    const entry: OwnSocket = { name: wanted.name ?? 'unknown', fd: () => fd, handOver: () => (handedOver = true) };
+    const socket = unixDatagram(fd, path, target, () => {
+      ownSockets().delete(entry);
+      if (removes && !handedOver) removeOwn(path, own);
+    });
+    ownSockets().add(entry);
+    return socket;
   } catch (error) {
     binding().closeFd(fd);
     throw error;
@@ -355,5 +369,8 @@ export async function listenDatagram(given: number | string | DatagramTarget): P
   if (address === null) {
     throw new ListenFdsError('LISTENFDS_BAD_OPTION', 'Nothing was passed, and no address was given to bind');
   }
-  return address.kind === 'unix' ? bindUnixDatagram(address.path, wanted, target) : bindUdp(address, target);
+  if (address.kind === 'unix') return bindUnixDatagram(address.path, wanted, target);
+  const socket = await bindUdp(address, target);
+  registerUdp(socket, wanted.name);
+  return socket;
 }

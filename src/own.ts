@@ -1,0 +1,20 @@
+// The sockets this process bound itself. An upgrade passes them on like inherited ones; from then on their paths are the
+// successor's.
+
+/** One of them, for as long as it is open. */
+export interface OwnSocket {
+  /** FileDescriptorName= it is passed on under. */
+  readonly name: string;
+  /** Its descriptor now, null where it is closed. */
+  fd(): number | null;
+  /** A successor has it: nothing is unlinked when it closes here. */
+  handOver(): void;
+}
+
+// Shared by two copies of the package.
+const key = Symbol.for('listenfds.own');
+
+export function ownSockets(): Set<OwnSocket> {
+  const holder = globalThis as { [key]?: Set<OwnSocket> };
+  return (holder[key] ??= new Set());
+}

@@ -1,0 +1,168 @@
+// What passes between a service and the successor it has started, beside the sockets: a stream on an abstract address that
+// LISTENFDS_UPGRADE names. Either side learns from its end that the other one is gone.
+//
+//   old → new   { hello: … }      where the manager is, and the state that is handed over
+//   new → old   READY=1           through NOTIFY_SOCKET, as any program says it
+//   old → new   { go: true }      the manager knows the new main process; talk to it yourself from now on
+import type { Server, Socket } from 'node:net';
+import { ListenFdsError, net, peerCredentials } from '../internal.js';
+
+/** What a successor is told. */
+export interface Hello {
+  /** The manager's NOTIFY_SOCKET, null where there is none. */
+  readonly notifySocket: string | null;
+  /** WATCHDOG_USEC, null where the manager expects no sign of life. */
+  readonly watchdogUsec: string | null;
+  /** What upgrade({ state }) was given, Buffers as such. */
+  readonly state: unknown;
+}
+
+/** Bytes of serialised state at most. */
+export const maxStateBytes = 64 << 20;
+
+export const upgradeVariable = 'LISTENFDS_UPGRADE';
+
+/**
+ * An abstract name that fills sun_path to its end: Node 20 pads shorter ones with NULs, other versions do not, and the
+ * two never meet.
+ */
+export function abstractName(prefix: string): string {
+  const room = 107 - prefix.length;
+  const { randomBytes } = process.getBuiltinModule('node:crypto');
+  return `\0${prefix}${randomBytes(Math.ceil(room / 2))
+    .toString('hex')
+    .slice(0, room)}`;
+}
+
+/** Whether the other end of a unix connection is this user, or root. */
+export function isOurs(socket: Socket): boolean {
+  try {
+    const { uid } = peerCredentials(socket);
+    return uid === 0 || uid === process.geteuid!();
+  } catch {
+    return false;
+  }
+}
+
+/** One message: its length in 4 bytes, then what the structured clone of node:v8 makes of it. */
+export function frame(message: unknown): Buffer {
+  const body = process.getBuiltinModule('node:v8').serialize(message);
+  if (body.length > maxStateBytes) {
+    throw new ListenFdsError(
+      'LISTENFDS_BAD_OPTION',
+      `The state to hand over takes ${body.length} bytes, more than the ${maxStateBytes} that are allowed`,
+    );
+  }
+  const head = Buffer.alloc(4);
+  head.writeUInt32BE(body.length);
+  return Buffer.concat([head, body]);
+}
+
+/** The messages of a stream, as they complete. */
+export async function* messages(socket: Socket): AsyncGenerator<Record<string, unknown>> {
+  let chunks: Buffer[] = [];
+  let size = 0;
+  let wanted = 4;
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    size += chunk.length;
+    // Put together only when it is all there: a large state comes in thousands of pieces.
+    while (size >= wanted) {
+      const all = Buffer.concat(chunks);
+      wanted = 4 + all.readUInt32BE();
+      chunks = [all];
+      if (size < wanted) break;
+      const body = all.subarray(4, wanted);
+      chunks = [all.subarray(wanted)];
+      size -= wanted;
+      wanted = 4;
+      yield process.getBuiltinModule('node:v8').deserialize(body) as Record<string, unknown>;
+    }
+  }
+}
+
+/** The old side: answers whoever of us connects with `hello`, and with `go` when told to. */
+export class Briefing {
+  readonly name = abstractName('listenfds/upgrade/');
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(hello: Hello) {
+    const greeting = frame({ hello });
+    this.#server = net.createServer((socket) => {
+      if (!isOurs(socket)) {
+        socket.destroy();
+        return;
+      }
+      this.#sockets.add(socket);
+      socket.on('error', () => {}).once('close', () => this.#sockets.delete(socket));
+      socket.resume();
+      socket.write(greeting);
+    });
+    this.#server.unref();
+  }
+
+  async open(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ path: this.name, exclusive: true }, resolve);
+    });
+  }
+
+  /** Says go, where somebody listens, and waits until it is sent. */
+  async go(): Promise<void> {
+    const sent = [...this.#sockets].map(
+      (socket) => new Promise<void>((resolve) => socket.once('close', resolve).end(frame({ go: true }), resolve)),
+    );
+    this.#server.close();
+    await Promise.all(sent);
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+/** The new side's view of a hand-over. */
+export interface Succession {
+  readonly hello: Hello;
+  /** Resolves when the manager is ours to talk to: the old process said go, or is gone. */
+  readonly ours: Promise<void>;
+}
+
+let joined: Promise<Succession | null> | undefined;
+
+/** Connects to the process that started us as its successor; null where nobody did. Consumes LISTENFDS_UPGRADE. */
+export function joinSuccession(env: NodeJS.ProcessEnv = process.env): Promise<Succession | null> {
+  joined ??= join(env[upgradeVariable]);
+  delete env[upgradeVariable];
+  return joined;
+}
+
+async function join(name: string | undefined): Promise<Succession | null> {
+  if (name === undefined) return null;
+  const socket = net.connect({ path: `\0${name}` });
+  const inbox = messages(socket);
+  let first: IteratorResult<Record<string, unknown>>;
+  try {
+    first = await inbox.next();
+  } catch {
+    return null; // a variable left over from an upgrade long ago
+  }
+  if (first.done) return null;
+  const ours = (async () => {
+    try {
+      await inbox.next();
+    } catch {
+      // The old process was killed: there is nobody left to wait for.
+    }
+    socket.destroy();
+  })();
+  return { hello: first.value['hello'] as Hello, ours };
+}
+
+/** See entry.ts. */
+export async function upgradeState(): Promise<unknown> {
+  return (await joinSuccession())?.hello.state ?? null;
+}

@@ -1,0 +1,254 @@
+// Upgrade: start the program anew with all our sockets, and leave when it is ready. Until then, and if it never gets
+// there, nothing changes for anyone.
+import type { Socket } from 'node:net';
+import {
+  binding,
+  fs,
+  listenFds,
+  ListenFdsError,
+  notify,
+  notifyBarrier,
+  ownSockets,
+  parseDuration,
+  path as paths,
+} from '../internal.js';
+import type { UnixDatagram } from '../sockets/datagram.js';
+import type { Program } from '../spawn.js';
+import { abstractName, Briefing, upgradeVariable } from './successor.js';
+
+/** Options of an upgrade. */
+export interface UpgradeOptions {
+  /**
+   * What to start.
+   * @default this program: the same node, its options, the script and its arguments
+   */
+  command?: readonly string[];
+  /**
+   * How long it may take to get ready: milliseconds, or a time span such as '1min'. EXTEND_TIMEOUT_USEC= from it counts.
+   * @default 60000
+   */
+  timeout?: number | string;
+  /** Handed to the successor's upgradeState(): what node:v8 can serialise, at most 64 MiB. */
+  state?: unknown;
+  /**
+   * Open connections to hand over, by the name the successor finds them under in listenFds(). Only raw TCP and unix
+   * sockets with nothing in their buffers: what is read but not handled, or written but not sent, cannot move.
+   */
+  connections?: Readonly<Record<string, readonly Socket[]>>;
+}
+
+/** What an upgrade has led to. */
+export interface UpgradeResult {
+  /** The process that serves now. */
+  readonly pid: number;
+  readonly durationMs: number;
+}
+
+const defaultTimeout = 60_000;
+
+interface Passed {
+  readonly fd: number;
+  readonly name: string;
+}
+
+const handleFd = (socket: Socket): number => (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+
+/** What was passed to us and is still open, in the order and under the names it came, then what we bound ourselves. */
+function socketsToPass(): Passed[] {
+  const passed: Passed[] = [];
+  for (const inherited of listenFds()) {
+    // A connection that was passed is its taker's business; a number may have been closed, and taken by something else.
+    if (inherited.connected) continue;
+    const facts = binding().facts(inherited.fd);
+    if (typeof facts === 'number' || facts.inode !== inherited.description.inode.number) continue;
+    passed.push({ fd: inherited.fd, name: inherited.name });
+  }
+  for (const own of ownSockets()) {
+    const fd = own.fd();
+    if (fd !== null && fd >= 0) passed.push({ fd, name: own.name });
+  }
+  return passed;
+}
+
+/** The folder we were started in, as it was named then: a symbolic link in it may point to a newer release by now. */
+const startFolder = ((): { named: string; real: string } => {
+  const real = process.cwd();
+  const named = process.env['PWD'];
+  try {
+    if (named !== undefined && paths.isAbsolute(named) && fs.realpathSync(named) === real) return { named, real };
+  } catch {
+    // PWD is stale
+  }
+  return { named: real, real };
+})();
+
+/** The command line we were started with; the script by the name it had, through symbolic links as they are now. */
+function ownCommand(): string[] {
+  const [, script = '', ...args] = process.argv;
+  const { named, real } = startFolder;
+  const inFolder = script === real || script.startsWith(`${real}/`);
+  const name = inFolder ? named + script.slice(real.length) : script;
+  return [process.execPath, ...process.execArgv, ...(script === '' ? [] : [name]), ...args];
+}
+
+function movable(socket: Socket): boolean {
+  return handleFd(socket) >= 0 && !socket.destroyed && socket.readableLength === 0 && socket.writableLength === 0;
+}
+
+/** Stops reading from connections that are to be handed over, so that nothing arrives here that belongs there. */
+function holdConnections(connections: NonNullable<UpgradeOptions['connections']>): {
+  passed: Passed[];
+  sockets: Socket[];
+} {
+  const held: { passed: Passed[]; sockets: Socket[] } = { passed: [], sockets: [] };
+  for (const [name, sockets] of Object.entries(connections)) {
+    for (const socket of sockets) {
+      socket.pause();
+      if (!movable(socket)) {
+        socket.resume();
+        continue;
+      }
+      (socket as unknown as { _handle: { readStop(): void } })._handle.readStop();
+      held.passed.push({ fd: handleFd(socket), name });
+      held.sockets.push(socket);
+    }
+  }
+  return held;
+}
+
+/** What the successor says through NOTIFY_SOCKET. */
+interface Progress {
+  /** Resolves with the main process's pid when it is ready. */
+  readonly ready: Promise<number | null>;
+  onExtend: ((milliseconds: number) => void) | null;
+  close(): void;
+}
+
+async function openNotifySocket(): Promise<Progress & { address: string }> {
+  const { listenDatagram } = await import('../sockets/room.js');
+  const name = abstractName('listenfds/notify/');
+  const passedOn = new Set(ownSockets());
+  const socket = (await listenDatagram({ path: name, activation: 'never', passCredentials: true })) as UnixDatagram;
+  // It is ours alone: not to be passed on.
+  for (const own of ownSockets()) if (!passedOn.has(own)) ownSockets().delete(own);
+  let resolve!: (pid: number | null) => void;
+  const progress = {
+    address: `@${name.slice(1)}`,
+    ready: new Promise<number | null>((done) => (resolve = done)),
+    onExtend: null as Progress['onExtend'],
+    close: () => void socket.close(),
+  };
+  socket.on('error', () => {});
+  socket.on('message', (message, info) => {
+    const uid = info.credentials?.uid;
+    if (uid !== 0 && uid !== process.geteuid!()) return;
+    const fields = new Map(
+      message
+        .toString()
+        .split('\n')
+        .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+    );
+    const extend = Number(fields.get('EXTEND_TIMEOUT_USEC'));
+    if (extend > 0) progress.onExtend?.(extend / 1000);
+    if (fields.get('READY') === '1') resolve(Number(fields.get('MAINPID')) || null);
+  });
+  return progress;
+}
+
+function failed(why: string, cause?: unknown): ListenFdsError {
+  return new ListenFdsError('LISTENFDS_UPGRADE_FAILED', why, cause === undefined ? {} : { cause });
+}
+
+/** Waits for READY=1; fails when the program ends before, or time is up. */
+async function untilReady(
+  program: Program,
+  progress: Progress,
+  timeout: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const over = (): void => reject(failed(`The successor (pid ${program.pid}) was not ready in time`));
+    timer = setTimeout(over, timeout);
+    progress.onExtend = (milliseconds) => {
+      clearTimeout(timer);
+      timer = setTimeout(over, milliseconds);
+    };
+  });
+  const ended = program.exited.then(({ code, signal }) => {
+    const how = signal === null ? `with status ${code}` : `by ${signal}`;
+    throw failed(`The successor (pid ${program.pid}) ended ${how} before it was ready`);
+  });
+  const aborted = new Promise<never>((_, reject) => {
+    const abort = (): void => reject(failed('The service is stopping'));
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+  for (const losing of [ended, aborted]) losing.catch(() => {});
+  try {
+    return (await Promise.race([progress.ready, ended, late, aborted])) ?? program.pid;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Tells the manager who the service is now, in one message: it must not see the new process before it knows it. */
+async function announce(pid: number): Promise<void> {
+  const inode = binding().pidfdInode(pid);
+  const told = notify({
+    mainPid: pid,
+    ...(typeof inode === 'bigint' ? { mainPidfdId: inode } : {}),
+    ready: true,
+    watchdog: true,
+    status: `Upgraded to pid ${pid}`,
+  });
+  // The manager reads it before it hears of our exit.
+  if (told) await notifyBarrier({ timeout: 5_000 }).catch(() => {});
+}
+
+/**
+ * Starts a successor and waits until it serves. When this resolves, the manager knows it and the caller has to drain and
+ * leave; when it rejects, nothing has changed.
+ */
+export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Promise<UpgradeResult> {
+  const started = performance.now();
+  const timeout = options.timeout === undefined ? defaultTimeout : parseDuration('timeout', options.timeout);
+  const command = options.command ?? ownCommand();
+  const { start } = await import('../spawn.js');
+  const briefing = new Briefing({
+    notifySocket: process.env['NOTIFY_SOCKET'] ?? null,
+    watchdogUsec: process.env['WATCHDOG_USEC'] ?? null,
+    state: options.state ?? null,
+  });
+  await briefing.open();
+  const progress = await openNotifySocket();
+  const held = holdConnections(options.connections ?? {});
+  let program: Program | undefined;
+  try {
+    const sockets = [...socketsToPass(), ...held.passed];
+    program = start(command, {
+      fds: sockets.map(({ fd }) => fd),
+      names: sockets.map(({ name }) => name),
+      env: { ...process.env, [upgradeVariable]: briefing.name.slice(1) },
+      notifySocket: progress.address,
+      cwd: startFolder.named,
+      ownGroup: true,
+    });
+    const pid = await untilReady(program, progress, timeout, signal);
+    await announce(pid);
+    await briefing.go();
+    program.unref();
+    for (const own of ownSockets()) own.handOver();
+    for (const socket of held.sockets) socket.destroy(); // close(2) only: the connection lives on
+    return { pid, durationMs: performance.now() - started };
+  } catch (error) {
+    if (program && !program.exit) program.kill('SIGKILL', true);
+    await program?.exited;
+    for (const socket of held.sockets) socket.resume();
+    if (error instanceof ListenFdsError) throw error;
+    throw failed(`The successor could not be started: ${(error as Error).message}`, error);
+  } finally {
+    briefing.close();
+    progress.close();
+  }
+}
