@@ -1,0 +1,304 @@
+// service.upgrade(): the successor serves before the old process leaves, and where it does not get there, nothing changes.
+import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import t, { type Test } from 'tap';
+import { activate, root, type Activated, type Passed } from './support/activate.ts';
+import { receive, type Receiver } from './support/receiver.ts';
+import { temporaryFolder } from './support/folder.ts';
+
+const cli = join(root, 'dist/cli.js');
+
+interface Upgradable extends Activated {
+  /** Where the behaviour stands; the variable that names it marks the whole family. */
+  file: string;
+  port: number;
+  /** What the next successors do; see fixtures/upgrade.js. */
+  behave(behaviour: string): void;
+}
+
+async function start(
+  t: Test,
+  {
+    options = {},
+    env = {},
+    fds = [],
+    names = [],
+    program = 'upgrade.js',
+  }: {
+    options?: object;
+    env?: Record<string, string>;
+    fds?: readonly Passed[];
+    names?: readonly string[];
+    program?: string;
+  } = {},
+): Promise<Upgradable> {
+  const file = join(temporaryFolder(t), 'behaviour');
+  const behave = (behaviour: string): void => writeFileSync(file, behaviour);
+  behave('');
+  const service = activate(t, [process.execPath, `test/fixtures/${program}`], {
+    fds,
+    ...(names.length > 0 ? { names } : {}),
+    env: { BEHAVIOUR: file, SERVE_OPTIONS: JSON.stringify(options), ...env },
+  });
+  const { port } = await listening(service);
+  t.teardown(() => killSuccessors(file));
+  return Object.assign(service, { file, port, behave });
+}
+
+/** The whole family of a service has this variable. */
+function family(file: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`BEHAVIOUR=${file}`);
+      } catch {
+        return false; // it has ended
+      }
+    });
+}
+
+function killSuccessors(file: string): void {
+  for (const pid of family(file)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // it has ended meanwhile
+    }
+  }
+}
+
+const alive = (service: Upgradable): number[] => family(service.file);
+
+/** Waits until the service has started its successor. */
+async function successorOf(service: Upgradable): Promise<void> {
+  while (alive(service).length < 2) await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function listening(service: Activated): Promise<{ pid: number; port: number }> {
+  for (;;) {
+    const match = /^listening (\d+) (.*)$/.exec(await service.line());
+    if (match) return { pid: Number(match[1]), port: JSON.parse(match[2]!)?.port };
+  }
+}
+
+async function answer(port: number, path = '/'): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: 'close' } });
+  return (await response.text()).trim();
+}
+
+/** The exit status; `ended` waits for the pipes as well, and those the successor has. */
+async function exitOf({ child }: Activated): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  return child.exitCode;
+}
+
+const upgrade = (pid: number) => execa(process.execPath, [cli, 'upgrade', String(pid)], { reject: false });
+
+/** What a process has open. */
+const descriptors = (pid: number): string[] => readdirSync(`/proc/${pid}/fd`);
+
+for (const [what, fds] of [
+  ['an adopted', ['tcp()']],
+  ['a self-bound', []],
+] as const) {
+  t.test(`${what} listener goes to the successor, the request in flight is answered by the old process`, async (t) => {
+    const service = await start(t, { options: { port: 0, host: '127.0.0.1' }, fds });
+    const slow = answer(service.port, '/slow?ms=1500');
+    t.equal(await answer(service.port), `pid ${service.pid}`);
+    const { exitCode, stdout } = await upgrade(service.pid);
+    t.equal(exitCode, 0);
+    const { pid, port } = await listening(service);
+    t.match(stdout, new RegExp(`upgraded from pid ${service.pid} to pid ${pid} in \\d+ ms`));
+    t.equal(port, service.port);
+    t.equal(await answer(service.port), `pid ${pid}`);
+    t.equal(await slow, `slow ${service.pid}`);
+    t.equal(await exitOf(service), 0);
+    t.equal(await answer(service.port), `pid ${pid}`);
+  });
+}
+
+t.test('nobody is refused while ten generations follow each other, and state goes along', async (t) => {
+  const service = await start(t, { options: { port: 0, host: '127.0.0.1' } });
+  let running = true;
+  let answered = 0;
+  const clients = Promise.all(
+    [1, 2, 3].map(async () => {
+      while (running) {
+        await answer(service.port);
+        answered += 1;
+      }
+    }),
+  );
+  let { pid } = service;
+  for (let generation = 1; generation <= 10; generation++) {
+    process.kill(pid, 'SIGUSR2');
+    ({ pid } = await listening(service));
+  }
+  running = false;
+  await clients;
+  t.ok(answered > 10, `${answered} requests`);
+  t.same(JSON.parse(await answer(service.port, '/fds')), { pid, state: { generation: 10 } });
+});
+
+for (const [behaviour, reason] of [
+  ['crash', /ended with status 1 before it was ready/],
+  ['exit', /ended with status 0 before it was ready/],
+  ['killed', /ended by SIGKILL before it was ready/],
+  ['bind', /ended with status 1 before it was ready/],
+  ['hang', /was not ready in time/],
+] as const) {
+  t.test(`a successor that does this leaves everything as it was: ${behaviour}`, async (t) => {
+    const manager = await receive(t, `@listenfds-test-${process.pid}-${behaviour}`);
+    const service = await start(t, {
+      options: { port: 0, host: '127.0.0.1', upgrade: { timeout: 1000 } },
+      env: { NOTIFY_SOCKET: manager.address },
+    });
+    await upgradeFails(service); // what is loaded for the first upgrade stays open
+    const before = descriptors(service.pid).length;
+    service.behave(behaviour);
+    const { exitCode, stderr } = await upgrade(service.pid);
+    t.equal(exitCode, 1);
+    t.match(stderr, reason);
+    t.equal(await answer(service.port), `pid ${service.pid}`);
+    t.same(alive(service), [service.pid], 'no process is left');
+    // The connections of the questions above close in their own time; what leaks never does.
+    while (descriptors(service.pid).length > before) await new Promise((resolve) => setImmediate(resolve));
+    t.match(
+      await until(manager, /STATUS=Upgrade failed/),
+      /READY=1\nSTATUS=Upgrade failed, going on as before: The succ/,
+    );
+    service.behave('');
+    t.equal((await upgrade(service.pid)).exitCode, 0, 'and the next one works');
+  });
+}
+
+async function upgradeFails(service: Upgradable): Promise<void> {
+  service.behave('crash');
+  await upgrade(service.pid);
+}
+
+async function until(manager: Receiver, pattern: RegExp): Promise<string> {
+  for (;;) {
+    const { text } = await manager.message();
+    if (pattern.test(text)) return text;
+  }
+}
+
+t.test('a second upgrade while one runs is refused, and the first goes on', async (t) => {
+  const service = await start(t, { options: { port: 0, host: '127.0.0.1', upgrade: { timeout: 60_000 } } });
+  service.behave('hang');
+  const first = upgrade(service.pid);
+  await successorOf(service);
+  const second = await upgrade(service.pid);
+  t.equal(second.exitCode, 1);
+  t.match(second.stderr, /There is no upgrade now: One is under way/);
+  for (const pid of alive(service)) if (pid !== service.pid) process.kill(pid, 'SIGKILL');
+  t.match((await first).stderr, /ended by SIGKILL before it was ready/);
+});
+
+t.test('where there is no new program, the old one goes on', async (t) => {
+  const service = await start(t, {
+    options: { port: 0, host: '127.0.0.1', upgrade: { command: ['/nonexistent/node', 'app.js'] } },
+  });
+  const { exitCode, stderr } = await upgrade(service.pid);
+  t.equal(exitCode, 1);
+  t.match(stderr, /could not be started: ENOENT.*\/nonexistent\/node/);
+  t.equal(await answer(service.port), `pid ${service.pid}`);
+});
+
+t.test('a stop during an upgrade ends both', async (t) => {
+  const service = await start(t, { options: { port: 0, host: '127.0.0.1' } });
+  service.behave('hang');
+  const asked = upgrade(service.pid);
+  await successorOf(service);
+  process.kill(service.pid, 'SIGTERM');
+  await asked;
+  await exitOf(service);
+  while (alive(service).length > 0) await new Promise((resolve) => setImmediate(resolve));
+  t.pass('nobody is left');
+});
+
+t.test('the old process is killed in the middle: the successor serves, it has the sockets', async (t) => {
+  const service = await start(t, { options: { port: 0, host: '127.0.0.1' } });
+  service.behave('slow');
+  void upgrade(service.pid);
+  await successorOf(service);
+  process.kill(service.pid, 'SIGKILL');
+  const { pid } = await listening(service);
+  t.equal(await answer(service.port), `pid ${pid}`);
+});
+
+t.test('the manager is told of the new main process and of its readiness in one message', async (t) => {
+  const manager = await receive(t, `@listenfds-test-${process.pid}-main`);
+  const service = await start(t, {
+    options: { port: 0, host: '127.0.0.1' },
+    env: { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '60000000' },
+  });
+  t.equal((await upgrade(service.pid)).exitCode, 0);
+  const { pid } = await listening(service);
+  t.match(await until(manager, /^RELOADING=1/), /MONOTONIC_USEC=\d+/);
+  const told = await until(manager, /MAINPID/);
+  t.match(told, new RegExp(`MAINPID=${pid}\\n`));
+  t.match(told, /READY=1/);
+  for (;;) {
+    const message = await manager.message();
+    if (message.pid !== pid) continue;
+    t.match(message.text, /^(WATCHDOG=1|STATUS=)/, 'then the successor speaks for itself');
+    break;
+  }
+});
+
+t.test('names and order of what was passed stay, what nobody took and what was bound here go along', async (t) => {
+  const service = await start(t, {
+    program: 'upgrade-many.js',
+    fds: ['tcp()', 'udp()', 'tcp()'],
+    names: ['web', 'dns', 'spare'],
+    options: { folder: temporaryFolder(t) },
+  });
+  const before = JSON.parse(await service.line());
+  t.equal((await upgrade(service.pid)).exitCode, 0);
+  await listening(service);
+  const after = JSON.parse(await service.line());
+  t.same(after.passed.slice(0, 3), before.passed, 'the first three are the manager’s');
+  t.same(
+    after.passed.slice(3).map(({ name, kind }: { name: string; kind: string }) => [name, kind]),
+    [
+      ['unknown', 'unix'],
+      ['log', 'unixgram'],
+      ['stats', 'udp'],
+    ],
+  );
+  t.same(after.sources, { web: 'inherited', path: 'inherited' });
+  const client = connect(before.path);
+  await once(client, 'connect');
+  client.destroy();
+  t.pass('the path is still there when the old process has gone');
+});
+
+t.test('an open raw connection goes to the successor between two messages', async (t) => {
+  const service = await start(t, { program: 'upgrade-connections.js', options: {} });
+  const client = connect(service.port, '127.0.0.1').setEncoding('utf8');
+  const ask = async (text: string): Promise<string> => {
+    client.write(text);
+    return (await once(client, 'data'))[0] as string;
+  };
+  t.equal(await ask('one'), `one ${service.pid}`);
+  process.kill(service.pid, 'SIGUSR2');
+  const { pid } = await listening(service);
+  await exitOf(service);
+  t.equal(await ask('two'), `two ${pid}`);
+  client.destroy();
+});
+
+t.test('listenfds upgrade says why it cannot ask', async (t) => {
+  const nobody = await upgrade(process.pid);
+  t.equal(nobody.exitCode, 1);
+  t.match(nobody.stderr, /does not take upgrades/);
+  const wrong = await execa(process.execPath, [cli, 'upgrade', 'web.service'], { reject: false });
+  t.equal(wrong.exitCode, 2);
+});
