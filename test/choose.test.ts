@@ -29,6 +29,7 @@ const wish = ({ name, at, required }: { name?: string; at?: string | string[]; r
   name: name ?? null,
   addresses: at === undefined ? [] : [at].flat().map(parseAddress),
   kinds: ['tcp', 'unix'],
+  listening: true,
   required: required ?? false,
 });
 
