@@ -3,8 +3,9 @@
 import type * as Os from 'node:os';
 import type { BigIntStats } from 'node:fs';
 import type { ListenOptions, Server } from 'node:net';
-import { maxPathBytes } from './address.js';
+import { formatAddress, maxPathBytes } from './address.js';
 import { fs, net, path as paths } from './builtins.js';
+import { AF, SOCK } from './descriptor.js';
 import { ListenFdsError } from './errors.js';
 import { gatekeeper } from './gate.js';
 import { binding, bindingIfAny, systemError } from './native.js';
@@ -44,12 +45,65 @@ export async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
   }
   if (address?.kind === 'unix') {
     const { path } = address;
-    const isFile = process.platform !== 'win32' && !path.startsWith('\0');
-    if (isFile) return prepareUnixPath(path, wanted, node);
-    return { open: (server) => void server.listen({ ...node, path }) };
+    const worker = isClusterWorker();
+    if (worker && (wanted.mode ?? wanted.user ?? wanted.group) !== null) {
+      throw new ListenFdsError(
+        'LISTENFDS_UNSUPPORTED',
+        'In a cluster worker the primary binds: mode, user and group are out of reach',
+      );
+    }
+    if (process.platform === 'win32' || worker) {
+      return { open: (server) => void server.listen({ ...node, path }) };
+    }
+    if (path.startsWith('\0')) return { open: (server) => openAbstract(server, path, node) };
+    return prepareUnixPath(path, wanted, node);
   }
   const place = { port: address?.port ?? 0, ...(address?.host ? { host: address.host } : {}) };
   return { open: (server) => void server.listen({ ...node, ...place }) };
+}
+
+/** There the primary opens what a worker asks it for; a path of ours would be gone by then. */
+function isClusterWorker(): boolean {
+  if (process.channel == null) return false;
+  return (process.getBuiltinModule('node:cluster') as unknown as { isWorker: boolean }).isWorker;
+}
+
+/** A socket bound to exactly this name, abstract where it starts with NUL; or -errno. */
+function bindExactly(path: string): number {
+  const { openSocket, bindUnix, closeFd } = binding();
+  const fd = openSocket(AF.UNIX, SOCK.STREAM, 0);
+  if (fd < 0) return fd;
+  const result = bindUnix(fd, Buffer.from(path));
+  if (result === 0) return fd;
+  closeFd(fd);
+  return result;
+}
+
+/** Lets the server listen on a socket that the addon bound; only the positional backlog is honoured next to `fd`. */
+function listenOnBound(server: Server, fd: number, node: ListenOptions, path: string): void {
+  if (fd < 0) {
+    const { code } = systemError(fd, 'bind', path);
+    throw listenError(code!, fd, formatAddress(path), code === 'EADDRINUSE' ? 'address already in use' : 'cannot bind');
+  }
+  const listen = server.listen as (options: { fd: number }, backlog: number | undefined) => Server;
+  listen.call(server, { ...node, fd }, node.backlog);
+}
+
+/** Node does not know the path of what the addon bound, or what was moved since. */
+function presentPath(server: Server, path: string): void {
+  server.address = () => (server.listening ? path : null);
+  // Once closed, Node would tell the temporary name. Should the server listen again, that is for Node to tell.
+  server.once('close', () => server.once('listening', () => delete (server as Partial<Server>).address));
+}
+
+/** Node 20 pads an abstract name with NULs to its full length: a name that no other program looks for. */
+function openAbstract(server: Server, path: string, node: ListenOptions): void {
+  const [major = 0] = process.versions.node.split('.').map(Number);
+  if (major >= 22) server.listen({ ...node, path });
+  else {
+    listenOnBound(server, bindExactly(path), node, path);
+    presentPath(server, path);
+  }
 }
 
 export interface Owner {
@@ -87,15 +141,19 @@ export const sameInode = (a: BigIntStats | undefined, b: BigIntStats | undefined
 export const lstat = (path: string): BigIntStats | undefined =>
   fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
 
-/** Whether anybody listens on a socket file. Only ECONNREFUSED says that nobody does. */
+/** What connect(2) says where nobody listens; with ENOENT somebody has just taken the path away. */
+const free = ['ECONNREFUSED', 'ENOENT'];
+
+/** Whether anybody listens on a socket file. Any doubt is a yes. */
 function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = net.connect({ path });
     probe.on('connect', () => {
-      probe.destroy();
-      resolve(true);
+      // Taking leave in order: a server may greet its clients and have no 'error' listener for one that is gone already.
+      probe.on('close', () => resolve(true)).setTimeout(1000, () => probe.destroy());
+      probe.resume().end();
     });
-    probe.on('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
+    probe.on('error', (error: NodeJS.ErrnoException) => resolve(!free.includes(error.code!)));
   });
 }
 
@@ -128,29 +186,29 @@ function openUnixPath(
   wanted: Wanted,
   node: ListenOptions,
 ): void {
+  const { readableAll, writableAll, ...options } = node;
+  const all = (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0);
+  const mode = wanted.mode ?? (0o666 & ~process.umask()) | all;
   const room = makeRoom(path);
   const temporary = paths.join(room, 's');
   let listening = false;
   try {
-    // readableAll and writableAll make libuv chmod the path, here still inside the room.
-    server.listen({ ...node, path: bindablePath(temporary, path) });
+    if (Buffer.byteLength(temporary) <= maxPathBytes) server.listen({ ...options, path: temporary });
+    else listenOnBound(server, bindInside(room), options, path);
     listening = server.listening;
-    // Not listening yet: the error event is on its way. (In a cluster worker the primary binds; it gets the plain path.)
-    if (!listening) return;
-    const mode = wanted.mode ?? (node.readableAll || node.writableAll ? null : 0o666 & ~process.umask());
+    if (!listening) return; // the error event is on its way
     if (owner.uid !== -1 || owner.gid !== -1) fs.chownSync(temporary, owner.uid, owner.gid);
-    if (mode !== null) fs.chmodSync(temporary, mode);
+    fs.chmodSync(temporary, mode);
     const own = lstat(temporary);
     publish(temporary, path, stale);
-    server.address = () => (server.listening ? path : null);
+    presentPath(server, path);
     server.once('close', () => {
-      delete (server as Partial<Server>).address;
       if ((wanted.removeOnStop ?? true) && !gatekeeper(server).handedOver) removeOwn(path, own);
     });
   } catch (error) {
     if (listening) server.close();
     const { code = 'ERR', errno = 0 } = error as NodeJS.ErrnoException;
-    if (code === 'EADDRINUSE') throw error;
+    if (code === 'EADDRINUSE' || error instanceof ListenFdsError) throw error;
     throw listenError(code, errno, path, (error as Error).message, error);
   } finally {
     clearRoom(room, temporary);
@@ -172,15 +230,17 @@ function makeRoom(path: string): string {
   }
 }
 
-/** The temporary path may be longer than a unix address can be where the final one is not. */
-function bindablePath(temporary: string, path: string): string {
-  if (Buffer.byteLength(temporary) <= maxPathBytes) return temporary;
-  throw listenError(
-    'ENAMETOOLONG',
-    -errno().ENAMETOOLONG,
-    path,
-    `its directory has more than ${maxPathBytes - 20} bytes, too many to prepare the socket in:`,
-  );
+/**
+ * Binds where the whole path would be too long for an address. The addon does it because libuv unlinks the name it bound
+ * when it closes, and by then this one could mean something else.
+ */
+function bindInside(room: string): number {
+  const directory = fs.openSync(room, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  try {
+    return bindExactly(`/proc/self/fd/${directory}/s`);
+  } finally {
+    fs.closeSync(directory);
+  }
 }
 
 function clearRoom(room: string, temporary: string): void {
@@ -203,6 +263,7 @@ function publish(temporary: string, path: string, stale: BigIntStats | undefined
       throw error;
     }
   }
+  if (!sameInode(lstat(path), stale)) throw inUse(path, 'address already in use');
   const exchanged = bindingIfAny()?.exchangePaths(temporary, path) ?? -errno().ENOSYS;
   if (exchanged === 0) {
     if (sameInode(lstat(temporary), stale)) return; // clearRoom() unlinks the stale one
@@ -210,14 +271,13 @@ function publish(temporary: string, path: string, stale: BigIntStats | undefined
     throw inUse(path, 'address already in use');
   }
   // Without the addon, or on a file system that cannot exchange: the window between look and rename is small.
-  if (!sameInode(lstat(path), stale)) throw inUse(path, 'address already in use');
   fs.renameSync(temporary, path);
 }
 
 /** Unlinks `path` if it still is the file `own`. */
 export function removeOwn(path: string, own: BigIntStats | undefined): void {
   try {
-    if (sameInode(fs.statSync(path, { bigint: true, throwIfNoEntry: false }), own)) fs.unlinkSync(path);
+    if (sameInode(lstat(path), own)) fs.unlinkSync(path);
   } catch {
     // The directory is gone or closed to us by now; the path is stale and will be replaced by the next start.
   }

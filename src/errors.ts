@@ -33,7 +33,7 @@ export const errorTable = {
     remedy: 'Call it in the main thread; descriptors belong to the whole process',
   },
   LISTENFDS_NO_ADDON: {
-    when: 'Descriptors were passed, or NOTIFY_SOCKET is set, but the native addon that handles them cannot be loaded.',
+    when: 'The native addon cannot be loaded, and descriptors were passed, NOTIFY_SOCKET is set, or something was asked for that only the addon can do.',
     remedy: 'Build it with `npm explore listenfds -- npx node-gyp rebuild`',
   },
   LISTENFDS_NOT_ACTIVATED: {

@@ -23,8 +23,8 @@ export interface Activation {
   readonly pid?: number | string;
   /** Nothing else but PATH is set (and NODE_V8_COVERAGE, where somebody measures). */
   readonly env?: Readonly<Record<string, string>>;
-  /** Descriptor 0, written as in `fds`. Default: /dev/null. */
-  readonly stdin?: Passed;
+  /** Descriptor 0, written as in `fds`, or a pipe from the test. Default: /dev/null. */
+  readonly stdin?: Passed | 'pipe';
   /** A command in front of the program, which inherits LISTEN_PID as its own: `['timeout', '20']`. */
   readonly through?: readonly string[];
   /** @default the folder of this package */
@@ -39,7 +39,8 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-interface Test {
+/** The part of a tap test that is needed here. */
+export interface Test {
   teardown(action: () => unknown): unknown;
 }
 
@@ -129,7 +130,8 @@ export function activate(t: Test, command: readonly string[], activation: Activa
   const { fds = [], stdin = null, through = [] } = activation;
   const opened: Record<number, string> = {};
   const stdio = [stdin, 'pipe', 'pipe', ...fds].map((passed, number) => {
-    if (number === 1 || number === 2 || typeof passed === 'number') return passed;
+    if (number < 3 && passed === 'pipe') return passed;
+    if (typeof passed === 'number') return passed;
     if (passed !== null) opened[number] = passed;
     return 'ignore'; // /dev/null as number 0; any other is left closed
   });
