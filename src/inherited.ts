@@ -9,6 +9,7 @@ import {
   parseEnvironment,
   type AcceptedPid,
   type Announcement,
+  type Identity,
   type ListenVariables,
 } from './environment.js';
 import { ListenFdsError } from './errors.js';
@@ -262,7 +263,13 @@ export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[
   if (pid !== 'self' && pid !== 'parent' && pid !== 'any') {
     throw new ListenFdsError('LISTENFDS_BAD_OPTION', `pid must be 'self', 'parent' or 'any', not ${util.inspect(pid)}`);
   }
-  const identity = { pid: process.pid, ppid: process.ppid, pidfdInode };
+  const identity: Identity = {
+    pid: process.pid,
+    get ppid() {
+      return process.ppid;
+    },
+    pidfdInode,
+  };
   if (env !== process.env) return adopt(parseEnvironment(consume(env), pid, identity));
 
   const state = registry();

@@ -59,10 +59,14 @@ function servedPath({ address, description }: InheritedFd, wanted: Wanted): stri
 }
 
 /** Some runtimes take { fd } for "any port": then the server is up, but on a socket nobody knows. */
-function verifyAdopted(server: Server, inherited: InheritedFd, path: string | null): void {
+function verifyAdopted(
+  server: Server,
+  address: Listening['address'],
+  inherited: InheritedFd,
+  path: string | null,
+): void {
   const handle = (server as { _handle?: { fd?: number } | null })._handle;
   const sameFd = handle?.fd === undefined || handle.fd === inherited.fd;
-  const address = server.address();
   if (sameFd && formatAddress(address) === formatAddress(path ?? inherited.address)) return;
   server.close();
   throw new ListenFdsError(
@@ -111,6 +115,7 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
   if (wanted.limits) (await import('./service/room.js')).limit(server, wanted.limits);
   if (wanted.authorize !== null) authorize(server, wanted.authorize);
   const inherited = await takeInherited(wanted, { kinds: ['tcp', 'unix'], listening: true });
+  let address: Listening['address'];
   if (inherited) {
     const path = servedPath(inherited, wanted);
     try {
@@ -119,14 +124,15 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
       putBack(inherited);
       throw error;
     }
-    verifyAdopted(server, inherited, path);
+    address = server.address(); // once: it is a system call
+    verifyAdopted(server, address, inherited, path);
     gatekeeper(server).shared = true;
   } else {
     const prepared = await prepareBind(wanted);
     await start(() => prepared.open(server));
     registerOwn(server, wanted.name);
+    address = server.address();
   }
-  const address = server.address();
   return {
     server,
     address,

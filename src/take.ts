@@ -31,7 +31,7 @@ function isService({ listening, connected, kind, address }: Description): boolea
 
 function inheritedDescriptors(required: boolean, inetd: boolean): readonly InheritedFd[] {
   // A worker may bind as it likes; only what the manager passed is not for it.
-  if (!required && isWorkerThread() && process.env['LISTEN_FDS'] === undefined) return [];
+  if (!required && process.env['LISTEN_FDS'] === undefined && isWorkerThread()) return [];
   const passed = listenFds();
   if (passed.length > 0) return passed;
   // Most programs have a terminal, a pipe or /dev/null here; they need no addon to find out.

@@ -1,5 +1,7 @@
 import t from 'tap';
 import { ListenFdsError } from 'listenfds';
+import { internal } from './support/internal.ts';
+import { checkTable } from './support/table.ts';
 
 t.test('an error says what was found and what to do, and is recognised across two copies of the package', (t) => {
   const error = new ListenFdsError('LISTENFDS_TAKEN', 'fd 3 was already taken', { fd: 3 });
@@ -9,5 +11,16 @@ t.test('an error says what was found and what to do, and is recognised across tw
   const copy = Object.assign(new Error('from another copy'), { [Symbol.for('listenfds.error')]: true });
   t.ok(copy instanceof ListenFdsError);
   t.notOk(new Error('mine') instanceof ListenFdsError);
+  t.end();
+});
+
+t.test('docs/errors.md has every code', (t) => {
+  const withCode = (text: string) => text.replaceAll(/\b[A-Z]+_[A-Z_*]*/g, '`$&`');
+  const rows = Object.entries(internal.errorTable).map(([code, { when, remedy }]) => [
+    `\`${code}\``,
+    withCode(when),
+    withCode(`${remedy}.`),
+  ]);
+  checkTable(t, 'docs/errors.md', 'errors', ['Code', 'When', 'What to do'], rows);
   t.end();
 });

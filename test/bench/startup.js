@@ -32,6 +32,8 @@ export default async function startup({ rounds = 60 }) {
       {
         library: () => firstAnswer(program('http-library')),
         handwritten: () => firstAnswer(program('http-handwritten')),
+        libraryExpress: () => firstAnswer(program('express-library')),
+        handwrittenExpress: () => firstAnswer(program('express-handwritten')),
       },
       rounds,
     );
@@ -50,11 +52,11 @@ export default async function startup({ rounds = 60 }) {
 
     const pick = (results, key) => results.map((one) => one[key]);
     const bench = 'startup';
-    const compare = (metric, of, limit) =>
-      row(
-        { bench, metric, ours: of(answered.library), other: of(answered.handwritten), against: 'listen({ fd: 3 })' },
-        limit,
-      );
+    const compare = (app, metric, of, limit) => {
+      const [ours, other] = [answered[`library${app}`], answered[`handwritten${app}`]].map(of);
+      return row({ bench, metric, ours, other, against: 'listen({ fd: 3 })' }, limit);
+    };
+    const wall = (side) => median(pick(side, 'wall'));
     const added = (metric, side, base, limit, key = 'wall') =>
       row(
         {
@@ -66,13 +68,14 @@ export default async function startup({ rounds = 60 }) {
         limit,
       );
     return [
-      compare('first answer, ms', (side) => median(pick(side, 'wall')), { ratioAtMost: 1.05 }),
-      compare('first answer, fastest, ms', (side) => Math.min(...pick(side, 'wall'))),
-      compare('first answer, CPU ms', (side) => median(pick(side, 'cpu'))),
+      compare('Express', 'Express, first answer, ms', wall, { ratioAtMost: 1.05 }),
+      compare('', 'node:http, first answer, ms', wall, { ratioAtMost: 1.05 }),
+      compare('', 'the same, fastest', (side) => Math.min(...pick(side, 'wall'))),
+      compare('', 'the same, CPU ms', (side) => median(pick(side, 'cpu'))),
       added('import + listenFds(), added ms', 'library', 'empty', { atMost: 2 }),
-      added('the same with a listener passed', 'libraryActivated', 'emptyActivated', { atMost: 2 }),
+      added('the same with a listener passed, ms', 'libraryActivated', 'emptyActivated', { atMost: 2 }),
       added('the same, CPU ms', 'libraryActivated', 'emptyActivated', {}, 'cpu'),
-      added('of that, any package at all', 'emptyPackage', 'empty'),
+      added('of that, any package at all, ms', 'emptyPackage', 'empty'),
     ];
   } finally {
     installed.remove();
