@@ -8,6 +8,7 @@
         "native/descriptor.cc",
         "native/listener.cc",
         "native/files.cc",
+        "native/inet.cc",
         "native/notify.cc",
         "native/predicates.cc",
         "native/peer.cc",

@@ -4,13 +4,14 @@
 
 #include "descriptor.h"
 #include "files.h"
+#include "inet.h"
 #include "message.h"
 #include "mqueue.h"
 #include "notify.h"
 #include "peer.h"
+#include "poll.h"
 #include "predicates.h"
 #include "process.h"
-#include "poll.h"
 #include "socket.h"
 #include "stream.h"
 
@@ -41,6 +42,8 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "peerLabel", PeerLabel);
   Export(exports, "peerPidfd", PeerPidfd);
   ExportNotify(exports);
+  Export(exports, "bindInet", BindInet);
+  Export(exports, "setNonblock", SetNonblock);
   Export(exports, "startProcess", StartProcess);
   Export(exports, "reapProcess", ReapProcess);
   Export(exports, "becomeSubreaper", BecomeSubreaper);

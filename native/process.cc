@@ -133,6 +133,14 @@ int Start(Plan* plan) {
 
 }  // namespace
 
+Napi::Value SetNonblock(const Napi::CallbackInfo& info) {
+  const int fd = info[0].As<Napi::Number>().Int32Value();
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags < 0) return Napi::Number::New(info.Env(), -errno);
+  const int wanted = info[1].As<Napi::Boolean>().Value() ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+  return Napi::Number::New(info.Env(), wanted == flags || fcntl(fd, F_SETFL, wanted) == 0 ? 0 : -errno);
+}
+
 Napi::Value StartProcess(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const std::string file = info[0].As<Napi::String>().Utf8Value();

@@ -4,6 +4,8 @@
 
 #include <napi.h>
 
+// setNonblock(fd, on) -> 0 | -errno; O_NONBLOCK, which whoever shares the open file description sees
+Napi::Value SetNonblock(const Napi::CallbackInfo& info);
 // startProcess(file, argv, env, fds: Int32Array, cwd | null, ownGroup, listenPid, highestFd) -> pid | -errno
 // `fds` become 0, 1, 2, … of the program, which inherits nothing else; `listenPid` adds LISTEN_PID to `env`.
 // Returns once the program runs; -errno is that of the step that failed, execve(2) for one.

@@ -24,6 +24,7 @@ export function findExecutable(
     : (env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin').split(':').map((dir) => path.resolve(cwd, dir, program));
   const found = candidates.find(isExecutable);
   if (found !== undefined) return { path: found, error: null };
-  const exists = candidates.some((file) => fs.existsSync(file) && !fs.statSync(file).isDirectory());
+  const named = program.includes('/');
+  const exists = candidates.some((file) => fs.existsSync(file) && (named || !fs.statSync(file).isDirectory()));
   return { path: null, error: exists ? 'EACCES' : 'ENOENT' };
 }

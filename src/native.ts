@@ -104,6 +104,8 @@ export interface Binding {
   peerCredentials(fd: number, out: Uint32Array): number;
   peerLabel(fd: number, length: number): Buffer | number;
   peerPidfd(fd: number): number;
+  bindInet(fd: number, host: string, port: number, reuseAddress: boolean): number;
+  setNonblock(fd: number, on: boolean): number;
   startProcess(
     file: string,
     argv: readonly string[],

@@ -1,4 +1,153 @@
-import type { CommandLine } from './command-line.js';
-export function run(_: CommandLine): number {
-  return 0;
+// listenfds run: opens the sockets, listens to signals, and lets a manager (one command for all connections) or a
+// dispatcher (--accept, one for each) do the rest.
+import { findExecutable } from '../executable.js';
+import { path } from '../internal.js';
+import type { Exit } from '../spawn.js';
+import { CommandError, UsageError, type CommandLine } from './command-line.js';
+import { Dispatcher } from './dispatcher.js';
+import { Manager } from './manager.js';
+import { openWish, type OpenSocket } from './open.js';
+import { checkName, duration, socketWishes } from './socket-options.js';
+import { styleFor, write } from './terminal.js';
+import { Watch } from './watch.js';
+
+const isTerminal = (fd: number): boolean => process.getBuiltinModule('node:tty').isatty(fd);
+
+/** What both of them can be told. */
+interface Runner {
+  begin(): void;
+  stop(signal: NodeJS.Signals, sentAlready: boolean): void;
+  hangup(): void;
+  pass(signal: NodeJS.Signals): void;
+}
+
+function check(line: CommandLine): void {
+  const wishes = socketWishes(line);
+  if (line.operands.length === 0) throw new UsageError('no command was given', 'listenfds run -l 3000 -- node app.js');
+  if (wishes.length === 0) throw new UsageError('no socket was asked for', 'say where to listen: -l 3000');
+  if (line.flag('accept')) {
+    const other = ['now', 'once', 'watch', 'idle-timeout'].find((option) => line.flag(option));
+    if (other)
+      throw new UsageError(
+        `--accept and --${other} do not go together`,
+        'with --accept each connection has a command of its own',
+      );
+    const deaf = wishes.find(({ directive }) => directive === 'ListenDatagram' || directive === 'ListenFIFO');
+    if (deaf) throw new UsageError(`${deaf.text}: --accept needs connections`);
+  }
+}
+
+function backlogOf(line: CommandLine): number {
+  const text = line.value('backlog') ?? '4096';
+  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new UsageError(`--backlog ${text} is not a number of connections`);
+  return Number(text);
+}
+
+/** All of them or none. */
+function openAll(line: CommandLine): OpenSocket[] {
+  const name = line.value('name');
+  const all = name === null ? 'unknown' : checkName(name, '--name');
+  const backlog = backlogOf(line);
+  const open: OpenSocket[] = [];
+  try {
+    for (const wish of socketWishes(line)) open.push(openWish(wish, wish.name ?? all, backlog));
+    return open;
+  } catch (error) {
+    for (const socket of open) socket.remove();
+    throw error;
+  }
+}
+
+/** As a shell would say it, before anything is opened. */
+function checkCommand([program = '']: readonly string[]): void {
+  const { error } = findExecutable(program);
+  if (error === 'ENOENT') throw new CommandError(`${program}: not found`, null, 127);
+  if (error === 'EACCES') throw new CommandError(`${program}: cannot be executed`, null, 126);
+}
+
+/** Where READY=1 and the rest come in. Abstract: nothing stays behind however we end. */
+async function openNotifySocket(deliver: (text: string) => void): Promise<string> {
+  const { listenDatagram } = await import('../sockets/room.js');
+  const { randomUUID } = process.getBuiltinModule('node:crypto');
+  const address = `@listenfds-run/${process.pid}/${randomUUID()}`;
+  const socket = await listenDatagram({ address, activation: 'never', passCredentials: true });
+  const us = process.getuid!();
+  (socket as import('../sockets/datagram.js').UnixDatagram).on('message', (message, { credentials }) => {
+    // Anybody on this machine can reach an abstract name.
+    if (credentials && (credentials.uid === us || credentials.uid === 0)) deliver(message.toString());
+  });
+  socket.unref();
+  return address;
+}
+
+/** Ends this process as the command ended: with its status, or by the same signal. */
+function endLike(exit: Exit | null): void {
+  const { code = 0, signal = null } = exit ?? {};
+  if (signal === null) process.exit(code ?? 0);
+  process.removeAllListeners(signal);
+  try {
+    process.kill(process.pid, signal);
+  } catch {
+    // a signal that Node has no name for
+  }
+  // As PID 1, the kernel does not let a signal do that.
+  const number = process.getBuiltinModule('node:os').constants.signals[signal] ?? 0;
+  setTimeout(() => process.exit(128 + number), 100);
+}
+
+function catchSignals(runner: Runner): void {
+  const terminal = [0, 1, 2].find(isTerminal);
+  const hasTerminal = (): boolean => terminal !== undefined && isTerminal(terminal);
+  process.on('SIGTERM', () => runner.stop('SIGTERM', false));
+  for (const signal of ['SIGINT', 'SIGQUIT'] as const) {
+    // The terminal sends these to its whole foreground group, the command included.
+    process.on(signal, () => runner.stop(signal, hasTerminal()));
+  }
+  process.on('SIGHUP', () => {
+    if (terminal !== undefined && !hasTerminal()) runner.stop('SIGHUP', false);
+    else runner.hangup();
+  });
+  for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => runner.pass(signal));
+}
+
+function environmentFor(line: CommandLine): NodeJS.ProcessEnv {
+  const idle = line.value('idle-timeout');
+  if (duration(line, 'idle-timeout') === null) return process.env;
+  return { ...process.env, LISTENFDS_IDLE_TIMEOUT: idle! };
+}
+
+/** Never returns by itself: the process ends as the command does. */
+export async function run(line: CommandLine): Promise<number> {
+  check(line);
+  const stopTimeout = duration(line, 'stop-timeout') ?? 10_000;
+  const env = environmentFor(line);
+  const globs = line.all('watch').map(({ value }) => value);
+  checkCommand(line.operands);
+  const { adoptOrphans, start } = await import('../spawn.js');
+  const { dim } = styleFor(2);
+  const quiet = line.flag('quiet');
+  const say = (text: string): void => {
+    if (!quiet) write(2, `${dim('listenfds:')} ${text}\n`);
+  };
+  const sockets = openAll(line);
+  const common = { command: line.operands, sockets, start, stopTimeout, say, finished: endLike };
+  if (line.flag('accept')) {
+    const dispatcher = new Dispatcher({ ...common, env });
+    catchSignals(dispatcher);
+    dispatcher.begin();
+  } else {
+    const notifySocket = await openNotifySocket((text) => manager.notified(text));
+    const manager = new Manager({
+      ...common,
+      env,
+      notifySocket,
+      now: line.flag('now') || line.flag('once'),
+      once: line.flag('once'),
+    });
+    catchSignals(manager);
+    adoptOrphans((pid, exit) => manager.orphanEnded(pid, exit));
+    if (globs.length > 0) new Watch(globs, (file) => manager.changed(path.relative(process.cwd(), file)));
+    manager.begin();
+  }
+  return new Promise(() => {});
 }

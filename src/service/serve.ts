@@ -43,6 +43,7 @@ export interface ServeOptions {
    * Leave with status 0 when nothing has been going on for that long: milliseconds, or a time span such as '10min'. Only
    * where every listener was inherited, since the manager then keeps them. A connection that says nothing is idle, a
    * WebSocket is not.
+   * @default the environment variable LISTENFDS_IDLE_TIMEOUT, else never
    */
   idleTimeout?: number | string;
   /** Called on SIGHUP. When it fails the service goes on with what it had, and says so in its status. */
@@ -412,7 +413,7 @@ export async function serve(
     typeof options === 'number' ? { port: options } : typeof options === 'string' ? { address: options } : options;
   const {
     drain: draining,
-    idleTimeout,
+    idleTimeout = process.env['LISTENFDS_IDLE_TIMEOUT'] || undefined,
     onReload,
     onStop,
     healthy,

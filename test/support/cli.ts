@@ -1,4 +1,5 @@
 // The command `listenfds`, run as a person does.
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { activate, root, type Activated, type Activation, type Outcome } from './activate.ts';
 
@@ -16,4 +17,40 @@ export function startCli(t: Test, args: readonly string[], activation: Activatio
 /** Runs it to its end. */
 export function cli(t: Test, args: readonly string[], activation: Activation = {}): Promise<Outcome> {
   return startCli(t, args, activation).ended;
+}
+
+/** `listenfds run` with its lines, which it writes to standard error. */
+export class Run {
+  readonly program: Activated;
+  #read = 0;
+
+  constructor(t: Test, args: readonly string[], activation: Activation = {}) {
+    this.program = startCli(t, ['run', ...args], activation);
+  }
+
+  /** Waits for a line that matches, after the last one that did. */
+  async says(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec(this.program.stderr.slice(this.#read));
+      if (found) {
+        this.#read += found.index + found[0].length;
+        return found;
+      }
+      const more = once(this.program.child.stderr!, 'data');
+      more.catch(() => {});
+      const over = await Promise.race([more.then(() => false), this.program.ended.then(() => true)]);
+      if (over && !pattern.test(this.program.stderr.slice(this.#read))) {
+        throw new Error(`it ended without ${pattern}:\n${this.program.stderr}`);
+      }
+    }
+  }
+
+  /** The port of the first socket. */
+  async port(): Promise<number> {
+    return Number((await this.says(/(?:listening|accepting) on \S*:(\d+)/))[1]);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.program.pid, signal);
+  }
 }

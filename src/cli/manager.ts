@@ -1,0 +1,297 @@
+// The manager of one command: starts it when somebody connects, keeps the sockets when it ends, and knows its state by
+// what it says through NOTIFY_SOCKET. Nothing ticks: without a connection, a signal or a change it sleeps.
+import type { Exit, Program, start as startFunction } from '../spawn.js';
+import type { OpenSocket } from './open.js';
+import { binding } from '../internal.js';
+import { Watcher, readable } from '../sockets/watcher.js';
+
+export interface ManagerOptions {
+  readonly command: readonly string[];
+  readonly sockets: readonly OpenSocket[];
+  readonly env: NodeJS.ProcessEnv;
+  /** Address of the NOTIFY_SOCKET. */
+  readonly notifySocket: string;
+  readonly start: typeof startFunction;
+  readonly now: boolean;
+  readonly once: boolean;
+  /** Milliseconds until SIGKILL. */
+  readonly stopTimeout: number;
+  /** One line for a person. */
+  readonly say: (line: string) => void;
+  /** Called once, when all is over; null: it was stopped while no command ran. */
+  readonly finished: (exit: Exit | null) => void;
+}
+
+/** Pause before a command that failed at its start is tried again: the first, and the longest, in ms. */
+const firstPause = 200;
+const longestPause = 10_000;
+/** A command that lives that long, in ms, has started, whether it says READY=1 or not. */
+const startTime = 1_000;
+/** systemd.socket(5), TriggerLimitBurst= and TriggerLimitIntervalSec=: more is a loop. */
+const mostStarts = 20;
+const startsWithin = 2_000;
+/** What happens to several files at once is one change, in ms. */
+const settleTime = 50;
+
+const seconds = (milliseconds: number): string =>
+  milliseconds < 950 ? `${Math.round(milliseconds)} ms` : `${Number((milliseconds / 1000).toFixed(1))} s`;
+
+export function describeExit({ code, signal }: Exit): string {
+  return signal === null ? `exited with status ${code}` : `was ended by ${signal}`;
+}
+
+/** The counters of serve() change with every request: no news. */
+const counters = /^\d+ active, \d+ accepted, \d+ refused$/;
+
+export class Manager {
+  readonly #options: ManagerOptions;
+  readonly #watchers: Watcher[];
+  #program: Program | null = null;
+  /** The main process: the program, or the successor it named with MAINPID=. */
+  #main = 0;
+  #startedAt = 0;
+  #ready = false;
+  #status = '';
+  #stopping = false;
+  #interrupted = false;
+  #restarting = false;
+  #hangup = false;
+  #over = false;
+  #pause = 0;
+  readonly #starts: number[] = [];
+  #retry: NodeJS.Timeout | null = null;
+  #killer: NodeJS.Timeout | null = null;
+  #settling: NodeJS.Timeout | null = null;
+
+  constructor(options: ManagerOptions) {
+    this.#options = options;
+    this.#watchers = options.sockets.map(({ fd }, i) => new Watcher(fd, () => this.#connected(i)));
+  }
+
+  begin(): void {
+    const { sockets, now, say } = this.#options;
+    const where = sockets
+      .map(({ name, address }) => (name === 'unknown' ? address : `${address} (${name})`))
+      .join(', ');
+    say(`listening on ${where}${now ? '' : ', no process until somebody connects'}`);
+    if (now) this.#start('started');
+    else this.#wait();
+  }
+
+  #wait(): void {
+    for (const watcher of this.#watchers) watcher.want(readable);
+  }
+
+  #connected(i: number): void {
+    for (const watcher of this.#watchers) watcher.want(0);
+    const { name, address, listening } = this.#options.sockets[i]!;
+    this.#start(`${listening ? 'connection' : 'data'} for ${name === 'unknown' ? address : name}: started`);
+  }
+
+  #start(why: string): void {
+    const { command, sockets, env, notifySocket, start, say } = this.#options;
+    this.#ready = false;
+    this.#status = '';
+    this.#hangup = false;
+    this.#startedAt = performance.now();
+    this.#starts.push(this.#startedAt);
+    try {
+      // Watching made them non-blocking; a program in C counts on what systemd gives it, NonBlocking=no.
+      for (const { fd } of sockets) binding().setNonblock(fd, false);
+      this.#program = start(command, {
+        fds: sockets.map(({ fd }) => fd),
+        names: sockets.map(({ name }) => name),
+        env,
+        notifySocket,
+      });
+    } catch (error) {
+      say((error as Error).message);
+      const { code } = error as NodeJS.ErrnoException;
+      this.#ended({ code: code === 'ENOENT' ? 127 : 126, signal: null });
+      return;
+    }
+    this.#main = this.#program.pid;
+    say(`${why} ${command.join(' ')}, pid ${this.#main}`);
+    void this.#program.exited.then((exit) => this.#programEnded(exit));
+  }
+
+  #isAlive(pid: number): boolean {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  }
+
+  #programEnded(exit: Exit): void {
+    const { pid } = this.#program!;
+    if (this.#main !== pid && this.#isAlive(this.#main)) return; // its successor goes on
+    this.#ended(exit);
+  }
+
+  /** A process that became ours when its parent ended. */
+  orphanEnded(pid: number, exit: Exit): void {
+    if (pid === this.#main && pid !== this.#program?.pid) this.#ended(exit);
+  }
+
+  #ended(exit: Exit): void {
+    const { say, once, now } = this.#options;
+    const lived = performance.now() - this.#startedAt;
+    const ready = this.#ready || lived >= startTime;
+    const what = this.#main === 0 ? 'the command' : `pid ${this.#main}`;
+    this.#program = null;
+    this.#main = 0;
+    this.#clear('#killer');
+    const ended = `${what} ${describeExit(exit)} after ${seconds(lived)}`;
+    if (this.#stopping || this.#interrupted || once) {
+      say(ended);
+      this.#finish(exit);
+      return;
+    }
+    if (this.#restarting) {
+      this.#restarting = false;
+      this.#pause = 0;
+      this.#start('restarted:');
+      return;
+    }
+    const recent = this.#starts.filter((time) => performance.now() - time < startsWithin);
+    this.#starts.splice(0, this.#starts.length, ...recent);
+    const looping = recent.length >= mostStarts;
+    if ((exit.code !== 0 && !ready) || looping) {
+      this.#pause = Math.min(this.#pause * 2 || firstPause, longestPause);
+      const why = looping ? `, the ${recent.length}th time in ${seconds(startsWithin)}` : ', before it was ready';
+      say(`${ended}${why}; connections wait, next try in ${seconds(this.#pause)}`);
+      this.#retry = setTimeout(() => this.#resume(), this.#pause);
+      return;
+    }
+    this.#pause = 0;
+    say(`${ended}; the sockets stay open`);
+    if (now) this.#retry = setTimeout(() => this.#resume(), exit.code === 0 ? 0 : firstPause);
+    else this.#wait();
+  }
+
+  #resume(): void {
+    this.#clear('#retry');
+    if (this.#options.now) this.#start('started again:');
+    else this.#wait();
+  }
+
+  #clear(which: '#retry' | '#killer' | '#settling'): void {
+    const timer = which === '#retry' ? this.#retry : which === '#killer' ? this.#killer : this.#settling;
+    if (timer) clearTimeout(timer);
+    if (which === '#retry') this.#retry = null;
+    else if (which === '#killer') this.#killer = null;
+    else this.#settling = null;
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (this.#main === 0 || this.#program?.exit) {
+      // The program is over; a successor has no entry here.
+      if (this.#main === 0 || this.#main === this.#program?.pid) return;
+    }
+    try {
+      process.kill(this.#main, signal);
+    } catch {
+      // It has just ended; that will be told.
+    }
+  }
+
+  #killLater(milliseconds: number): void {
+    this.#clear('#killer');
+    this.#killer = setTimeout(() => {
+      this.#options.say(`pid ${this.#main} does not stop: killed after ${seconds(milliseconds)}`);
+      this.#signal('SIGKILL');
+    }, milliseconds);
+  }
+
+  /** Ends both: `signal` goes to the command, unless the terminal has sent it there already. */
+  stop(signal: NodeJS.Signals, sentAlready: boolean): void {
+    if (this.#main === 0) {
+      this.#finish(null);
+      return;
+    }
+    if (sentAlready) {
+      // By hand, too, the command decides what Ctrl-C means.
+      this.#interrupted = true;
+      return;
+    }
+    this.#stopping = true;
+    this.#signal(signal);
+    this.#killLater(this.#options.stopTimeout);
+  }
+
+  /** SIGHUP: to upgrade or reload. One that comes before the command could handle it waits. */
+  hangup(): void {
+    if (this.#main === 0) return;
+    if (!this.#ready && performance.now() - this.#startedAt < startTime) {
+      this.#hangup = true;
+      return;
+    }
+    this.#signal('SIGHUP');
+  }
+
+  pass(signal: NodeJS.Signals): void {
+    this.#signal(signal);
+  }
+
+  changed(file: string): void {
+    this.#clear('#settling');
+    this.#settling = setTimeout(() => this.#restart(file), settleTime);
+  }
+
+  #restart(file: string): void {
+    this.#clear('#settling');
+    if (this.#over || this.#stopping || this.#restarting) return;
+    if (this.#main !== 0) {
+      this.#options.say(`${file} has changed: restarting pid ${this.#main}`);
+      this.#restarting = true;
+      this.#signal('SIGTERM');
+      this.#killLater(this.#options.stopTimeout);
+    } else if (this.#retry) {
+      this.#options.say(`${file} has changed: trying again`);
+      this.#pause = 0;
+      this.#resume();
+    }
+  }
+
+  /** One datagram from the NOTIFY_SOCKET, sd_notify(3). */
+  notified(text: string): void {
+    const { say } = this.#options;
+    const fields = new Map(
+      text.split('\n').map((line) => [line.replace(/=.*$/s, ''), line.slice(line.indexOf('=') + 1)]),
+    );
+    const pid = Number(fields.get('MAINPID'));
+    if (pid > 0 && pid !== this.#main && this.#main !== 0) {
+      say(`pid ${this.#main} has handed over to pid ${pid}`);
+      this.#main = pid;
+    }
+    const status = fields.get('STATUS') ?? '';
+    const news = status !== '' && status !== this.#status && !counters.test(status) ? `: ${status}` : '';
+    if (status !== '') this.#status = status;
+    if (fields.get('READY') === '1') {
+      const first = !this.#ready;
+      this.#ready = true;
+      this.#pause = 0;
+      if (first) say(`pid ${this.#main} is ready after ${seconds(performance.now() - this.#startedAt)}${news}`);
+      else say(`pid ${this.#main} is ready again${news}`);
+      if (this.#hangup) this.#signal('SIGHUP');
+      this.#hangup = false;
+    } else if (fields.get('RELOADING') === '1') say(`pid ${this.#main} is reloading${news}`);
+    else if (fields.get('STOPPING') === '1') {
+      if (this.#status !== '' && news !== '') say(`pid ${this.#main}${news}`);
+    } else if (news !== '') say(`pid ${this.#main}${news}`);
+    const more = Number(fields.get('EXTEND_TIMEOUT_USEC')) / 1000;
+    if (more > 0 && this.#killer) this.#killLater(Math.max(more, this.#options.stopTimeout));
+  }
+
+  #finish(exit: Exit | null): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#clear('#retry');
+    this.#clear('#killer');
+    this.#clear('#settling');
+    for (const socket of this.#options.sockets) socket.remove();
+    for (const watcher of this.#watchers) watcher.close();
+    this.#options.finished(exit);
+  }
+}

@@ -1,0 +1,125 @@
+// Opens what a .socket unit would: sockets that listen, and that nobody here accepts from.
+import {
+  AF,
+  SOCK,
+  binding,
+  describe,
+  formatAddress,
+  fs,
+  net,
+  parseTarget,
+  removeOwn,
+  systemError,
+  type Address,
+} from '../internal.js';
+import { bindUnixSocket, openSocket } from '../sockets/unix.js';
+import { CommandError } from './command-line.js';
+import type { SocketWish } from './socket-options.js';
+
+export interface OpenSocket {
+  readonly fd: number;
+  readonly name: string;
+  /** Where it is, with the port it got. */
+  readonly address: string;
+  /** Whether connections can be accepted from it. */
+  readonly listening: boolean;
+  /** Unlinks what it made in the file system; the descriptor is its watcher's. */
+  remove(): void;
+}
+
+type Inet = Address & { kind: 'inet' };
+
+const types = {
+  ListenStream: SOCK.STREAM,
+  ListenDatagram: SOCK.DGRAM,
+  ListenSequentialPacket: SOCK.SEQPACKET,
+} as const;
+
+function bindInet(type: number, family: number, host: string, port: number): number {
+  const fd = openSocket(family, type);
+  // SO_REUSEADDR for TCP only: for UDP it would let two programs take turns with the datagrams.
+  const result = binding().bindInet(fd, host, port, type === SOCK.STREAM);
+  if (result === 0) return fd;
+  binding().closeFd(fd);
+  throw systemError(result, 'bind', formatAddress({ kind: 'inet', host, port }));
+}
+
+function openInet(type: number, { host, port }: Inet): number {
+  if (host !== null) return bindInet(type, net.isIPv6(host) ? AF.INET6 : AF.INET, host, port);
+  try {
+    return bindInet(type, AF.INET6, '::', port); // both families, as systemd and net.Server do
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error;
+    return bindInet(type, AF.INET, '0.0.0.0', port);
+  }
+}
+
+function openVsock({ cid, port }: Address & { kind: 'vsock' }): number {
+  const fd = openSocket(AF.VSOCK, SOCK.STREAM);
+  const result = binding().bindVsock(fd, cid ?? 0xffffffff, port);
+  if (result === 0) return fd;
+  binding().closeFd(fd);
+  throw systemError(result, 'bind', `vsock:${cid ?? ''}:${port}`);
+}
+
+interface Opened {
+  readonly fd: number;
+  remove(): void;
+}
+
+const nothing = (): void => {};
+
+/** Read-write, so that it never ends between two writers; as systemd opens it. */
+function openFifo(path: string): Opened {
+  const result = binding().makeFifo(path, 0o666 & ~process.umask());
+  const made = result === 0;
+  if (!made && systemError(result, '', '').code !== 'EEXIST') throw systemError(result, 'mkfifo', path);
+  const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
+  const own = fs.fstatSync(fd, { bigint: true });
+  if (own.isFIFO()) return { fd, remove: made ? () => removeOwn(path, own) : nothing };
+  fs.closeSync(fd);
+  throw new CommandError(`${path} is there, and no FIFO`);
+}
+
+function openUnix(type: number, path: string): Opened {
+  const { fd, own } = bindUnixSocket(type, path, parseTarget({ path }));
+  return { fd, remove: own ? () => removeOwn(path, own) : nothing };
+}
+
+function open({ directive, address }: SocketWish): Opened {
+  if (directive === 'ListenFIFO') return openFifo((address as Address & { kind: 'unix' }).path);
+  const type = types[directive];
+  if (address.kind === 'unix') return openUnix(type, address.path);
+  const fd = address.kind === 'vsock' ? openVsock(address) : openInet(type, address);
+  return { fd, remove: nothing };
+}
+
+function hintFor(code: string | undefined): string | null {
+  if (code === 'EADDRINUSE') return 'ss -ltnp shows who has it';
+  if (code === 'EACCES')
+    return 'ports below net.ipv4.ip_unprivileged_port_start are for root, paths for who may write there';
+  return null;
+}
+
+/** @throws CommandError */
+export function openWish(wish: SocketWish, name: string, backlog: number): OpenSocket {
+  let opened: Opened | null = null;
+  try {
+    opened = open(wish);
+    const { fd } = opened;
+    const listens = wish.directive === 'ListenStream' || wish.directive === 'ListenSequentialPacket';
+    const result = listens ? binding().listenSocket(fd, backlog) : 0;
+    if (result < 0) throw systemError(result, 'listen', wish.text);
+    const { address, listening } = describe(fd);
+    return { ...opened, name, listening, address: formatAddress(address) };
+  } catch (error) {
+    if (opened) {
+      opened.remove();
+      binding().closeFd(opened.fd);
+    }
+    if (error instanceof CommandError) throw error;
+    const { message, code } = error as NodeJS.ErrnoException;
+    throw new CommandError(`${wish.text} cannot be opened: ${message}`, hintFor(code));
+  }
+}
