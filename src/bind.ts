@@ -1,10 +1,12 @@
 // Binding as a .socket unit would: the right mode and owner from the first moment, a stale path replaced, a live one
 // respected, and on close nothing unlinked but our own.
+import type { Cluster } from 'node:cluster';
 import type * as Os from 'node:os';
 import type { BigIntStats } from 'node:fs';
 import type { ListenOptions, Server } from 'node:net';
-import { maxPathBytes } from './address.js';
+import { formatAddress, maxPathBytes } from './address.js';
 import { fs, net, path as paths } from './builtins.js';
+import { AF, SOCK } from './descriptor.js';
 import { ListenFdsError } from './errors.js';
 import { binding, bindingIfAny, systemError } from './native.js';
 import type { Wanted } from './target.js';
@@ -45,10 +47,34 @@ export async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
     const { path } = address;
     const isFile = process.platform !== 'win32' && !path.startsWith('\0');
     if (isFile) return prepareUnixPath(path, wanted, node);
+    if (path.startsWith('\0') && padsAbstractNames) return { open: (server) => openAbstract(server, path, node) };
     return { open: (server) => void server.listen({ ...node, path }) };
   }
   const place = { port: address?.port ?? 0, ...(address?.host ? { host: address.host } : {}) };
   return { open: (server) => void server.listen({ ...node, ...place }) };
+}
+
+// Node 20 fills an abstract name up with NULs to the size of sun_path: a name that only Node 20 itself would find.
+const padsAbstractNames = process.versions.node.startsWith('20.');
+
+function openAbstract(server: Server, path: string, node: ListenOptions): void {
+  const addon = bindingIfAny();
+  // In a cluster worker, Node would look for the descriptor in the primary.
+  const { isWorker } = process.getBuiltinModule('node:cluster') as unknown as Cluster;
+  if (!addon || isWorker) return void server.listen({ ...node, path });
+  const fd = addon.openSocket(AF.UNIX, SOCK.STREAM, 0);
+  if (fd < 0) throw systemError(fd, 'socket', formatAddress(path));
+  const result = addon.bindUnix(fd, Buffer.from(path));
+  if (result < 0) {
+    addon.closeFd(fd);
+    if (result === -errno().EADDRINUSE) throw inUse(formatAddress(path), 'address already in use');
+    throw systemError(result, 'bind', formatAddress(path));
+  }
+  const { backlog = defaultBacklog, signal } = node;
+  const listen = server.listen as (options: ListenOptions & { fd: number }, backlog: number) => Server;
+  listen.call(server, signal ? { fd, signal } : { fd }, backlog); // next to fd only the positional backlog counts
+  server.address = () => (server.listening ? path : null);
+  server.once('close', () => delete (server as Partial<Server>).address);
 }
 
 export interface Owner {
