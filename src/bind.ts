@@ -99,7 +99,7 @@ function presentPath(server: Server, path: string): void {
 /** Node 20 pads an abstract name with NULs to its full length: a name that no other program looks for. */
 function openAbstract(server: Server, path: string, node: ListenOptions): void {
   const [major = 0] = process.versions.node.split('.').map(Number);
-  if (major >= 22) server.listen({ ...node, path });
+  if (major >= 22 || !bindingIfAny()) server.listen({ ...node, path });
   else {
     listenOnBound(server, bindExactly(path), node, path);
     presentPath(server, path);

@@ -1,5 +1,5 @@
 // listen(): the choice between adopting an inherited listener and binding our own.
-import type { AddressInfo, Server } from 'node:net';
+import type { AddressInfo, ListenOptions, Server } from 'node:net';
 import { formatAddress } from './address.js';
 import { authorize } from './authorize.js';
 import { prepareBind } from './bind.js';
@@ -31,9 +31,10 @@ const mostBacklog = 0x7fffffff;
  * Node calls listen(2) again on what it adopts, with 511 unless told otherwise: that would shrink the queue for the
  * manager as well. Only the positional form is honoured next to `fd`.
  */
-function listenOn(server: Server, inherited: InheritedFd, path: string | null): void {
-  const listen = server.listen as (options: { fd: number }, backlog: number) => Server;
-  listen.call(server, { fd: inherited.fd }, inherited.backlog ?? mostBacklog);
+function listenOn(server: Server, inherited: InheritedFd, path: string | null, signal?: AbortSignal): void {
+  const listen = server.listen as (options: ListenOptions & { fd: number }, backlog: number) => Server;
+  const { fd } = inherited;
+  listen.call(server, signal ? { fd, signal } : { fd }, inherited.backlog ?? mostBacklog);
   if (path !== null) {
     // Node does not know the path of a unix socket that it did not bind, and frameworks crash on null.
     server.address = () => (server.listening ? path : null);
@@ -119,7 +120,7 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
   if (inherited) {
     const path = servedPath(inherited, wanted);
     try {
-      await start(() => listenOn(server, inherited, path));
+      await start(() => listenOn(server, inherited, path, wanted.node.signal));
     } catch (error) {
       putBack(inherited);
       throw error;
