@@ -12,6 +12,7 @@ import { build } from 'esbuild';
 const rooms = {
   'src/service/room.ts': 'service.js',
   'src/sockets/room.ts': 'sockets.js',
+  'src/stored-listener.ts': 'stored-listener.js',
   'src/spawn.ts': 'spawn.js',
   'src/cli/main.ts': 'cli.js',
   'src/framework-shapes.ts': 'framework-shapes.js',
@@ -19,7 +20,7 @@ const rooms = {
 
 /** file in dist/ → sources; what they export besides functions and numbers stays inside */
 const late = {
-  'manager.cjs': ['src/notify.ts', 'src/notify-state.ts', 'src/watchdog.ts'],
+  'manager.cjs': ['src/notify.ts', 'src/notify-state.ts', 'src/watchdog.ts', 'src/fd-store.ts'],
   'peers.cjs': ['src/predicates.ts', 'src/peer.ts', 'src/authorize.ts'],
 };
 

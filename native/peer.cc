@@ -22,8 +22,8 @@ constexpr size_t kGroupsAt = 68;
 
 int Descriptor(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Int32Value(); }
 
-// SO_PEERCRED of anything but a connected unix socket succeeds with nonsense (uid -1, or the listener's own), so this
-// comes first. Returns 0 or an errno.
+// SO_PEERCRED of anything but a connected unix socket succeeds all the same: with uid -1, or with a listener's own.
+// Returns 0 or an errno.
 int CheckConnected(int fd) {
   sockaddr_storage peer;
   socklen_t length = sizeof(peer);
@@ -46,13 +46,18 @@ Napi::Value PeerCredentials(const Napi::CallbackInfo& info) {
   const int fd = Descriptor(info);
   Napi::Uint32Array out = info[1].As<Napi::Uint32Array>();
   uint32_t* words = out.Data();
-  int error = CheckConnected(fd);
-  if (error != 0) return Napi::Number::New(info.Env(), -error);
+  if (!info[2].As<Napi::Boolean>().Value()) {
+    const int error = CheckConnected(fd);
+    if (error != 0) return Napi::Number::New(info.Env(), -error);
+  }
   ucred credentials = {};
   socklen_t length = sizeof(credentials);
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return Napi::Number::New(info.Env(), -errno);
-  // A datagram socket that was connected to another: the kernel recorded nobody.
-  if (credentials.uid == static_cast<uid_t>(-1)) return Napi::Number::New(info.Env(), -ENODATA);
+  if (credentials.uid == static_cast<uid_t>(-1)) {
+    const int error = CheckConnected(fd);
+    // A datagram socket that was connected to another: the kernel recorded nobody.
+    return Napi::Number::New(info.Env(), error != 0 ? -error : -ENODATA);
+  }
   length = (out.ElementLength() - kGroupsAt) * sizeof(uint32_t);
   // Where they do not fit, the kernel says how much they need.
   if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, words + kGroupsAt, &length) != 0 && errno != ERANGE) {

@@ -106,6 +106,10 @@ export const errorTable = {
     when: 'An upgrade was asked for while one is under way, or while the service is starting or stopping.',
     remedy: 'Wait for it to end, then ask again',
   },
+  LISTENFDS_NOT_STORED: {
+    when: 'A listener could not be put into the file descriptor store. A warning: the server serves all the same.',
+    remedy: 'Until it is stored, connections are refused while the service restarts; see the message for the reason',
+  },
   LISTENFDS_UNSUPPORTED: {
     when: 'This runtime, platform or kernel cannot do what was asked.',
     remedy: 'See the message for what it needs',

@@ -4,6 +4,7 @@ export { ListenFdsError, type ErrorCode } from './errors.js';
 export { listenFds, type InheritedFd, type ListenFdsOptions } from './inherited.js';
 export { listen, type Listening } from './listen.js';
 export { booted, notify, notifyBarrier, type NotifyBarrierOptions, type NotifyOptions } from './notify.js';
+export { removeStoredFds, storeFds, type StoreFdsOptions } from './fd-store.js';
 export type { NotifyState } from './notify-state.js';
 export { watchdogEnabled } from './watchdog.js';
 export {

@@ -9,6 +9,7 @@ export * from './descriptor.js';
 export * from './duration.js';
 export * from './environment.js';
 export * from './errors.js';
+export * from './fd-store.js';
 export * from './frameworks.js';
 export * from './gate.js';
 export * from './inherited.js';

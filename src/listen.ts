@@ -115,30 +115,35 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
   gatekeeper(server);
   if (wanted.limits) (await import('./service/room.js')).limit(server, wanted.limits);
   if (wanted.authorize !== null) authorize(server, wanted.authorize);
-  const inherited = await takeInherited(wanted, { kinds: ['tcp', 'unix'], listening: true });
+  // Rarely wanted, and nothing the start of other programs should pay for.
+  const store = wanted.store === null ? null : await import('./stored-listener.js');
+  const found = await (store
+    ? store.takeStored(wanted)
+    : takeInherited(wanted, { kinds: ['tcp', 'unix'], listening: true }));
   let address: Listening['address'];
-  if (inherited) {
-    const path = servedPath(inherited, wanted);
+  if (found) {
+    const path = servedPath(found, wanted);
     try {
-      await start(() => listenOn(server, inherited, path, wanted.node.signal));
+      await start(() => listenOn(server, found, path, wanted.node.signal));
     } catch (error) {
-      putBack(inherited);
+      putBack(found);
       throw error;
     }
     address = server.address(); // once: it is a system call
-    verifyAdopted(server, address, inherited, path);
+    verifyAdopted(server, address, found, path);
     gatekeeper(server).shared = true;
   } else {
-    const prepared = await prepareBind(wanted);
+    const prepared = await prepareBind(store ? store.lasting(wanted) : wanted);
     await start(() => prepared.open(server));
-    registerOwn(server, wanted.name);
+    registerOwn(server, wanted.name ?? wanted.store);
     address = server.address();
+    await store?.keep(server, wanted);
   }
   return {
     server,
     address,
-    source: inherited ? 'inherited' : 'bound',
-    name: inherited?.name ?? null,
+    source: found ? 'inherited' : 'bound',
+    name: found?.name ?? null,
     url: urlOf(server, address),
   };
 }

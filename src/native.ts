@@ -101,7 +101,7 @@ export interface Binding {
   socketName(fd: number): Buffer | number;
   numericAddress(text: string): Buffer | number;
   isMessageQueue(fd: number): boolean | number;
-  peerCredentials(fd: number, out: Uint32Array): number;
+  peerCredentials(fd: number, out: Uint32Array, connection: boolean): number;
   peerLabel(fd: number, length: number): Buffer | number;
   peerPidfd(fd: number): number;
   bindInet(fd: number, host: string, port: number, reuseAddress: boolean): number;

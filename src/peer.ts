@@ -1,6 +1,7 @@
 // peerCredentials(): who is on the other end of a unix socket, as the kernel recorded it.
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { net } from './builtins.js';
 import { checkFd } from './descriptor.js';
 import { ListenFdsError } from './errors.js';
 import { binding, systemError } from './native.js';
@@ -118,13 +119,13 @@ function labelOf(fd: number, words: Uint32Array, length: number): string | null 
   return bytes.toString().replace(/\0+$/, '') || null;
 }
 
-function read(fd: number): PeerCredentials {
+function read(fd: number, connection: boolean): PeerCredentials {
   const { peerCredentials } = binding();
   let words = scratch;
-  let count = peerCredentials(fd, words);
+  let count = peerCredentials(fd, words, connection);
   if (count > words.length - groupsAt) {
     words = new Uint32Array(groupsAt + count);
-    count = peerCredentials(fd, words);
+    count = peerCredentials(fd, words, connection);
   }
   if (count < 0) refuse(count, fd);
   const groups: number[] = [];
@@ -154,6 +155,7 @@ export function peerCredentials(source: PeerSource, options?: PeerCredentialsOpt
 export function peerCredentials(source: PeerSource, options?: PeerCredentialsOptions): PeerCredentials {
   const fd = descriptorOf(source);
   if (fd < 0) throw closed();
-  const found = read(fd);
+  // A net.Socket reads and writes, which a listener cannot.
+  const found = read(fd, source instanceof net.Socket);
   return options?.pidfd === true ? { ...found, pidfd: pidfdOf(fd) } : found;
 }

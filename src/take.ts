@@ -29,7 +29,7 @@ function isService({ listening, connected, kind, address }: Description): boolea
   return listening || (!connected && address !== null && (kind === 'udp' || kind === 'unixgram' || kind === 'netlink'));
 }
 
-function inheritedDescriptors(required: boolean, inetd: boolean): readonly InheritedFd[] {
+export function inheritedDescriptors(required: boolean, inetd: boolean): readonly InheritedFd[] {
   // A worker may bind as it likes; only what the manager passed is not for it.
   if (!required && process.env['LISTEN_FDS'] === undefined && isWorkerThread()) return [];
   const passed = listenFds();
@@ -40,7 +40,7 @@ function inheritedDescriptors(required: boolean, inetd: boolean): readonly Inher
 }
 
 /** Host names are resolved, so that they can be compared with what a socket is bound to. */
-async function comparable(address: Place | null): Promise<Place[]> {
+export async function comparable(address: Place | null): Promise<Place[]> {
   if (address === null) return [];
   if (address.kind !== 'inet' || address.host === null || address.host === 'localhost') return [address];
   if (net.isIP(address.host)) return [address];
@@ -52,7 +52,7 @@ async function comparable(address: Place | null): Promise<Place[]> {
   }
 }
 
-function refuseInactive(): never {
+export function refuseInactive(): never {
   const other = meantForPid();
   const why =
     other === null

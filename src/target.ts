@@ -12,6 +12,11 @@ export interface CommonTarget {
   /** FileDescriptorName= of the inherited descriptor to take. */
   name?: string;
   /**
+   * Keep the socket in the manager's file descriptor store under this name, and find it there at the next start: a
+   * restart then refuses no connection, without a socket unit. The service needs FileDescriptorStoreMax=.
+   */
+  store?: string;
+  /**
    * Whether to take an inherited descriptor: `'auto'` if one was passed, `'required'` or fail, `'never'`.
    * @default the environment variable LISTENFDS, else 'auto'
    */
@@ -72,6 +77,7 @@ export interface Wanted<P extends Place = Address> {
   /** Null: any. */
   readonly address: P | null;
   readonly name: string | null;
+  readonly store: string | null;
   readonly activation: 'auto' | 'required' | 'never';
   readonly mismatch: 'warn' | 'error' | 'ignore';
   readonly mode: number | null;
@@ -154,6 +160,17 @@ function checkOwner(option: 'user' | 'group', value: unknown): number | string |
   throw bad(option, value, 'a name or a number');
 }
 
+function checkStore({ store, name, activation }: ListenTarget, listens: boolean): void {
+  if (store === undefined) return;
+  if (!listens) throw bad('store', store, 'absent: only listen() keeps its socket; others go through storeFds()');
+  // Of any other name the manager makes "stored", and we would not find it again.
+  if (typeof store !== 'string' || !/^[ -9;-~]{1,255}$/.test(store)) {
+    throw bad('store', store, "1 to 255 printable ASCII characters without ':'");
+  }
+  if (name !== undefined) throw bad('name', name, 'absent where store is given, which is the name to look for');
+  if (activation === 'never') throw bad('activation', activation, "'auto' where store is given");
+}
+
 /** LISTENFDS=required|never|auto decides for a whole program what the code leaves open. */
 function defaultActivation(env: NodeJS.ProcessEnv): Wanted['activation'] {
   const value = env['LISTENFDS'];
@@ -198,22 +215,23 @@ export function parseTarget(
       'absent: inherited descriptors are found by name or address (or take() one from listenFds())',
     );
   }
-  const { name, activation, mismatch = 'warn', mode, user, group, removeOnStop, inetd, ...rest } = options;
+  const { name, store, activation, mismatch = 'warn', mode, user, group, removeOnStop, inetd, ...rest } = options;
   const { address: _address, path: _path, port: _port, host: _host, ...others } = rest;
   const { maxConnections, maxConnectionsPerSource, allow, deny, authorize = null, ...node } = others;
   const hasLimits = limitOptions.some((option) => options[option] !== undefined);
   if (name !== undefined && (typeof name !== 'string' || name === '')) throw bad('name', name, 'a FileDescriptorName');
+  checkStore(options, spelling === streams);
   const { backlog } = node;
   if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0)) {
     throw bad('backlog', backlog, 'a whole number above 0');
   }
+  const active =
+    activation === undefined ? defaultActivation(env) : oneOf('activation', activation, ['auto', 'required', 'never']);
   return {
     address: addressOf(options, spelling),
     name: name ?? null,
-    activation:
-      activation === undefined
-        ? defaultActivation(env)
-        : oneOf('activation', activation, ['auto', 'required', 'never']),
+    store: active === 'never' ? null : (store ?? null),
+    activation: active,
     mismatch: oneOf('mismatch', mismatch, ['warn', 'error', 'ignore']),
     mode: modeOf(mode),
     user: checkOwner('user', user),

@@ -9,13 +9,14 @@ import {
   authorize,
   authorizeDatagrams,
   listen,
+  listenDatagram,
   peerCredentials,
   type AuthorizationRule,
   type PeerCredentials,
   type RefusedMessage,
 } from 'listenfds';
-import { activateModule } from './support/activate.ts';
-import { connectAs, isStopped, withoutOtherUsers, type Ids } from './support/as.ts';
+import { activate, activateModule } from './support/activate.ts';
+import { as, connectAs, isStopped, withoutOtherUsers, type Ids } from './support/as.ts';
 import { makeCertificate } from './support/certificate.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { without } from './support/tools.ts';
@@ -408,4 +409,43 @@ t.test('the credentials a function gets are those of peerCredentials()', async (
   await attempt(await serving(t, server));
   t.ok(given);
   t.strictSame(given, asked);
+});
+
+t.test(
+  'a unix datagram socket drops what others than those allowed send',
+  { skip: withoutOtherUsers() || without('logger') },
+  async (t) => {
+    const path = join(openFolder(t), 's');
+    const socket = await listenDatagram({ path, passCredentials: true, mode: 0o666 });
+    t.teardown(() => socket.close());
+    const authorization = authorizeDatagrams(socket, { uids: [12_345], gids: [54_321] });
+    const messages = refusals(t, socket);
+    const received: string[] = [];
+    socket.on('message', (data: Buffer) => void received.push(data.toString().split(' ').at(-1)!.trim()));
+    const send = (ids: Ids, word: string): void => {
+      const [command, ...args] = [...as(ids), 'logger', '--socket', path, '--socket-errors=on', word];
+      execFileSync(command!, args);
+    };
+    send({ uid: 12_345, gid: 1 }, 'user');
+    send({ uid: 1, gid: 1, groups: [54_321] }, 'supplementary');
+    send({ uid: 1, gid: 54_321 }, 'group');
+    while (received.length < 2) await once(socket, 'message');
+    t.strictSame(received, ['user', 'group']);
+    t.match(messages, [{ reason: /uid 1, gid 1/, socket: null, credentials: { uid: 1, gid: 1 } }]);
+    t.match(authorization, { allowed: 2, refused: 1 });
+  },
+);
+
+t.test('examples/authorized.js is what docs/credentials.md says', { skip: withoutOtherUsers() }, async (t) => {
+  const path = join(openFolder(t), 's');
+  const example = activate(t, [process.execPath, 'examples/authorized.js', path, 'daemon']);
+  t.equal(await example.line(), `listening on ${path}`);
+  const sent = 'GET / HTTP/1.0\r\n\r\n';
+  const daemon = connectAs(t, { uid: 65_534, gid: 7, groups: [1, 8] }, path, { sent });
+  await daemon.connected();
+  t.match(await daemon.received(), /user 65534, group 7, also in 1 8\n$/);
+  const stranger = connectAs(t, { uid: 65_534, gid: 7 }, path, { sent });
+  await stranger.connected();
+  t.notMatch(await stranger.received(), /user/);
+  t.match(example.stderr, /^authorize: uid 65534, gid 7 \(pid \d+\) is not allowed\n$/);
 });
