@@ -254,6 +254,10 @@ export class Manager {
     }
   }
 
+  isMain(pid: number): boolean {
+    return this.#main === pid;
+  }
+
   /** One datagram from the NOTIFY_SOCKET, sd_notify(3). */
   notified(text: string): void {
     const { say } = this.#options;
