@@ -188,6 +188,25 @@ t.test('SIGHUP is passed on, and what the command says to its manager is shown',
   await run.says(/Draining, 0 connections left/);
 });
 
+t.test('SIGHUP makes a service upgrade that can, and its successor goes on', async (t) => {
+  const fixture = join(root, 'test/fixtures/upgrade.js');
+  const behaviour = join(temporaryFolder(t), 'behaviour');
+  writeFileSync(behaviour, '');
+  const env = { SERVE_OPTIONS: '{ "upgrade": { "signal": "SIGHUP" } }', BEHAVIOUR: behaviour };
+  const run = new Run(t, ['-l', '127.0.0.1:0', '--now', '--', process.execPath, fixture], { env });
+  const port = await run.port();
+  const first = pidOf(await get(port));
+  await run.says(/is ready/);
+  run.signal('SIGHUP');
+  const [, successor] = await run.says(new RegExp(`pid ${first} has handed over to pid (\\d+)`));
+  let pid = first;
+  while (pid === first) pid = pidOf(await get(port));
+  t.equal(pid, Number(successor));
+  run.signal('SIGTERM');
+  await run.says(new RegExp(`pid ${successor} exited with status 0`));
+  t.match(await run.program.ended, { code: 0 });
+});
+
 t.test('--idle-timeout lets the command leave', async (t) => {
   const run = new Run(t, ['-l', '127.0.0.1:0', '--idle-timeout', '100ms', '--', ...serve]);
   const port = await run.port();
@@ -209,7 +228,7 @@ t.test('it follows MAINPID= to a successor that the command started', async (t) 
   const program = [
     'import os, socket, signal, sys',
     's = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)',
-    's.connect("\\0" + os.environ["NOTIFY_SOCKET"][1:])',
+    's.connect(os.environ["NOTIFY_SOCKET"])',
     'child = os.fork()',
     'if child == 0: signal.pause()',
     's.send(b"MAINPID=%d\\nREADY=1\\nSTATUS=second" % child)',

@@ -26,12 +26,17 @@ export interface ManagerOptions {
 const firstPause = 200;
 const longestPause = 10_000;
 /** A command that lives that long, in ms, has started, whether it says READY=1 or not. */
-const startTime = 1_000;
+const startTime = 10_000;
+/** So long, in ms, a SIGHUP waits for READY=1: before it can be handled it would end the command. */
+const hangupPatience = 10_000;
 /** systemd.socket(5), TriggerLimitBurst= and TriggerLimitIntervalSec=: more is a loop. */
 const mostStarts = 20;
 const startsWithin = 2_000;
 /** What happens to several files at once is one change, in ms. */
 const settleTime = 50;
+
+/** What a timer can be for. */
+type Waiting = 'hangup' | 'retry' | 'killer' | 'settling';
 
 const seconds = (milliseconds: number): string =>
   milliseconds < 950 ? `${Math.round(milliseconds)} ms` : `${Number((milliseconds / 1000).toFixed(1))} s`;
@@ -55,13 +60,10 @@ export class Manager {
   #stopping = false;
   #interrupted = false;
   #restarting = false;
-  #hangup = false;
+  readonly #timers: Partial<Record<Waiting, NodeJS.Timeout>> = {};
   #over = false;
   #pause = 0;
   readonly #starts: number[] = [];
-  #retry: NodeJS.Timeout | null = null;
-  #killer: NodeJS.Timeout | null = null;
-  #settling: NodeJS.Timeout | null = null;
 
   constructor(options: ManagerOptions) {
     this.#options = options;
@@ -92,7 +94,6 @@ export class Manager {
     const { command, sockets, env, notifySocket, start, say } = this.#options;
     this.#ready = false;
     this.#status = '';
-    this.#hangup = false;
     this.#startedAt = performance.now();
     this.#starts.push(this.#startedAt);
     try {
@@ -141,7 +142,8 @@ export class Manager {
     const what = this.#main === 0 ? 'the command' : `pid ${this.#main}`;
     this.#program = null;
     this.#main = 0;
-    this.#clear('#killer');
+    this.#clear('killer');
+    this.#clear('hangup');
     const ended = `${what} ${describeExit(exit)} after ${seconds(lived)}`;
     if (this.#stopping || this.#interrupted || once) {
       say(ended);
@@ -161,27 +163,24 @@ export class Manager {
       this.#pause = Math.min(this.#pause * 2 || firstPause, longestPause);
       const why = looping ? `, the ${recent.length}th time in ${seconds(startsWithin)}` : ', before it was ready';
       say(`${ended}${why}; connections wait, next try in ${seconds(this.#pause)}`);
-      this.#retry = setTimeout(() => this.#resume(), this.#pause);
+      this.#timers.retry = setTimeout(() => this.#resume(), this.#pause);
       return;
     }
     this.#pause = 0;
     say(`${ended}; the sockets stay open`);
-    if (now) this.#retry = setTimeout(() => this.#resume(), exit.code === 0 ? 0 : firstPause);
+    if (now) this.#timers.retry = setTimeout(() => this.#resume(), exit.code === 0 ? 0 : firstPause);
     else this.#wait();
   }
 
   #resume(): void {
-    this.#clear('#retry');
+    this.#clear('retry');
     if (this.#options.now) this.#start('started again:');
     else this.#wait();
   }
 
-  #clear(which: '#retry' | '#killer' | '#settling'): void {
-    const timer = which === '#retry' ? this.#retry : which === '#killer' ? this.#killer : this.#settling;
-    if (timer) clearTimeout(timer);
-    if (which === '#retry') this.#retry = null;
-    else if (which === '#killer') this.#killer = null;
-    else this.#settling = null;
+  #clear(which: Waiting): void {
+    clearTimeout(this.#timers[which]);
+    delete this.#timers[which];
   }
 
   #signal(signal: NodeJS.Signals): void {
@@ -197,8 +196,8 @@ export class Manager {
   }
 
   #killLater(milliseconds: number): void {
-    this.#clear('#killer');
-    this.#killer = setTimeout(() => {
+    this.#clear('killer');
+    this.#timers.killer = setTimeout(() => {
       this.#options.say(`pid ${this.#main} does not stop: killed after ${seconds(milliseconds)}`);
       this.#signal('SIGKILL');
     }, milliseconds);
@@ -220,13 +219,16 @@ export class Manager {
     this.#killLater(this.#options.stopTimeout);
   }
 
-  /** SIGHUP: to upgrade or reload. One that comes before the command could handle it waits. */
+  /** SIGHUP: to upgrade or reload. */
   hangup(): void {
-    if (this.#main === 0) return;
-    if (!this.#ready && performance.now() - this.#startedAt < startTime) {
-      this.#hangup = true;
-      return;
-    }
+    if (this.#main === 0 || this.#timers.hangup) return;
+    const left = this.#ready ? 0 : this.#startedAt + hangupPatience - performance.now();
+    if (left > 0) this.#timers.hangup = setTimeout(() => this.#passHangup(), left);
+    else this.#signal('SIGHUP');
+  }
+
+  #passHangup(): void {
+    this.#clear('hangup');
     this.#signal('SIGHUP');
   }
 
@@ -235,23 +237,27 @@ export class Manager {
   }
 
   changed(file: string): void {
-    this.#clear('#settling');
-    this.#settling = setTimeout(() => this.#restart(file), settleTime);
+    this.#clear('settling');
+    this.#timers.settling = setTimeout(() => this.#restart(file), settleTime);
   }
 
   #restart(file: string): void {
-    this.#clear('#settling');
+    this.#clear('settling');
     if (this.#over || this.#stopping || this.#restarting) return;
     if (this.#main !== 0) {
       this.#options.say(`${file} has changed: restarting pid ${this.#main}`);
       this.#restarting = true;
       this.#signal('SIGTERM');
       this.#killLater(this.#options.stopTimeout);
-    } else if (this.#retry) {
+    } else if (this.#timers.retry) {
       this.#options.say(`${file} has changed: trying again`);
       this.#pause = 0;
       this.#resume();
     }
+  }
+
+  isMain(pid: number): boolean {
+    return this.#main === pid;
   }
 
   /** One datagram from the NOTIFY_SOCKET, sd_notify(3). */
@@ -274,22 +280,19 @@ export class Manager {
       this.#pause = 0;
       if (first) say(`pid ${this.#main} is ready after ${seconds(performance.now() - this.#startedAt)}${news}`);
       else say(`pid ${this.#main} is ready again${news}`);
-      if (this.#hangup) this.#signal('SIGHUP');
-      this.#hangup = false;
+      if (this.#timers.hangup) this.#passHangup();
     } else if (fields.get('RELOADING') === '1') say(`pid ${this.#main} is reloading${news}`);
     else if (fields.get('STOPPING') === '1') {
       if (this.#status !== '' && news !== '') say(`pid ${this.#main}${news}`);
     } else if (news !== '') say(`pid ${this.#main}${news}`);
     const more = Number(fields.get('EXTEND_TIMEOUT_USEC')) / 1000;
-    if (more > 0 && this.#killer) this.#killLater(Math.max(more, this.#options.stopTimeout));
+    if (more > 0 && this.#timers.killer) this.#killLater(Math.max(more, this.#options.stopTimeout));
   }
 
   #finish(exit: Exit | null): void {
     if (this.#over) return;
     this.#over = true;
-    this.#clear('#retry');
-    this.#clear('#killer');
-    this.#clear('#settling');
+    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     for (const socket of this.#options.sockets) socket.remove();
     for (const watcher of this.#watchers) watcher.close();
     this.#options.finished(exit);

@@ -1,7 +1,8 @@
 // listenfds run: opens the sockets, listens to signals, and lets a manager (one command for all connections) or a
 // dispatcher (--accept, one for each) do the rest.
 import { findExecutable } from '../executable.js';
-import { path } from '../internal.js';
+import { fs, path } from '../internal.js';
+import type { UnixDatagram } from '../sockets/datagram.js';
 import type { Exit } from '../spawn.js';
 import { CommandError, UsageError, type CommandLine } from './command-line.js';
 import { Dispatcher } from './dispatcher.js';
@@ -65,19 +66,33 @@ function checkCommand([program = '']: readonly string[]): void {
   if (error === 'EACCES') throw new CommandError(`${program}: cannot be executed`, null, 126);
 }
 
-/** Where READY=1 and the rest come in. Abstract: nothing stays behind however we end. */
-async function openNotifySocket(deliver: (text: string) => void): Promise<string> {
+interface NotifySocket {
+  readonly address: string;
+  remove(): void;
+}
+
+/**
+ * Where READY=1 and the rest come in. A path, since container runtimes pass nothing on to an abstract name. `accepts`
+ * decides by the sender's pid where it is another user's: the command may have changed its own.
+ */
+async function openNotifySocket(
+  deliver: (text: string) => void,
+  accepts: (pid: number) => boolean,
+): Promise<NotifySocket> {
   const { listenDatagram } = await import('../sockets/room.js');
-  const { randomUUID } = process.getBuiltinModule('node:crypto');
-  const address = `@listenfds-run/${process.pid}/${randomUUID()}`;
-  const socket = await listenDatagram({ address, activation: 'never', passCredentials: true });
+  const parent = process.env['XDG_RUNTIME_DIR'] || process.getBuiltinModule('node:os').tmpdir();
+  const folder = fs.mkdtempSync(path.join(parent, 'listenfds-run-'));
+  fs.chmodSync(folder, 0o755);
+  const address = path.join(folder, 'notify');
+  const socket = await listenDatagram({ address, mode: 0o666, activation: 'never', passCredentials: true });
   const us = process.getuid!();
-  (socket as import('../sockets/datagram.js').UnixDatagram).on('message', (message, { credentials }) => {
-    // Anybody on this machine can reach an abstract name.
-    if (credentials && (credentials.uid === us || credentials.uid === 0)) deliver(message.toString());
+  (socket as UnixDatagram).on('message', (message, { credentials }) => {
+    if (!credentials) return;
+    const { uid, pid } = credentials;
+    if (uid === us || uid === 0 || accepts(pid)) deliver(message.toString());
   });
   socket.unref();
-  return address;
+  return { address, remove: () => fs.rmSync(folder, { recursive: true, force: true }) };
 }
 
 /** Ends this process as the command ended: with its status, or by the same signal. */
@@ -130,20 +145,23 @@ export async function run(line: CommandLine): Promise<number> {
     if (!quiet) write(2, `${dim('listenfds:')} ${text}\n`);
   };
   const sockets = openAll(line);
-  const common = { command: line.operands, sockets, start, stopTimeout, say, finished: endLike };
+  const common = { command: line.operands, sockets, env, start, stopTimeout, say };
   if (line.flag('accept')) {
-    const dispatcher = new Dispatcher({ ...common, env });
+    const dispatcher = new Dispatcher({ ...common, finished: endLike });
     catchSignals(dispatcher);
     dispatcher.begin();
   } else {
-    const notifySocket = await openNotifySocket((text) => manager.notified(text));
-    const manager = new Manager({
-      ...common,
-      env,
-      notifySocket,
-      now: line.flag('now') || line.flag('once'),
-      once: line.flag('once'),
-    });
+    const notify = await openNotifySocket(
+      (text) => manager.notified(text),
+      (pid) => manager.isMain(pid),
+    );
+    const finished = (exit: Exit | null): void => {
+      notify.remove();
+      endLike(exit);
+    };
+    const once = line.flag('once');
+    const now = once || line.flag('now');
+    const manager = new Manager({ ...common, notifySocket: notify.address, now, once, finished });
     catchSignals(manager);
     adoptOrphans((pid, exit) => manager.orphanEnded(pid, exit));
     if (globs.length > 0) new Watch(globs, (file) => manager.changed(path.relative(process.cwd(), file)));

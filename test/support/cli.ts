@@ -1,6 +1,7 @@
 // The command `listenfds`, run as a person does.
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { temporaryFolder } from './folder.ts';
 import { activate, root, type Activated, type Activation, type Outcome } from './activate.ts';
 
 interface Test {
@@ -25,7 +26,9 @@ export class Run {
   #read = 0;
 
   constructor(t: Test, args: readonly string[], activation: Activation = {}) {
-    this.program = startCli(t, ['run', ...args], activation);
+    // Where it keeps its NOTIFY_SOCKET: the end of a test leaves it no time to clean up.
+    const env = { XDG_RUNTIME_DIR: temporaryFolder(t), ...activation.env };
+    this.program = startCli(t, ['run', ...args], { ...activation, env });
   }
 
   /** Waits for a line that matches, after the last one that did. */
