@@ -36,7 +36,14 @@ export type { ServedApp, ServeOptions, Service, StopContext, StopReason } from '
 export type { StatsMessage } from './service/status.js';
 export type { DrainingEvent, DrainOptions, DrainResult } from './service/drain.js';
 export type { ConnectionStats, RefusedMessage } from './gate.js';
-export { listenDatagram } from './sockets/entry.js';
+export { connectSequentialPacket, listenDatagram, listenSequentialPacket } from './sockets/entry.js';
+export type {
+  SequentialPacketOptions,
+  SequentialPacketServer,
+  SequentialPacketServerEvents,
+  SequentialPacketSocket,
+  SequentialPacketTarget,
+} from './sockets/sequential-packet.js';
 export type {
   DatagramInfo,
   DatagramSendOptions,
