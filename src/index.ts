@@ -37,6 +37,7 @@ export type { StatsMessage } from './service/status.js';
 export type { DrainingEvent, DrainOptions, DrainResult } from './service/drain.js';
 export type { ConnectionStats, RefusedMessage } from './gate.js';
 export { connectSequentialPacket, listenDatagram, listenSequentialPacket } from './sockets/entry.js';
+export type { RemoteEnd } from './sockets/connection.js';
 export type {
   SequentialPacketOptions,
   SequentialPacketServer,
