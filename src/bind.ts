@@ -41,7 +41,8 @@ export async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
   const node: ListenOptions & { reusePort?: boolean } = { backlog: defaultBacklog, ...wanted.node };
   if (node.reusePort && !supportsReusePort()) throw new ListenFdsError('LISTENFDS_UNSUPPORTED', refusedReusePort);
   if (address?.kind === 'vsock') {
-    throw new ListenFdsError('LISTENFDS_UNSUPPORTED', 'Node.js cannot listen on a vsock address');
+    const { openVsock } = await import('./sockets/room.js');
+    return { open: (server) => openVsock(server, address, node.backlog!) };
   }
   if (address?.kind === 'unix') {
     const { path } = address;

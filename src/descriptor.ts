@@ -97,7 +97,7 @@ function kindOf(facts: NativeFacts): Kind {
 }
 
 // netlink(7); the names ListenNetlink= takes.
-const netlinkFamilies: Partial<Record<number, string>> = {
+export const netlinkFamilies: Partial<Record<number, string>> = {
   0: 'route',
   5: 'nflog',
   6: 'xfrm',

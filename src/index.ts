@@ -36,7 +36,39 @@ export type { ServedApp, ServeOptions, Service, StopContext, StopReason } from '
 export type { StatsMessage } from './service/status.js';
 export type { DrainingEvent, DrainOptions, DrainResult } from './service/drain.js';
 export type { ConnectionStats, RefusedMessage } from './gate.js';
-export { listenDatagram } from './sockets/entry.js';
+export {
+  connectSequentialPacket,
+  listenDatagram,
+  listenFifo,
+  listenMessageQueue,
+  listenNetlink,
+  listenSequentialPacket,
+  listenSpecial,
+} from './sockets/entry.js';
+export type { FifoTarget } from './sockets/fifo.js';
+export type {
+  MessageQueue,
+  MessageQueueAttributes,
+  MessageQueueEvents,
+  MessageQueueTarget,
+} from './sockets/message-queue.js';
+export type {
+  NetlinkDestination,
+  NetlinkEvents,
+  NetlinkInfo,
+  NetlinkSocket,
+  NetlinkTarget,
+  Uevent,
+} from './sockets/netlink.js';
+export type { SpecialTarget } from './sockets/special.js';
+export type { RemoteEnd } from './sockets/connection.js';
+export type {
+  SequentialPacketOptions,
+  SequentialPacketServer,
+  SequentialPacketServerEvents,
+  SequentialPacketSocket,
+  SequentialPacketTarget,
+} from './sockets/sequential-packet.js';
 export type {
   DatagramInfo,
   DatagramSendOptions,

@@ -10,6 +10,7 @@ import { gatekeeper } from './gate.js';
 import { putBack, type InheritedFd } from './inherited.js';
 import { takeInherited } from './take.js';
 import { ownSockets } from './own.js';
+import type { RemoteEnd } from './sockets/connection.js';
 import { parseTarget, type Target, type Wanted } from './target.js';
 
 /** A server that listens, and where its socket came from. */
@@ -22,6 +23,11 @@ export interface Listening {
   readonly name: string | null;
   /** Where a client on this machine reaches it; null for unix sockets and for servers that do not speak HTTP. */
   readonly url: string | null;
+  /**
+   * Accept=yes: who is on the other end of the one connection that was passed, and that this server is for. When it closes,
+   * the server closes. Null for a listener.
+   */
+  readonly remote: RemoteEnd | null;
 }
 
 // Clamped by the kernel to net.core.somaxconn: where the backlog in force is not known, it at least never shrinks.
@@ -91,7 +97,8 @@ function urlOf(server: Server, address: AddressInfo | string | null): string | n
  * drop-in for `app.listen(target)`.
  *
  * Of several inherited sockets it takes the one called `target.name`; else the one bound to the target's address; else
- * the only one left, with a warning that says both addresses (LISTENFDS_ADDRESS_MISMATCH).
+ * the only one left, with a warning that says both addresses (LISTENFDS_ADDRESS_MISMATCH). Where nothing listens, the one
+ * connection that Accept=yes passed is served, and the server closes when it does.
  *
  * @example
  * const { url } = await listen(app, 3000);
@@ -119,18 +126,30 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
   const store = wanted.store === null ? null : await import('./stored-listener.js');
   const found = await (store
     ? store.takeStored(wanted)
-    : takeInherited(wanted, { kinds: ['tcp', 'unix'], listening: true }));
+    : takeInherited(wanted, { kinds: ['tcp', 'unix', 'vsock'], listening: true, connection: true }));
   let address: Listening['address'];
+  let remote: RemoteEnd | null = null;
   if (found) {
+    const { connected, kind } = found;
     const path = servedPath(found, wanted);
     try {
-      await start(() => listenOn(server, found, path, wanted.node.signal));
+      // What Node does not know how to listen on.
+      const room = connected || kind === 'vsock' ? await import('./sockets/room.js') : null;
+      await start(() => {
+        if (!room) listenOn(server, found, path, wanted.node.signal);
+        else if (connected) room.expectConnection(server, found);
+        else room.acceptInherited(server, found);
+      });
+      if (connected) {
+        remote = room!.remoteEnd(found, process.env);
+        room!.serveConnection(server, found);
+      }
     } catch (error) {
       putBack(found);
       throw error;
     }
     address = server.address(); // once: it is a system call
-    verifyAdopted(server, address, found, path);
+    if (!connected && kind !== 'vsock') verifyAdopted(server, address, found, path);
     gatekeeper(server).shared = true;
   } else {
     const prepared = await prepareBind(store ? store.lasting(wanted) : wanted);
@@ -144,6 +163,7 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
     address,
     source: found ? 'inherited' : 'bound',
     name: found?.name ?? null,
-    url: urlOf(server, address),
+    url: remote ? null : urlOf(server, address),
+    remote,
   };
 }

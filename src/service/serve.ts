@@ -165,6 +165,7 @@ class RunningService implements Service {
         watchIdle(this.#keepers(), parseDuration('idleTimeout', idleTimeout), () => this.#end('idle')),
       );
     }
+    this.#endWithConnection();
     this.#ready = true;
     this.#tell({ ready: true, status: statusText(this.stats) });
     void this.#takeOver();
@@ -199,6 +200,18 @@ class RunningService implements Service {
         `The service manager cannot be told about this service: ${oneLine(error)}`,
         'ListenFdsWarning',
       );
+    }
+  }
+
+  /** Accept=yes: this process is for one connection, and done when that closes. */
+  #endWithConnection(): void {
+    if (!this.listening.every(({ remote }) => remote !== null)) return;
+    let open = this.listening.length;
+    for (const { server } of this.listening) {
+      server.once('close', () => {
+        open -= 1;
+        if (open === 0 && !this.#stopping) this.#end('close');
+      });
     }
   }
 

@@ -8,6 +8,9 @@ const { Duplex }: { Duplex: typeof DuplexStream } = process.getBuiltinModule('no
 
 type Done = (error?: Error | null) => void;
 
+/** There may be more now, or only later; the reader has enough; or the other side is done. */
+export type ReadOutcome = 'more' | 'later' | 'full' | 'end';
+
 /** Pause in a shortage of memory or descriptors, in ms. */
 const shortagePause = 20;
 
@@ -32,8 +35,8 @@ export abstract class PolledDuplex extends Duplex {
     this.watcher = new Watcher(fd, (events) => this.#ready(events));
   }
 
-  /** Reads once and pushes. @returns whether to go on: false when push() said so, null at the end, or -errno */
-  protected abstract receive(): boolean | null | number;
+  /** Reads once and pushes. @returns what came of it, or -errno */
+  protected abstract receive(): ReadOutcome | number;
 
   /** Writes once. @returns the bytes written, or -errno */
   protected abstract transmit(chunk: Uint8Array): number;
@@ -43,11 +46,6 @@ export abstract class PolledDuplex extends Duplex {
 
   get fd(): number {
     return this.watcher.fd;
-  }
-
-  /** Bytes, packets or time: there was activity. */
-  protected active(): void {
-    this.#timeout?.refresh();
   }
 
   #want(): void {
@@ -64,21 +62,15 @@ export abstract class PolledDuplex extends Duplex {
 
   #readSome(): void {
     for (let round = 0; round < 4 && this.watcher.open; round++) {
-      const result = this.receive();
-      if (result === true) {
-        this.active();
-        continue;
+      const outcome = this.receive();
+      if (typeof outcome === 'number') {
+        if (outcome !== EAGAIN && !isShortage(outcome)) this.destroy(systemError(outcome, 'read', this.#subject));
+        return;
       }
-      if (result === false) {
-        this.active();
-        this.#wantsRead = false;
-      } else if (result === null) {
-        this.#wantsRead = false;
-        this.push(null);
-      } else if (result !== EAGAIN && !isShortage(result)) {
-        this.destroy(systemError(result, 'read', this.#subject));
-      }
-      return;
+      this.#timeout?.refresh();
+      if (outcome === 'full' || outcome === 'end') this.#wantsRead = false;
+      if (outcome === 'end') this.push(null);
+      if (outcome !== 'more') return;
     }
   }
 
@@ -116,7 +108,7 @@ export abstract class PolledDuplex extends Duplex {
         done(systemError(result, 'write', this.#subject));
         return;
       }
-      this.active();
+      this.#timeout?.refresh();
       if (this.partial && result < chunk.length) this.#writing = { chunk: chunk.subarray(result), done };
       else done(); // may start the next write
     }

@@ -1,0 +1,38 @@
+// A server that listens without a socket of Node's: what listens is put where the cluster module puts its own stand-in
+// (lib/internal/cluster/child.js), so that listening, close(), ref() and the rest of net.Server work as ever.
+import type { AddressInfo, Server, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** What net.Server asks of its handle. */
+export interface Listener {
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+
+interface Internals {
+  _handle: Listener | null;
+  _connections?: number;
+  _emitCloseIfDrained?(): void;
+}
+
+const internals = (server: Server): Internals => server as unknown as Internals;
+
+/** Makes `server` listen through `listener`, at `address`; 'listening' follows. */
+export function attach(server: Server, listener: Listener, address: AddressInfo | string | null): void {
+  internals(server)._handle = listener;
+  server.address = () => (server.listening ? address : null);
+  server.once('close', () => delete (server as Partial<Server>).address);
+  process.nextTick(() => server.listening && server.emit('listening'));
+}
+
+/** Gives a connection to the server, and has it counted there while it is open. */
+export function connect(server: Server, socket: Duplex): void {
+  const counter = internals(server);
+  counter._connections = (counter._connections ?? 0) + 1;
+  socket.once('close', () => {
+    counter._connections = (counter._connections ?? 1) - 1;
+    counter._emitCloseIfDrained?.();
+  });
+  server.emit('connection', socket as Socket);
+}

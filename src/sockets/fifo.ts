@@ -1,0 +1,66 @@
+// ListenFIFO=: a named pipe that never ends, however many writers come and go. fifo(7)
+import type { Socket, SocketConstructorOpts } from 'node:net';
+import {
+  binding,
+  fs,
+  lstat,
+  net,
+  ownerOf,
+  parseTarget,
+  putBack,
+  removeOwn,
+  systemError,
+  takeInherited,
+} from '../internal.js';
+import type { CommonTarget, Wanted } from '../target.js';
+import { EEXIST } from './errnos.js';
+import { fileSpelling, noAddress, type FileAddress } from './file-address.js';
+
+/** Where a FIFO is, and how it is made. */
+export interface FifoTarget extends CommonTarget {
+  /** Instead of `address`. */
+  path?: string;
+}
+
+/** libuv reads it as any pipe: a Readable with ref() and unref(); destroy() closes it. */
+function stream(fd: number): Socket {
+  return new net.Socket({ fd, readable: true, writable: false } as SocketConstructorOpts);
+}
+
+/** Both ends open, non-blocking: as long as we are a writer ourselves there is no end, and nobody to wait for. */
+function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
+  const { O_RDWR, O_NONBLOCK, O_NOFOLLOW } = fs.constants;
+  const owner = ownerOf(wanted);
+  const made = binding().makeFifo(path, 0o600);
+  if (made < 0 && made !== EEXIST) throw Object.assign(systemError(made, 'mkfifo', path), { path });
+  const own = made === 0;
+  // An existing FIFO keeps mode and owner, unless they are asked for.
+  const mode = wanted.mode ?? (own ? 0o666 & ~process.umask() : null);
+  let fd: number | undefined;
+  try {
+    fd = fs.openSync(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW);
+    if (!fs.fstatSync(fd).isFIFO()) throw Object.assign(systemError(EEXIST, 'mkfifo', path), { path });
+    if (owner.uid !== -1 || owner.gid !== -1) fs.fchownSync(fd, owner.uid, owner.gid);
+    if (mode !== null) fs.fchmodSync(fd, mode);
+    const file = lstat(path);
+    const opened = stream(fd);
+    if (wanted.removeOnStop) opened.once('close', () => removeOwn(path, file));
+    return opened;
+  } catch (error) {
+    if (fd !== undefined) fs.closeSync(fd);
+    if (own) fs.unlinkSync(path);
+    throw error;
+  }
+}
+
+export async function listenFifo(given: string | FifoTarget): Promise<Socket> {
+  const wanted = parseTarget(given, undefined, fileSpelling);
+  const inherited = await takeInherited(wanted, { kinds: ['fifo'], listening: null });
+  if (!inherited) return openFifo((wanted.address ?? noAddress()).path, wanted);
+  try {
+    return stream(inherited.fd);
+  } catch (error) {
+    putBack(inherited);
+    throw error;
+  }
+}

@@ -1,0 +1,20 @@
+// Addresses that are no sockets': paths, names of netlink families and of message queues.
+import { badAddress, ListenFdsError } from '../internal.js';
+import type { Place } from '../address.js';
+import type { Spelling } from '../target.js';
+
+export type FileAddress = Place & { kind: 'file' };
+export type TextAddress = Place & { kind: 'text' };
+
+export const fileSpelling: Spelling<FileAddress> = {
+  parse(text) {
+    if (!text.startsWith('/') || text.includes('\0')) throw badAddress(text, 'it is no absolute path');
+    return { kind: 'file', path: text };
+  },
+  ports: false,
+};
+
+/** Nothing was passed, and nothing is known that could be opened instead. */
+export function noAddress(): never {
+  throw new ListenFdsError('LISTENFDS_BAD_OPTION', 'Nothing was passed, and no address was given to open');
+}

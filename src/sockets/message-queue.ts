@@ -1,0 +1,160 @@
+// ListenMessageQueue=: a POSIX message queue, mq_overview(7).
+import {
+  badAddress,
+  binding,
+  fs,
+  ListenFdsError,
+  ownerOf,
+  parseTarget,
+  putBack,
+  systemError,
+  takeInherited,
+} from '../internal.js';
+import type { CommonTarget, Wanted } from '../target.js';
+import { EAGAIN } from './errnos.js';
+import { noAddress, type TextAddress } from './file-address.js';
+import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
+
+/** Which queue, and how it is made. */
+export interface MessageQueueTarget extends CommonTarget {
+  /** MessageQueueMaxMessages= of a queue we make. Default: the system's. */
+  maxMessages?: number;
+  /** MessageQueueMessageSize= of a queue we make, in bytes. Default: the system's. */
+  messageSize?: number;
+}
+
+/** mq_getattr(3). */
+export interface MessageQueueAttributes {
+  readonly maxMessages: number;
+  readonly messageSize: number;
+  /** How many wait now. */
+  readonly messages: number;
+}
+
+/** Events of a {@link MessageQueue}. */
+export interface MessageQueueEvents {
+  message: [message: Buffer, priority: number];
+  error: [error: Error];
+  close: [];
+}
+
+function attributesOf(fd: number, subject: string): MessageQueueAttributes {
+  const facts = binding().facts(fd);
+  if (typeof facts === 'number') throw systemError(facts, 'mq_getattr', subject);
+  return facts.messageQueue!;
+}
+
+/** Messages arrive in the order of their priority. While nobody listens for 'message' they stay in the queue. */
+export class MessageQueue extends Mailbox<MessageQueueEvents> {
+  /** With its slash. */
+  readonly name: string;
+  readonly #buffer: Buffer;
+  readonly #priority = new Uint32Array(1);
+  readonly #writable: boolean;
+  /** systemd opens the queue for reading only; who sends needs a descriptor of its own. */
+  #sender: number | null = null;
+
+  /** @internal */
+  constructor(fd: number, name: string, writable: boolean, onClose?: () => void) {
+    const { messageSize } = attributesOf(fd, name);
+    super({ fd, subject: name, onClose: () => this.#closed(onClose) });
+    this.name = name;
+    this.#writable = writable;
+    this.#buffer = Buffer.allocUnsafeSlow(messageSize);
+  }
+
+  #closed(onClose: (() => void) | undefined): void {
+    if (this.#sender !== null) binding().closeFd(this.#sender);
+    this.#sender = null;
+    onClose?.();
+  }
+
+  get attributes(): MessageQueueAttributes {
+    return attributesOf(this.fd, this.name);
+  }
+
+  protected override receive(deliver: (message: Buffer, priority: unknown) => void): number {
+    let count = 0;
+    while (count < 32) {
+      const size = binding().receiveFromQueue(this.watcher.fd, this.#buffer, this.#priority);
+      if (size < 0) return count > 0 && size === EAGAIN ? count : size;
+      deliver(Buffer.from(this.#buffer.subarray(0, size)), this.#priority[0]);
+      count += 1;
+    }
+    return count;
+  }
+
+  protected override isFull(count: number): boolean {
+    return count === 32;
+  }
+
+  #descriptorToSend(): number {
+    const { fd } = this; // throws where it is closed
+    if (this.#writable) return fd;
+    if (this.#sender === null) {
+      const opened = binding().openQueue(this.name, 0, 0, 0);
+      if (opened < 0) throw systemError(opened, 'mq_open', this.name);
+      this.#sender = opened;
+    }
+    return this.#sender;
+  }
+
+  /**
+   * Puts a message into the queue, or waits for room. The receiver gets the highest priority first.
+   *
+   * Without a callback: a promise of the bytes sent, which fails with EMSGSIZE where the message is longer than the queue
+   * takes.
+   */
+  send(message: string | Uint8Array | DataView, priority?: number): Promise<number>;
+  send(message: string | Uint8Array | DataView, priority: number, callback: SendCallback): void;
+  send(message: string | Uint8Array | DataView, priority = 0, callback?: SendCallback): Promise<number> | void {
+    return promised(callback, (done) => {
+      const data = bytesOf(message);
+      const fd = this.#descriptorToSend();
+      this.post('', this.#writable, () => binding().sendToQueue(fd, data, priority), data.byteLength, done);
+    }) as Promise<number>;
+  }
+}
+
+const spelling = {
+  parse(text: string): TextAddress {
+    if (!/^\/[^/\0]{1,254}$/.test(text))
+      throw badAddress(text, 'a message queue is called /name, without another slash');
+    return { kind: 'text' as const, text };
+  },
+  ports: false,
+};
+
+function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQueueTarget): MessageQueue {
+  const { maxMessages = 0, messageSize = 0 } = target;
+  if ((maxMessages === 0) !== (messageSize === 0)) {
+    throw new ListenFdsError('LISTENFDS_BAD_OPTION', 'maxMessages and messageSize are given together or not at all');
+  }
+  const owner = ownerOf(wanted);
+  const mode = wanted.mode ?? 0o666 & ~process.umask();
+  const fd = binding().openQueue(name, mode, maxMessages, messageSize);
+  if (fd < 0) throw systemError(fd, 'mq_open', name);
+  try {
+    if (owner.uid !== -1 || owner.gid !== -1) fs.fchownSync(fd, owner.uid, owner.gid);
+    // mq_open(3) applies the umask, and an existing queue has the mode it has.
+    if (wanted.mode !== null) fs.fchmodSync(fd, mode);
+    return new MessageQueue(fd, name, true, wanted.removeOnStop ? () => void binding().unlinkQueue(name) : undefined);
+  } catch (error) {
+    binding().closeFd(fd);
+    throw error;
+  }
+}
+
+export async function listenMessageQueue(given: string | MessageQueueTarget): Promise<MessageQueue> {
+  const wanted = parseTarget(given, undefined, spelling);
+  const target: MessageQueueTarget = typeof given === 'object' ? given : {};
+  const inherited = await takeInherited(wanted, { kinds: ['mqueue'], listening: null });
+  if (!inherited) return openQueue((wanted.address ?? noAddress()).text, wanted, target);
+  try {
+    const { fd, address, description } = inherited;
+    return new MessageQueue(fd, String(address), description.writable);
+  } catch (error) {
+    putBack(inherited);
+    throw error;
+  }
+}

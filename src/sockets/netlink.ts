@@ -1,0 +1,220 @@
+// ListenNetlink=: messages of the kernel, netlink(7), and what kobject-uevent says in them.
+import {
+  AF,
+  badAddress,
+  binding,
+  formatAddress,
+  netlinkFamilies,
+  parseTarget,
+  putBack,
+  systemError,
+  takeInherited,
+} from '../internal.js';
+import type { CommonTarget } from '../target.js';
+import { ENOBUFS } from './errnos.js';
+import { noAddress, type TextAddress } from './file-address.js';
+import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
+import { defaultMessageSize, sharedBatch, type MessageCredentials } from './receive.js';
+import { openSocket, setOptions, type BufferOptions } from './unix.js';
+
+/** Which family and groups, as in ListenNetlink=: `'kobject-uevent 1'`. */
+export interface NetlinkTarget extends Omit<CommonTarget, 'mode' | 'user' | 'group' | 'removeOnStop'>, BufferOptions {
+  /** PassCredentials=, inherited or not: `credentials` come with each message. */
+  passCredentials?: boolean;
+}
+
+/** What comes with a netlink message. */
+export interface NetlinkInfo {
+  /** The sender: 0 is the kernel, and nobody else can be 0. */
+  readonly portId: number;
+  /** The multicast group, a number (the first is 1); 0 for a message to us alone. */
+  readonly group: number;
+  /** What was sent, in bytes. */
+  readonly size: number;
+  /** MSG_TRUNC: the message is only the first part. */
+  readonly truncated: boolean;
+  /** Where the socket has PassCredentials=. */
+  readonly credentials?: MessageCredentials;
+  /** What the message says, if it is one of kobject-uevent that makes sense; else null. Read when asked for. */
+  readonly uevent: Uevent | null;
+}
+
+/** Who is to get a message: the kernel, unless something is said. */
+export interface NetlinkDestination {
+  portId?: number;
+  /** A mask. */
+  groups?: number;
+}
+
+/** Events of a {@link NetlinkSocket}. */
+export interface NetlinkEvents {
+  message: [message: Buffer, info: NetlinkInfo];
+  /** ENOBUFS: the kernel dropped messages, since they were not read fast enough. What was known from them is out of date. */
+  overrun: [];
+  error: [error: Error];
+  close: [];
+}
+
+/** Receives the messages of one family. While nobody listens for 'message' they stay in the kernel's queue. */
+export class NetlinkSocket extends Mailbox<NetlinkEvents> {
+  readonly #address: string;
+  readonly #isUevent: boolean;
+
+  /** @internal */
+  constructor(fd: number, address: string) {
+    super({ fd, subject: address });
+    this.#address = address;
+    this.#isUevent = address.startsWith('kobject-uevent ');
+  }
+
+  /** Family and groups, as in ListenNetlink=. */
+  address(): string {
+    return this.#address;
+  }
+
+  protected override receive(deliver: (message: Buffer, info: unknown) => void): number {
+    const batch = sharedBatch();
+    const count = batch.receive(this.watcher.fd, defaultMessageSize, false);
+    for (let i = 0; i < count; i++) {
+      const message = batch.message(i);
+      const isUevent = this.#isUevent;
+      const { portId, groups } = batch.netlinkSender(i);
+      const info: NetlinkInfo = {
+        portId,
+        // The mask has the first 32 groups only.
+        group: batch.netlinkGroup(i) ?? (groups === 0 ? 0 : 32 - Math.clz32(groups)),
+        size: batch.length(i),
+        truncated: batch.isTruncated(i),
+        ...(batch.hasCredentials(i) ? { credentials: batch.credentials(i) } : {}),
+        get uevent() {
+          return isUevent ? parseUevent(message) : null;
+        },
+      };
+      deliver(message, info);
+    }
+    return count;
+  }
+
+  protected override isFull(count: number): boolean {
+    return count === sharedBatch().size;
+  }
+
+  protected override recovers(errno: number): boolean {
+    if (errno !== ENOBUFS) return false;
+    this.emit('overrun');
+    return true;
+  }
+
+  /**
+   * Sends a message, by default to the kernel. Its bytes are what the family wants: a struct nlmsghdr and what follows.
+   *
+   * @param to the receiver's port id, and the groups as a mask
+   */
+  send(message: string | Uint8Array | DataView, to?: NetlinkDestination): Promise<number>;
+  send(message: string | Uint8Array | DataView, to: NetlinkDestination, callback: SendCallback): void;
+  send(
+    message: string | Uint8Array | DataView,
+    to: NetlinkDestination = {},
+    callback?: SendCallback,
+  ): Promise<number> | void {
+    return promised(callback, (done) => {
+      const { fd } = this;
+      const data = bytesOf(message);
+      const { portId = 0, groups = 0 } = to;
+      this.post('', true, () => binding().sendNetlink(fd, data, portId, groups), data.byteLength, done);
+    }) as Promise<number>;
+  }
+}
+
+/** What happened to a device, netlink(7) NETLINK_KOBJECT_UEVENT. */
+export interface Uevent {
+  /** `add`, `remove`, `change`, `move`, `online`, `offline`, `bind`, `unbind`. */
+  readonly action: string;
+  /** Below /sys. */
+  readonly devpath: string;
+  /** Everything it says, ACTION, DEVPATH, SUBSYSTEM and SEQNUM among it. */
+  readonly properties: Readonly<Record<string, string>>;
+  /** Who says so: the kernel, or udev when its rules have run. */
+  readonly source: 'kernel' | 'udev';
+}
+
+/** struct udev_monitor_netlink_header: the magic number is in network order, the offsets are in the machine's. */
+const udevMagic = 0xfeedcafe;
+
+function udevProperties(message: Buffer): Buffer | null {
+  if (message.length < 40 || message.readUInt32BE(8) !== udevMagic) return null;
+  const start = message.readUInt32LE(16);
+  return message.subarray(start, start + message.readUInt32LE(20));
+}
+
+/**
+ * Reads one message of `kobject-uevent`: the kernel's (group 1) or udev's (group 2).
+ *
+ * Anybody with CAP_NET_ADMIN can send to the groups: believe the kernel's only where {@link NetlinkInfo.portId} is 0.
+ *
+ * @returns null for what is no such message
+ */
+function parseUevent(message: Buffer): Uevent | null {
+  const fromUdev = message.toString('latin1', 0, 8) === 'libudev\0';
+  const text = fromUdev ? udevProperties(message) : message;
+  if (!text) return null;
+  const lines = text.toString('utf8').split('\0');
+  // The kernel begins with a line of its own, ACTION@DEVPATH.
+  if (!fromUdev && !lines.shift()!.includes('@')) return null;
+  const properties: Record<string, string> = {};
+  for (const line of lines) {
+    const equals = line.indexOf('=');
+    if (equals > 0) properties[line.slice(0, equals)] = line.slice(equals + 1);
+  }
+  const { ACTION: action, DEVPATH: devpath } = properties;
+  if (action === undefined || devpath === undefined) return null;
+  return { action, devpath, properties, source: fromUdev ? 'udev' : 'kernel' };
+}
+
+const SOCK_RAW = 3;
+
+const spelling = {
+  parse(text: string): TextAddress {
+    const [, family, groups = '0'] = /^([a-z0-9-]+)(?: +([0-9]+))?$/.exec(text) ?? [];
+    if (family === undefined || protocolOf(family) === null || Number(groups) > 0xffffffff) {
+      throw badAddress(text, 'it is no netlink family, such as "route" or "kobject-uevent 1"');
+    }
+    return { kind: 'text' as const, text: `${family} ${Number(groups)}` };
+  },
+  ports: false,
+};
+
+function protocolOf(family: string): number | null {
+  const known = Object.entries(netlinkFamilies).find(([, name]) => name === family);
+  return known ? Number(known[0]) : null;
+}
+
+function openNetlink(text: string, { receiveBuffer, sendBuffer }: NetlinkTarget): number {
+  const [family, groups] = text.split(' ');
+  const fd = openSocket(AF.NETLINK, SOCK_RAW, protocolOf(family!)!);
+  try {
+    setOptions(fd, { ReceiveBuffer: receiveBuffer, SendBuffer: sendBuffer });
+    const result = binding().bindNetlink(fd, Number(groups));
+    if (result < 0) throw systemError(result, 'bind', text);
+    return fd;
+  } catch (error) {
+    binding().closeFd(fd);
+    throw error;
+  }
+}
+
+export async function listenNetlink(given: string | NetlinkTarget): Promise<NetlinkSocket> {
+  const wanted = parseTarget(given, undefined, spelling);
+  const target: NetlinkTarget = typeof given === 'object' ? given : {};
+  const inherited = await takeInherited(wanted, { kinds: ['netlink'], listening: null });
+  const text = inherited ? formatAddress(inherited.address) : (wanted.address ?? noAddress()).text;
+  const fd = inherited ? inherited.fd : openNetlink(text, target);
+  try {
+    setOptions(fd, { PassPacketInfo: true, PassCredentials: target.passCredentials });
+    return new NetlinkSocket(fd, text);
+  } catch (error) {
+    if (inherited) putBack(inherited);
+    else binding().closeFd(fd);
+    throw error;
+  }
+}

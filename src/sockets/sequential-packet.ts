@@ -1,0 +1,259 @@
+// ListenSequentialPacket=: connections over which packets travel whole, unix(7).
+import type { EventEmitter as Emitter } from 'node:events';
+import {
+  AF,
+  authorize,
+  badAddress,
+  binding,
+  formatAddress,
+  gatekeeper,
+  ListenFdsError,
+  parseAddress,
+  parseTarget,
+  putBack,
+  removeOwn,
+  SOCK,
+  systemError,
+  takeInherited,
+} from '../internal.js';
+import type { Address } from '../address.js';
+import type { CommonTarget, ListenTarget } from '../target.js';
+import { Acceptor } from './acceptor.js';
+import { ENOTCONN } from './errnos.js';
+import { PolledDuplex, type ReadOutcome } from './polled-duplex.js';
+import { defaultMessageSize, sharedBatch } from './receive.js';
+import { bindUnixSocket, openSocket, pathBytes, setOptions, type BufferOptions } from './unix.js';
+
+const { EventEmitter }: { EventEmitter: typeof Emitter } = process.getBuiltinModule('node:events');
+
+/** How the connections of a server behave. */
+export interface SequentialPacketOptions {
+  /**
+   * Whether the writable half stays open when the other side has ended its own.
+   * @default false, as in net
+   */
+  allowHalfOpen?: boolean;
+  /**
+   * The longest packet that can be received, in bytes; a longer one destroys the connection with LISTENFDS_TRUNCATED.
+   * @default 262144, more than a default SendBuffer= can send
+   */
+  maxMessageSize?: number;
+}
+
+/** Where to listen for packet connections, and how. */
+export interface SequentialPacketTarget
+  extends
+    CommonTarget,
+    BufferOptions,
+    SequentialPacketOptions,
+    Pick<ListenTarget, 'maxConnections' | 'maxConnectionsPerSource' | 'authorize'> {
+  /** Instead of `address`. */
+  path?: string;
+  /**
+   * Backlog= of a socket we bind; an inherited one keeps the backlog it has.
+   * @default 4096, as in systemd
+   */
+  backlog?: number;
+}
+
+/**
+ * One connection: an object-mode Duplex, each chunk one packet. A packet without bytes is an empty Buffer, and not the end.
+ * Backpressure holds both ways.
+ */
+export class SequentialPacketSocket extends PolledDuplex {
+  readonly #limit: number;
+  /** The path of the other end; null where it has none, as most clients. */
+  readonly remoteAddress: string | null;
+  protected override readonly partial = false;
+
+  /** @internal */
+  constructor(fd: number, remoteAddress: string | null, options: SequentialPacketOptions = {}) {
+    const { allowHalfOpen = false, maxMessageSize = defaultMessageSize } = options;
+    // The end and a packet without bytes both read as 0 bytes; but only a packet comes with credentials.
+    setOptions(fd, { PassCredentials: true });
+    super({ fd, subject: `fd ${fd}`, objectMode: true, allowHalfOpen });
+    this.#limit = maxMessageSize;
+    this.remoteAddress = remoteAddress;
+    sharedBatch().reserve(maxMessageSize);
+  }
+
+  protected override receive(): ReadOutcome | number {
+    const batch = sharedBatch();
+    const count = batch.receive(this.fd, this.#limit, false);
+    if (count < 0) return count;
+    let wanted = true;
+    for (let i = 0; i < count; i++) {
+      if (batch.length(i) === 0 && !batch.hasCredentials(i)) return 'end';
+      if (batch.isTruncated(i)) {
+        this.destroy(
+          new ListenFdsError('LISTENFDS_TRUNCATED', `A packet of ${batch.length(i)} bytes exceeds ${this.#limit}`),
+        );
+        return 'full';
+      }
+      // The rest of the batch is out of the kernel's queue and must be pushed, even where that is more than was wanted.
+      wanted = this.push(batch.message(i));
+    }
+    if (!wanted) return 'full';
+    return count === batch.size ? 'more' : 'later';
+  }
+
+  protected override transmit(packet: Uint8Array): number {
+    return binding().sendMessage(this.fd, packet, null, null);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    const result = binding().shutdownSocket(this.fd);
+    done(result === 0 || result === ENOTCONN ? null : systemError(result, 'shutdown', `fd ${this.fd}`));
+  }
+}
+
+/** Events of a {@link SequentialPacketServer}. */
+export interface SequentialPacketServerEvents {
+  connection: [socket: SequentialPacketSocket];
+  listening: [];
+  error: [error: Error];
+  close: [];
+}
+
+/** Accepts packet connections; in the shape of net.Server. */
+export class SequentialPacketServer extends EventEmitter<SequentialPacketServerEvents> {
+  readonly #acceptor: Acceptor;
+  readonly #address: string | null;
+  readonly #sockets = new Set<SequentialPacketSocket>();
+
+  /** @internal */
+  constructor(fd: number, address: string | null, options: SequentialPacketOptions, onClose?: () => void) {
+    super();
+    this.#address = address;
+    this.#acceptor = new Acceptor(fd, {
+      accepted: (connection, peer) => this.#accepted(connection, peer, options),
+      failed: (error) => this.emit('error', error),
+      closed: () => {
+        onClose?.();
+        this.#closeIfDone();
+      },
+    });
+    process.nextTick(() => this.listening && this.emit('listening'));
+  }
+
+  #accepted(fd: number, peer: string | null, options: SequentialPacketOptions): void {
+    let socket: SequentialPacketSocket;
+    try {
+      socket = new SequentialPacketSocket(fd, peer, options);
+    } catch (error) {
+      binding().closeFd(fd);
+      this.emit('error', error as Error);
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      this.#acceptor.freed();
+      this.#closeIfDone();
+    });
+    this.emit('connection', socket);
+  }
+
+  #closeIfDone(): void {
+    if (!this.listening && this.#sockets.size === 0) process.nextTick(() => this.emit('close'));
+  }
+
+  get listening(): boolean {
+    return this.#acceptor.open;
+  }
+
+  /** Its path, an abstract name with its NUL; null once it is closed. */
+  address(): string | null {
+    return this.listening ? this.#address : null;
+  }
+
+  getConnections(callback: (error: Error | null, count: number) => void): void {
+    process.nextTick(callback, null, this.#sockets.size);
+  }
+
+  /** Stops accepting; 'close' comes when the last connection has ended. What the manager holds goes on listening. */
+  close(callback?: (error?: Error) => void): this {
+    if (!this.listening) {
+      if (callback) process.nextTick(callback, new ListenFdsError('LISTENFDS_CLOSED', 'The server is closed already'));
+      return this;
+    }
+    if (callback) this.once('close', () => callback());
+    this.#acceptor.close();
+    return this;
+  }
+
+  ref(): this {
+    this.#acceptor.ref(true);
+    return this;
+  }
+
+  unref(): this {
+    this.#acceptor.ref(false);
+    return this;
+  }
+
+  [Symbol.for('nodejs.asyncDispose')](): Promise<void> {
+    return new Promise((resolve) => void this.close(() => resolve()));
+  }
+}
+
+const spelling = {
+  parse(text: string): Address & { kind: 'unix' } {
+    const address = parseAddress(text);
+    if (address.kind !== 'unix') throw badAddress(text, 'sequential packets need a path or an @name');
+    return address;
+  },
+  ports: false,
+};
+
+export async function listenSequentialPacket(given: string | SequentialPacketTarget): Promise<SequentialPacketServer> {
+  const wanted = parseTarget(given, undefined, spelling);
+  const target: SequentialPacketTarget = typeof given === 'object' ? given : {};
+  const { limits } = wanted;
+  const room = limits ? await import('../service/room.js') : null;
+  const gated = (server: SequentialPacketServer): SequentialPacketServer => {
+    gatekeeper(server);
+    if (limits) room!.limit(server as never, limits);
+    if (wanted.authorize !== null) authorize(server, wanted.authorize);
+    return server;
+  };
+  const inherited = await takeInherited(wanted, { kinds: ['unixpacket'], listening: true });
+  if (inherited) {
+    try {
+      return gated(new SequentialPacketServer(inherited.fd, inherited.address as string | null, target));
+    } catch (error) {
+      putBack(inherited);
+      throw error;
+    }
+  }
+  if (wanted.address === null) {
+    throw new ListenFdsError('LISTENFDS_BAD_OPTION', 'Nothing was passed, and no address was given to bind');
+  }
+  const { path } = wanted.address;
+  const { fd, own } = bindUnixSocket(SOCK.SEQPACKET, path, wanted);
+  const remove = own && (wanted.removeOnStop ?? true) ? () => removeOwn(path, own) : undefined;
+  try {
+    setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
+    const result = binding().listenSocket(fd, target.backlog ?? 4096);
+    if (result < 0) throw systemError(result, 'listen', formatAddress(path));
+    return gated(new SequentialPacketServer(fd, path, target, remove));
+  } catch (error) {
+    binding().closeFd(fd);
+    if (own) removeOwn(path, own);
+    throw error;
+  }
+}
+
+/** Connects to a sequential-packet listener. A unix connect(2) is done, or refused, at once. */
+export function connectSequentialPacket(address: string, options?: SequentialPacketOptions): SequentialPacketSocket {
+  const { path } = spelling.parse(address);
+  const fd = openSocket(AF.UNIX, SOCK.SEQPACKET);
+  try {
+    const result = binding().connectUnix(fd, pathBytes(path));
+    if (result < 0) throw Object.assign(systemError(result, 'connect', formatAddress(path)), { address: path });
+    return new SequentialPacketSocket(fd, path, options);
+  } catch (error) {
+    binding().closeFd(fd);
+    throw error;
+  }
+}

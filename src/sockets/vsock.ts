@@ -1,0 +1,74 @@
+// Stream listeners on vsock(7), between a virtual machine and its host: Node refuses them, an acceptor of ours does not.
+import type { Server } from 'node:net';
+import { AF, binding, formatAddress, ListenFdsError, SOCK, systemError } from '../internal.js';
+import type { Address } from '../address.js';
+import type { InheritedFd } from '../inherited.js';
+import { Acceptor } from './acceptor.js';
+import { attach, connect } from './attach.js';
+import { DescriptorStream } from './descriptor-stream.js';
+
+/** VMADDR_CID_ANY and VMADDR_PORT_ANY. */
+const any = 0xffffffff;
+
+/** Has `server` take the connections of a listening descriptor; 'listening' follows. */
+export function acceptFrom(server: Server, fd: number, address: string | null): void {
+  const { allowHalfOpen = false } = server as { allowHalfOpen?: boolean };
+  const acceptor = new Acceptor(fd, {
+    accepted: (connection, remoteAddress) => {
+      let socket: DescriptorStream;
+      try {
+        socket = new DescriptorStream({
+          fd: connection,
+          subject: `fd ${connection}`,
+          socket: true,
+          allowHalfOpen,
+          remoteAddress,
+        });
+      } catch (error) {
+        binding().closeFd(connection);
+        server.emit('error', error);
+        return;
+      }
+      socket.once('close', () => acceptor.freed());
+      connect(server, socket);
+    },
+    failed: (error) => server.emit('error', error),
+    closed: () => {},
+  });
+  const listener = { close: () => acceptor.close(), ref: () => acceptor.ref(true), unref: () => acceptor.ref(false) };
+  attach(server, listener, address);
+}
+
+export function acceptInherited(server: Server, { fd, address }: InheritedFd): void {
+  acceptFrom(server, fd, address as string | null);
+}
+
+/** The kernel has no vsock, or no transport for it. */
+const unsupported = new Set(['EAFNOSUPPORT', 'EPROTONOSUPPORT', 'ESOCKTNOSUPPORT', 'ENODEV']);
+
+/**
+ * Opens a vsock listener of our own. Port 0 is taken for any, as for TCP.
+ *
+ * @throws ListenFdsError LISTENFDS_UNSUPPORTED where the kernel has no vsock
+ */
+export function openVsock(server: Server, address: Address & { kind: 'vsock' }, backlog: number): void {
+  const fail = (result: number, syscall: string): never => {
+    const error = systemError(result, syscall, formatAddress(address));
+    if (!unsupported.has(error.code!)) throw Object.assign(error, { address: formatAddress(address) });
+    throw new ListenFdsError('LISTENFDS_UNSUPPORTED', 'This kernel has no vsock (CONFIG_VSOCKETS)', { cause: error });
+  };
+  const fd = binding().openSocket(AF.VSOCK, SOCK.STREAM, 0);
+  if (fd < 0) fail(fd, 'socket');
+  try {
+    const bound = binding().bindVsock(fd, address.cid ?? any, address.port === 0 ? any : address.port);
+    if (bound < 0) fail(bound, 'bind');
+    const listening = binding().listenSocket(fd, backlog);
+    if (listening < 0) fail(listening, 'listen');
+    const facts = binding().facts(fd);
+    const port = typeof facts === 'number' ? address.port : facts.local!.port!;
+    acceptFrom(server, fd, formatAddress({ ...address, port }));
+  } catch (error) {
+    binding().closeFd(fd);
+    throw error;
+  }
+}
