@@ -174,6 +174,20 @@ t.test('a request of which a part is here when the grace ends is waited for', as
   t.match(await draining.result, { completed: 1, closedIdle: 0 });
 });
 
+t.test('a request that came while the event loop was busy at the end of the grace is answered', async (t) => {
+  const server = await served(t, (_, response) => response.end('answer'));
+  const client = new Client(server);
+  client.send('/');
+  await client.until(/answer/);
+  const draining = await begun(server, { grace: 100 });
+  client.text = '';
+  client.send('/');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200); // past the grace: nothing is read meanwhile
+  await client.ended;
+  t.match(client.text, /Connection: close[^]*answer/);
+  t.match(await draining.result, { completed: 1, closedIdle: 0 });
+});
+
 t.test('a body that is still being sent is received to its end', async (t) => {
   let arrive!: () => void;
   const arrived = new Promise<void>((resolve) => (arrive = resolve));
@@ -259,6 +273,29 @@ t.test('HTTP/2 streams that are open or on their way finish behind the GOAWAY', 
   t.same([code, lastStream], [0, 2 ** 31 - 1], 'the first GOAWAY refuses nothing');
   release();
   t.same(await Promise.all([first, racing]), ['answer', 'answer']);
+  t.match(await draining.result, { completed: 1, closedIdle: 0, destroyed: 0 });
+});
+
+t.test('an HTTP/2 request that a client sends before it hears of the GOAWAY is answered', async (t) => {
+  const server = createHttp2Server((_, response) => response.end('answer'));
+  await listen(server, { port: 0, host: '127.0.0.1' });
+  const network = createNetServer((client) => {
+    const upstream = connect(port(server), '127.0.0.1');
+    client.pipe(upstream).pipe(client);
+    network.emit('through', upstream);
+  });
+  await once(network.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => network.close());
+  const passing = once(network, 'through') as Promise<[Socket]>;
+  const session = connectHttp2(`http://127.0.0.1:${port(network)}`);
+  t.equal(await request(session), 'answer');
+  const [downstream] = await passing;
+  downstream.pause(); // the client hears nothing for a while
+  const draining = await begun(server);
+  const crossing = request(session);
+  await once(server, 'stream');
+  downstream.resume();
+  t.equal(await crossing, 'answer');
   t.match(await draining.result, { completed: 1, closedIdle: 0, destroyed: 0 });
 });
 

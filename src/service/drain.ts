@@ -58,6 +58,7 @@ const defaultGrace = 5_000;
 const goawayRoundTrip = 1_000;
 // RFC 9113, 6.8: a GOAWAY with the highest stream id announces the end and refuses nothing yet.
 const highestStreamId = 2 ** 31 - 1;
+const shutdownNotice = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 
 const speaksHttp = (server: Server): boolean => schemeOf(server) !== null;
 
@@ -187,14 +188,31 @@ class Drain implements DrainWatch {
 
   session(session: Http2Session): void {
     if (session.closed || session.destroyed) return;
-    session.goaway(0, highestStreamId);
-    // What was sent before the client heard of it arrives before the answer to this PING.
     const close = (): void => {
       clearTimeout(fallback);
       if (!session.closed && !session.destroyed) session.close();
     };
     const fallback = setTimeout(close, Math.min(goawayRoundTrip, this.#grace));
-    if (!session.ping(close)) close();
+    const announce = (): void => {
+      if (session.closed || session.destroyed) return;
+      this.#announceEnd(session);
+      // What was sent before the client heard of it arrives before the answer to this PING.
+      if (!session.ping(close)) close();
+    };
+    // The SETTINGS of a new session have to go out first.
+    if (session.pendingSettingsAck) session.once('localSettings', announce);
+    else announce();
+  }
+
+  /**
+   * After session.goaway() nghttp2 takes no notice of new streams, also of those that were on their way already: the frame
+   * is written past it. Not with TLS, whose handle bears one writer only, and aborts at a second one.
+   */
+  #announceEnd(session: Http2Session): void {
+    // session.socket is a proxy that lets nobody write; what its methods return is the socket itself.
+    const socket = session.socket.valueOf() as Socket;
+    if (!session.encrypted && this.#keeper.sockets.has(socket)) socket.write(shutdownNotice);
+    else session.goaway(0, highestStreamId);
   }
 
   /** A response whose head was out already said keep-alive: its connection is idle once more when it ends. */
@@ -207,7 +225,7 @@ class Drain implements DrainWatch {
   #startGrace(socket: Socket, read = socket.bytesRead): void {
     this.#stopGrace(socket);
     const end = (): void => {
-      this.#graces.delete(socket);
+      if (!this.#graces.delete(socket)) return; // a request came with what was read last
       if (isUpgraded(socket) || sessionOf(socket) || responseInFlight(socket) || !this.#keeper.sockets.has(socket))
         return;
       // Part of a request is here: the rest is on its way.
@@ -219,7 +237,9 @@ class Drain implements DrainWatch {
       this.#closedIdle += 1;
       socket.destroy();
     };
-    this.#graces.set(socket, setTimeout(end, this.#grace));
+    // Timers come before what the kernel holds is read, and a busy loop comes late: a request may be waiting there.
+    const over = (): void => void setImmediate(end);
+    this.#graces.set(socket, setTimeout(over, this.#grace));
   }
 
   #stopGrace(socket: Socket): void {

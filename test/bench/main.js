@@ -4,7 +4,16 @@ import { readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 // A file here that is no support is a benchmark; its name is what one types.
-const support = ['main.js', 'rounds.js', 'activate.js', 'installed.js'];
+const support = [
+  'main.js',
+  'rounds.js',
+  'activate.js',
+  'installed.js',
+  'lab.js',
+  'mixed-load.js',
+  'under-load.js',
+  'picture.js',
+];
 const benches = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith('.js') && !support.includes(file))
   .map((file) => file.slice(0, -'.js'.length));

@@ -1,0 +1,36 @@
+// 100 `systemctl restart` under the mixed load: no request fails, and none waits longer than drain and boot take. The same
+// load on what others do on the same socket unit, and on pm2's reload without activation.
+import { reloadedByPm2, restarted, summary, tell } from './under-load.js';
+import { row } from './rounds.js';
+
+const bench = 'restart';
+const peers = {
+  'plain Node on fd 3': (times) => restarted('plain', times),
+  'close-with-grace': (times) => restarted('close-with-grace', times),
+  'http-terminator': (times) => restarted('http-terminator', times),
+  'pm2 reload, no activation': reloadedByPm2,
+};
+
+export default async function restart({ rounds = 100 }) {
+  const ours = await restarted('library', rounds);
+  tell('listenfds', ours);
+  const { failed, requests, slowest, longest, perThousand } = summary(ours);
+  const rows = [
+    row({ bench, metric: `failed of ${requests} requests, ${rounds} restarts`, ours: failed }, { atMost: 0 }),
+    row(
+      { bench, metric: 'slowest wait, ms', ours: slowest, other: longest, against: 'drain and boot' },
+      { ratioAtMost: 1 },
+    ),
+  ];
+  for (const [against, measure] of Object.entries(peers)) {
+    try {
+      const result = await measure(Math.ceil(rounds / 5));
+      tell(against, result);
+      const other = summary(result).perThousand;
+      rows.push(row({ bench, metric: 'failed per 1000 requests', ours: perThousand, other, against }));
+    } catch (error) {
+      console.error(`${against} is left out: ${error.message}`);
+    }
+  }
+  return rows;
+}

@@ -1,0 +1,9 @@
+// As its README says: close the servers when told to go.
+import closeWithGrace from 'close-with-grace';
+import { makeServers } from './servers.js';
+
+const servers = makeServers();
+servers.forEach((server, i) => server.listen({ fd: 3 + i }));
+closeWithGrace({ delay: 10_000 }, () =>
+  Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve)))),
+);

@@ -1,0 +1,15 @@
+// As pm2's documentation says for `pm2 reload`: cluster mode, ready told when all listen, SIGINT closes the servers.
+import { once } from 'node:events';
+import { addresses, makeServers } from './servers.js';
+
+const servers = makeServers();
+servers.forEach((server, i) => {
+  const [host, port] = addresses[i].startsWith('/') ? [] : addresses[i].split(':');
+  server.listen(port === undefined ? { path: addresses[i] } : { host, port: Number(port) });
+});
+process.on('SIGINT', async () => {
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  process.exit(0);
+});
+await Promise.all(servers.map((server) => server.listening || once(server, 'listening')));
+process.send('ready');
