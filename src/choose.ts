@@ -54,11 +54,7 @@ export function matches(wanted: Place, description: Description): boolean {
     const accepted = description.kind === 'tcp' && description.connected;
     return matchesInet(accepted ? { ...wanted, host: null } : wanted, address, description.ipv6Only ?? false);
   }
-  if (wanted.kind === 'unix') {
-    // Node 20 fills an abstract name it binds with NULs; no socket unit does.
-    const path = typeof address === 'string' && address.startsWith('\0') ? address.replace(/\0+$/, '') : address;
-    return path === wanted.path || isBoundTo(wanted.path, description.boundInode);
-  }
+  if (wanted.kind === 'unix') return address === wanted.path || isBoundTo(wanted.path, description.boundInode);
   if (wanted.kind === 'file') return address === wanted.path || isFile(wanted.path, description);
   return address === formatAddress(wanted);
 }

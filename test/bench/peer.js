@@ -15,19 +15,20 @@ const calls = 20_000;
 const connections = 1_000;
 const atOnce = 32;
 
-/** µs a call, round by round. */
+/** µs a call, round by round: CPU time, of which a busy machine takes nothing away, and time by the clock. */
 async function measureCalls(folder, rounds) {
   const path = join(folder, 'calls');
   const server = createServer().listen(path);
   await once(server, 'listening');
   const client = connect(path);
   const [accepted] = await once(server, 'connection');
-  const credentials = () => {
-    const start = process.hrtime.bigint();
+  const measure = () => {
+    const [clock, cpu] = [performance.now(), process.cpuUsage()];
     for (let i = 0; i < calls; i++) peerCredentials(accepted);
-    return Promise.resolve(Number(process.hrtime.bigint() - start) / 1000 / calls);
+    const { user, system } = process.cpuUsage(cpu);
+    return Promise.resolve({ cpu: (user + system) / calls, clock: ((performance.now() - clock) * 1000) / calls });
   };
-  const { measured } = await interleave({ measured: credentials }, rounds);
+  const { measured } = await interleave({ measured: measure }, rounds);
   client.destroy();
   server.close();
   return measured;
@@ -97,8 +98,11 @@ export default async function peer({ rounds = 60 }) {
     const compare = (metric, key, limit) =>
       row({ bench, metric, ours: of('authorized', key), other: of('open', key), against: 'open server' }, limit);
     return [
-      row({ bench, metric: 'peerCredentials(), µs a call', ours: median(perCall) }, { atMost: 3 }),
-      row({ bench, metric: 'the same, fastest round', ours: Math.min(...perCall) }),
+      row(
+        { bench, metric: 'peerCredentials(), CPU µs a call', ours: median(perCall.map(({ cpu }) => cpu)) },
+        { atMost: 3 },
+      ),
+      row({ bench, metric: 'the same by the clock', ours: median(perCall.map(({ clock }) => clock)) }),
       compare('connections per second', 'perSecond', { ratioAtLeast: 0.95 }),
       compare('CPU µs per connection', 'cpu'),
     ];
