@@ -8,8 +8,10 @@ import t from 'tap';
 import {
   authorize,
   authorizeDatagrams,
+  connectSequentialPacket,
   listen,
   listenDatagram,
+  listenSequentialPacket,
   peerCredentials,
   type AuthorizationRule,
   type PeerCredentials,
@@ -362,6 +364,33 @@ t.test('maxConnectionsPerSource counts the connections of one user', async (t) =
   t.equal(await attempt(path), '');
   t.match(messages, [{ reason: `maxConnectionsPerSource: uid ${uid} has 1 connections` }]);
   first.destroy();
+});
+
+t.test('a sequential packet server has the same gate', async (t) => {
+  const path = join(temporaryFolder(t), 's');
+  const server = await listenSequentialPacket(path);
+  t.teardown(() => server.close());
+  const authorization = authorize(server, { uids: [uid] });
+  const messages = refusals(t, server);
+  server.on('connection', (socket) => {
+    t.match(peerCredentials(socket), { uid, gid, pid: process.pid });
+    socket.end('hello');
+  });
+  const allowed = await connectSequentialPacket(path);
+  t.match(peerCredentials(allowed), { uid, gid, pid: process.pid });
+  t.equal(String((await once(allowed, 'data'))[0]), 'hello');
+  allowed.destroy();
+  if (!allowed.closed) await once(allowed, 'close');
+  t.throws(() => peerCredentials(allowed), { code: 'EBADF' });
+
+  authorization.change({ uids: [other] });
+  const refused = await connectSequentialPacket(path);
+  const failed = new Promise((resolve) => refused.once('error', resolve));
+  refused.write('never read');
+  refused.resume();
+  t.match(await failed, { code: 'ECONNRESET' });
+  t.match(messages, [{ reason: /is not allowed$/, credentials: { uid } }]);
+  t.match(authorization, { allowed: 1, refused: 1 });
 });
 
 t.test('datagrams pass by the credentials that came with them, and others are closed', (t) => {
