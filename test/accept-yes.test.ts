@@ -137,8 +137,8 @@ t.test('systemd-socket-activate --accept', { skip: without('systemd-socket-activ
   const command = [process.execPath, '--input-type=module', '-e', http('listen(app, 80, {})')];
   const manager = activate(t, ['systemd-socket-activate', '-a', '-l', `127.0.0.1:${port}`, ...command]);
   while (!manager.stderr.includes('Listening on')) await once(manager.child.stderr!, 'data');
-  const clients = [0, 1].map(() => connect(port, '127.0.0.1'));
-  for (const client of clients) {
+  for (let i = 0; i < 2; i++) {
+    const client = connect(port, '127.0.0.1');
     const answer = get(client, false);
     t.match(await manager.json(), { source: 'inherited', remote: { address: '127.0.0.1', port: client.localPort } });
     t.match(await answer, `for ${client.localPort}`);
