@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream';
 
 /** What net.Server asks of its handle. */
 export interface Listener {
+  /** The descriptor, for an upgrade to pass on. */
+  readonly fd?: number;
   close(): void;
   ref(): void;
   unref(): void;

@@ -23,6 +23,7 @@ import type { CommonTarget, Wanted } from '../target.js';
 import { ECONNREFUSED, ECONNRESET } from './errnos.js';
 import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
 import { defaultMessageSize, sharedBatch, type MessageCredentials } from './receive.js';
+import { opened } from './opened.js';
 import { bindUnixSocket, pathBytes, setOptions, type BufferOptions } from './unix.js';
 
 /** What comes with a unix datagram. */
@@ -98,7 +99,6 @@ interface UnixDatagramOptions {
   readonly path: string | null;
   readonly receiveFds: boolean;
   readonly maxMessageSize: number;
-  readonly onClose?: (() => void) | undefined;
 }
 
 /**
@@ -112,8 +112,8 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
   #peer: string | null = null;
 
   /** @internal */
-  constructor({ fd, path, receiveFds, maxMessageSize, onClose }: UnixDatagramOptions) {
-    super({ fd, subject: formatAddress(path), onClose });
+  constructor({ fd, path, receiveFds, maxMessageSize }: UnixDatagramOptions) {
+    super(fd, formatAddress(path));
     this.#path = path;
     this.#receiveFds = receiveFds;
     this.#maxMessageSize = maxMessageSize;
@@ -317,29 +317,30 @@ function registerUdp(socket: UdpSocket, name: string | null): void {
   socket.once('close', () => ownSockets().delete(entry));
 }
 
-function unixDatagram(fd: number, path: string | null, target: DatagramTarget, onClose?: () => void): UnixDatagram {
+/** `made` is called once nothing can fail any more, and says what to do when the socket is closed. */
+function unixDatagram(
+  fd: number,
+  path: string | null,
+  target: DatagramTarget,
+  made: (() => () => void) | null = null,
+): UnixDatagram {
   const { receiveFds = false, maxMessageSize = defaultMessageSize } = target;
   setOptions(fd, {
     PassCredentials: target.passCredentials,
     PassSecurity: target.passSecurity,
     Timestamping: target.timestamping,
   });
-  return new UnixDatagram({ fd, path, receiveFds, maxMessageSize, onClose });
+  const socket = new UnixDatagram({ fd, path, receiveFds, maxMessageSize });
+  if (made) socket.onceClosed(made());
+  return socket;
 }
 
 function bindUnixDatagram(path: string, wanted: Wanted<DatagramAddress>, target: DatagramTarget): UnixDatagram {
   const { fd, own } = bindUnixSocket(SOCK.DGRAM, path, wanted);
   try {
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
-    const removes = own !== null && (wanted.removeOnStop ?? true);
-    let handedOver = false;
-    const entry: OwnSocket = { name: wanted.name ?? 'unknown', fd: () => fd, handOver: () => (handedOver = true) };
-    const socket = unixDatagram(fd, path, target, () => {
-      ownSockets().delete(entry);
-      if (removes && !handedOver) removeOwn(path, own);
-    });
-    ownSockets().add(entry);
-    return socket;
+    const remove = own !== null && (wanted.removeOnStop ?? true) ? () => removeOwn(path, own) : null;
+    return unixDatagram(fd, path, target, () => opened(fd, wanted.name, remove));
   } catch (error) {
     binding().closeFd(fd);
     throw error;

@@ -15,6 +15,7 @@ import {
 import type { CommonTarget, Wanted } from '../target.js';
 import { EEXIST } from './errnos.js';
 import { fileSpelling, noAddress, type FileAddress } from './file-address.js';
+import { opened } from './opened.js';
 
 /** Where a FIFO is, and how it is made. */
 export interface FifoTarget extends CommonTarget {
@@ -43,9 +44,9 @@ function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
     if (owner.uid !== -1 || owner.gid !== -1) fs.fchownSync(fd, owner.uid, owner.gid);
     if (mode !== null) fs.fchmodSync(fd, mode);
     const file = lstat(path);
-    const opened = stream(fd);
-    if (wanted.removeOnStop) opened.once('close', () => removeOwn(path, file));
-    return opened;
+    const fifo = stream(fd);
+    fifo.once('close', opened(fd, wanted.name, wanted.removeOnStop ? () => removeOwn(path, file) : null));
+    return fifo;
   } catch (error) {
     if (fd !== undefined) fs.closeSync(fd);
     if (own) fs.unlinkSync(path);

@@ -34,14 +34,6 @@ interface Lane {
 
 type Delivery = readonly [message: Buffer, about: unknown];
 
-export interface MailboxOptions {
-  readonly fd: number;
-  /** For messages of errors. */
-  readonly subject: string;
-  /** Called once, when it is closed. */
-  readonly onClose?: (() => void) | undefined;
-}
-
 // The class as a value is taken from the module above; as a type it is Node's own.
 const Base: typeof Emitter = EventEmitter;
 
@@ -50,17 +42,17 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
   /** The same object without the types of its events. */
   readonly #emitter = this as unknown as Emitter;
   readonly #subject: string;
-  readonly #onClose: (() => void) | undefined;
+  #onClose: (() => void)[] = [];
   readonly #arrived: Delivery[] = [];
   #delivering = false;
   readonly #lanes = new Map<string, Lane>();
   #polledLanes = 0;
   #referenced = true;
 
-  constructor({ fd, subject, onClose }: MailboxOptions) {
+  /** @param subject for the messages of errors */
+  constructor(fd: number, subject: string) {
     super();
     this.#subject = subject;
-    this.#onClose = onClose;
     this.watcher = new Watcher(fd, (events) => this.#ready(events));
     this.watcher.want(idle);
     const follow = (event: string | symbol): void => {
@@ -86,6 +78,11 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
   /** An error on the descriptor that is no end. @returns whether it was dealt with */
   protected recovers(_errno: number): boolean {
     return false;
+  }
+
+  /** @internal Has something done as soon as the descriptor is closed, before 'close'. */
+  onceClosed(done: () => void): void {
+    this.#onClose.push(done);
   }
 
   get closed(): boolean {
@@ -264,7 +261,7 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
     }
     if (callback) this.#emitter.once('close', callback);
     this.watcher.close();
-    this.#onClose?.();
+    for (const done of this.#onClose) done();
     if (!this.#delivering) this.#discardArrived();
     const lanes = [...this.#lanes.values()];
     this.#lanes.clear();

@@ -13,6 +13,7 @@ import {
 import type { CommonTarget, Wanted } from '../target.js';
 import { EAGAIN } from './errnos.js';
 import { noAddress, type TextAddress } from './file-address.js';
+import { opened } from './opened.js';
 import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
 
 /** Which queue, and how it is made. */
@@ -55,18 +56,16 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
   #sender: number | null = null;
 
   /** @internal */
-  constructor(fd: number, name: string, writable: boolean, onClose?: () => void) {
+  constructor(fd: number, name: string, writable: boolean) {
     const { messageSize } = attributesOf(fd, name);
-    super({ fd, subject: name, onClose: () => this.#closed(onClose) });
+    super(fd, name);
+    this.onceClosed(() => {
+      if (this.#sender !== null) binding().closeFd(this.#sender);
+      this.#sender = null;
+    });
     this.name = name;
     this.#writable = writable;
     this.#buffer = Buffer.allocUnsafeSlow(messageSize);
-  }
-
-  #closed(onClose: (() => void) | undefined): void {
-    if (this.#sender !== null) binding().closeFd(this.#sender);
-    this.#sender = null;
-    onClose?.();
   }
 
   get attributes(): MessageQueueAttributes {
@@ -138,7 +137,9 @@ function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQue
     if (owner.uid !== -1 || owner.gid !== -1) fs.fchownSync(fd, owner.uid, owner.gid);
     // mq_open(3) applies the umask, and an existing queue has the mode it has.
     if (wanted.mode !== null) fs.fchmodSync(fd, mode);
-    return new MessageQueue(fd, name, true, wanted.removeOnStop ? () => void binding().unlinkQueue(name) : undefined);
+    const queue = new MessageQueue(fd, name, true);
+    queue.onceClosed(opened(fd, wanted.name, wanted.removeOnStop ? () => void binding().unlinkQueue(name) : null));
+    return queue;
   } catch (error) {
     binding().closeFd(fd);
     throw error;

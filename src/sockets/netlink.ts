@@ -15,6 +15,7 @@ import { ENOBUFS } from './errnos.js';
 import { noAddress, type TextAddress } from './file-address.js';
 import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
 import { defaultMessageSize, sharedBatch, type MessageCredentials } from './receive.js';
+import { opened } from './opened.js';
 import { openSocket, setOptions, type BufferOptions } from './unix.js';
 
 /** Which family and groups, as in ListenNetlink=: `'kobject-uevent 1'`. */
@@ -62,7 +63,7 @@ export class NetlinkSocket extends Mailbox<NetlinkEvents> {
 
   /** @internal */
   constructor(fd: number, address: string) {
-    super({ fd, subject: address });
+    super(fd, address);
     this.#address = address;
     this.#isUevent = address.startsWith('kobject-uevent ');
   }
@@ -211,7 +212,9 @@ export async function listenNetlink(given: string | NetlinkTarget): Promise<Netl
   const fd = inherited ? inherited.fd : openNetlink(text, target);
   try {
     setOptions(fd, { PassPacketInfo: true, PassCredentials: target.passCredentials });
-    return new NetlinkSocket(fd, text);
+    const socket = new NetlinkSocket(fd, text);
+    if (!inherited) socket.onceClosed(opened(fd, wanted.name, null));
+    return socket;
   } catch (error) {
     if (inherited) putBack(inherited);
     else binding().closeFd(fd);

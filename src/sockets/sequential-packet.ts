@@ -20,6 +20,7 @@ import type { Address } from '../address.js';
 import type { CommonTarget, ListenTarget } from '../target.js';
 import { Acceptor } from './acceptor.js';
 import { ENOTCONN } from './errnos.js';
+import { opened } from './opened.js';
 import { PolledDuplex, type ReadOutcome } from './polled-duplex.js';
 import { defaultMessageSize, sharedBatch } from './receive.js';
 import { bindUnixSocket, openSocket, pathBytes, setOptions, type BufferOptions } from './unix.js';
@@ -122,17 +123,18 @@ export class SequentialPacketServer extends EventEmitter<SequentialPacketServerE
   readonly #sockets = new Set<SequentialPacketSocket>();
 
   /** @internal */
-  constructor(fd: number, address: string | null, options: SequentialPacketOptions, onClose?: () => void) {
+  constructor(fd: number, address: string | null, options: SequentialPacketOptions, made?: () => () => void) {
     super();
     this.#address = address;
     this.#acceptor = new Acceptor(fd, {
       accepted: (connection, peer) => this.#accepted(connection, peer, options),
       failed: (error) => this.emit('error', error),
       closed: () => {
-        onClose?.();
+        closed?.();
         this.#closeIfDone();
       },
     });
+    const closed = made?.();
     process.nextTick(() => this.listening && this.emit('listening'));
   }
 
@@ -231,12 +233,12 @@ export async function listenSequentialPacket(given: string | SequentialPacketTar
   }
   const { path } = wanted.address;
   const { fd, own } = bindUnixSocket(SOCK.SEQPACKET, path, wanted);
-  const remove = own && (wanted.removeOnStop ?? true) ? () => removeOwn(path, own) : undefined;
+  const remove = own && (wanted.removeOnStop ?? true) ? () => removeOwn(path, own) : null;
   try {
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
     const result = binding().listenSocket(fd, target.backlog ?? 4096);
     if (result < 0) throw systemError(result, 'listen', formatAddress(path));
-    return gated(new SequentialPacketServer(fd, path, target, remove));
+    return gated(new SequentialPacketServer(fd, path, target, () => opened(fd, wanted.name, remove)));
   } catch (error) {
     binding().closeFd(fd);
     if (own) removeOwn(path, own);

@@ -4,6 +4,7 @@ import { fs, ListenFdsError, parseTarget, putBack, takeInherited } from '../inte
 import type { CommonTarget } from '../target.js';
 import { DescriptorStream } from './descriptor-stream.js';
 import { fileSpelling, noAddress } from './file-address.js';
+import { opened } from './opened.js';
 
 const { Duplex }: { Duplex: typeof DuplexStream } = process.getBuiltinModule('node:stream');
 
@@ -75,7 +76,7 @@ function stream(fd: number, writable: boolean): DuplexStream {
   }
 }
 
-function openSpecial(path: string, writable: boolean): DuplexStream {
+function openSpecial(path: string, writable: boolean, name: string | null): DuplexStream {
   const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOCTTY } = fs.constants;
   const fd = fs.openSync(path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOCTTY);
   try {
@@ -83,7 +84,7 @@ function openSpecial(path: string, writable: boolean): DuplexStream {
     if (!status.isCharacterDevice() && !status.isFile()) {
       throw new ListenFdsError('LISTENFDS_WRONG_KIND', `${path} is neither a character device nor a file`);
     }
-    return stream(fd, writable);
+    return stream(fd, writable).once('close', opened(fd, name, null));
   } catch (error) {
     fs.closeSync(fd);
     throw error;
@@ -94,7 +95,7 @@ export async function listenSpecial(given: string | SpecialTarget): Promise<Dupl
   const wanted = parseTarget(given, undefined, fileSpelling);
   const { writable = false } = typeof given === 'object' ? given : {};
   const inherited = await takeInherited(wanted, { kinds: ['special'], listening: null });
-  if (!inherited) return openSpecial((wanted.address ?? noAddress()).path, writable);
+  if (!inherited) return openSpecial((wanted.address ?? noAddress()).path, writable, wanted.name);
   try {
     const { fd, description } = inherited;
     if (writable && !description.writable) {

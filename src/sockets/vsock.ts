@@ -35,7 +35,12 @@ export function acceptFrom(server: Server, fd: number, address: string | null): 
     failed: (error) => server.emit('error', error),
     closed: () => {},
   });
-  const listener = { close: () => acceptor.close(), ref: () => acceptor.ref(true), unref: () => acceptor.ref(false) };
+  const listener = {
+    fd,
+    close: () => acceptor.close(),
+    ref: () => acceptor.ref(true),
+    unref: () => acceptor.ref(false),
+  };
   attach(server, listener, address);
 }
 
