@@ -4,7 +4,7 @@
 // - rooms, ES modules that the core loads with a dynamic import, from functions that return a promise anyway;
 // - late sources, whose functions return at once: the core has a stub for each, which loads the file when it is called.
 // Both take the core from src/internal.ts, which becomes the object `internal` that dist/index.js exports.
-import { chmodSync, readFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { build } from 'esbuild';
 
@@ -141,3 +141,16 @@ for (const [file, sources] of Object.entries(late)) {
   });
 }
 chmodSync('dist/cli.js', 0o755);
+
+// The man page comes from the table that the command line is read by.
+const man = await build({
+  ...shared,
+  entryPoints: ['src/cli/man.ts'],
+  write: false,
+  sourcemap: false,
+  outdir: undefined,
+});
+const { manPage } = await import(
+  `data:text/javascript;base64,${Buffer.from(man.outputFiles[0].text).toString('base64')}`
+);
+writeFileSync('dist/listenfds.1', manPage(JSON.parse(readFileSync('package.json', 'utf8')).version));

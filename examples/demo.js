@@ -1,66 +1,82 @@
-// npm run demo: examples/express.js started by its first request, on a socket that somebody else opened, and then by hand.
-import { spawn, spawnSync } from 'node:child_process';
+// npm run demo: `listenfds run` on examples/on-demand.js, and what its clients see of it, in five lines.
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
-import { createInterface } from 'node:readline';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
-const program = fileURLToPath(new URL('./express.js', import.meta.url));
+const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'listenfds-demo-'));
+const source = join(folder, 'source.js');
+writeFileSync(source, '');
 
-if (spawnSync('systemd-socket-activate', ['--version']).error) {
-  console.error('The demo needs systemd-socket-activate, which comes with systemd, and it is not on this machine.');
-  process.exit(1);
+const options = ['-l', '127.0.0.1:0', '--idle-timeout', '1s', '--watch', source];
+const run = spawn(
+  process.execPath,
+  [path('../dist/cli.js'), 'run', ...options, '--', process.execPath, path('on-demand.js')],
+  { stdio: ['ignore', 'inherit', 'pipe'] },
+);
+process.once('exit', () => {
+  run.kill();
+  rmSync(folder, { recursive: true });
+});
+
+let said = '';
+run.stderr.setEncoding('utf8').on('data', (more) => (said += more));
+/** Waits until `listenfds run` says what matches, from now on. */
+async function says(pattern) {
+  for (;;) {
+    const found = pattern.exec(said);
+    if (found) {
+      said = said.slice(found.index + found[0].length);
+      return found;
+    }
+    if (run.exitCode !== null) throw new Error(`listenfds run has ended: ${said}`);
+    await once(run.stderr, 'data');
+  }
 }
 
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** Starts a command that ends with the demo; `line()` is the next line that it prints. */
-function start(file, args, env) {
-  const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  process.once('exit', () => child.kill());
-  const lines = (stream) => createInterface({ input: stream })[Symbol.asyncIterator]();
-  const [out, err] = [lines(child.stdout), lines(child.stderr)];
-  return {
-    pid: child.pid,
-    line: async (from = out) => (await from.next()).value ?? 'nothing, it ended',
-    err,
-    async stop() {
-      child.kill();
-      await once(child, 'exit');
-    },
-  };
-}
-
+/** One request over a connection of its own: who answered, and after how many ms. */
 async function ask(url) {
   const start = performance.now();
-  const answer = await (await fetch(url)).text();
-  return `"${answer.trim()}" after ${Math.round(performance.now() - start)} ms`;
+  const [response] = await once(get(url, { agent: false }), 'response');
+  const [, pid] = /process (\d+)/.exec(await text(response));
+  return { pid: Number(pid), time: Math.round(performance.now() - start) };
 }
 
-const port = await freePort();
-const url = `http://127.0.0.1:${port}/`;
+const [, address] = await says(/listening on (\S+),/);
+const url = `http://${address}/`;
+console.log(`1. The socket is open at ${url}, and no process runs.`);
 
-console.log('1. Somebody else opens the socket: systemd-socket-activate, in the place of systemd.');
-const listen = `--listen=127.0.0.1:${port}`;
-const activated = start('systemd-socket-activate', ['-E', 'PORT', listen, process.execPath, program], {
-  PORT: String(port),
+const first = await ask(url);
+console.log(`2. The first request starts the service, process ${first.pid}, and is answered after ${first.time} ms.`);
+
+let [requests, lost, restarting] = [0, 0, true];
+const clients = [1, 2, 3, 4].map(async () => {
+  while (restarting) {
+    requests += 1;
+    await ask(url).catch(() => (lost += 1));
+  }
 });
-console.log(`   ${await activated.line(activated.err)}`);
-console.log(`   No Node.js runs yet. Now a request to ${url}`);
-console.log(`   It starts examples/express.js, waits in the queue meanwhile, and gets ${await ask(url)}.`);
-console.log(`   The program says: ${await activated.line()}`);
-console.log(`   The next request gets ${await ask(url)}.`);
-await activated.stop();
+await says(/is ready/);
+for (let i = 1; i <= 3; i++) {
+  writeFileSync(source, `// ${i}`);
+  await says(/has changed: restarting/);
+  await says(/is ready/);
+}
+restarting = false;
+await Promise.all(clients);
+console.log(`3. Its source has changed three times, it was restarted under ${requests} requests: ${lost} were lost.`);
 
-console.log('2. The same file started by hand, with nothing passed, binds the port itself.');
-const bound = start(process.execPath, [program], { PORT: String(port) });
-console.log(`   The program says: ${await bound.line()}`);
-console.log(`   A request gets ${await ask(url)}.`);
-await bound.stop();
+await says(/exited with status 0 .*the sockets stay open/);
+console.log('4. Nobody came for a second, so it has left. The socket is still open.');
+
+const again = await ask(url);
+console.log(`5. The next request has started it again, process ${again.pid}, and was answered after ${again.time} ms.`);
+
+run.kill();
+await once(run, 'exit');
+process.exitCode = lost === 0 ? 0 : 1;

@@ -73,18 +73,3 @@ for (const [whose, units] of Object.entries(unitFolders)) {
     t.notMatch(stderr, copies);
   });
 }
-
-t.test('the demo serves a request through activation, one by hand, and ends', withActivator, async (t) => {
-  const { code, stdout, stderr } = await activate(t, [process.execPath, join(folder, 'demo.js')]).ended;
-  t.equal(code, 0, stderr);
-  t.equal(stdout.match(/"Hello from Express" after \d+ ms/g)?.length, 3);
-  t.match(stdout, / inherited\n/);
-  t.match(stdout, / bound\n/);
-});
-
-t.test('the demo says what it needs where systemd-socket-activate is missing', async (t) => {
-  const env = { PATH: '/nowhere' };
-  const { status, stderr } = spawnSync(process.execPath, [join(folder, 'demo.js')], { encoding: 'utf8', env });
-  t.equal(status, 1);
-  t.match(stderr, /^The demo needs systemd-socket-activate/);
-});
