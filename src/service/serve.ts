@@ -122,6 +122,9 @@ class RunningService implements Service {
   /** The successor is the service now: the manager does not listen to us any more. */
   #handedOver = false;
   #warned = false;
+  /** What the last reload or upgrade failed with: it stays in the status until one succeeds. */
+  #failure: string | null = null;
+  #toldToGo = false;
 
   constructor(options: ServeOptions) {
     this.#options = options;
@@ -159,7 +162,7 @@ class RunningService implements Service {
   #begin(): void {
     const { idleTimeout } = this.#options;
     if (this.#options.upgrade) this.#cleanups.push(listenForCommands(this));
-    this.#cleanups.push(reportStatus(this.#keepers(), (status) => this.#tell({ status })));
+    this.#cleanups.push(reportStatus(this.#keepers(), (counts) => this.#tell({ status: this.#status(counts) })));
     if (idleTimeout !== undefined && this.listening.every(({ source }) => source === 'inherited')) {
       this.#cleanups.push(
         watchIdle(this.#keepers(), parseDuration('idleTimeout', idleTimeout), () => this.#end('idle')),
@@ -186,6 +189,10 @@ class RunningService implements Service {
       this.#cleanups.push(startWatchdog({ healthy: this.#options.healthy }));
     }
     this.#tell({ status: statusText(this.stats) });
+  }
+
+  #status(counts: string): string {
+    return this.#failure === null ? counts : `${this.#failure} (${counts})`;
   }
 
   /** A manager that does not listen must not end a service that works. */
@@ -263,7 +270,7 @@ class RunningService implements Service {
     try {
       result = await upgrade({ ...configured, ...options }, this.#upgrading.signal);
     } catch (error) {
-      const status = `Upgrade failed, going on as before: ${oneLine(error)}`;
+      const status = (this.#failure = `Upgrade failed, going on as before: ${oneLine(error)}`);
       console.error(status);
       if (!this.#stopping) this.#tell({ ready: true, status });
       throw error;
@@ -295,8 +302,9 @@ class RunningService implements Service {
     let status = statusText(this.stats);
     try {
       await this.#options.onReload?.();
+      this.#failure = null;
     } catch (error) {
-      status = `Reload failed, going on as before: ${oneLine(error)}`;
+      status = this.#failure = `Reload failed, going on as before: ${oneLine(error)}`;
       console.error('Reload failed, going on as before:', error);
     }
     if (!this.#stopping) this.#tell({ ready: true, status });
@@ -308,10 +316,13 @@ class RunningService implements Service {
       this.#signalled ??= reason as NodeJS.Signals;
       return;
     }
-    if (this.#stopping) {
-      if (reason !== 'idle' && reason !== 'upgrade') this.#endAtOnce(reason as NodeJS.Signals);
+    const signal = reason === 'SIGTERM' || reason === 'SIGINT' ? reason : null;
+    if (this.#toldToGo) {
+      if (signal) this.#endAtOnce(signal);
       return;
     }
+    // Who leaves on its own, after an upgrade for example, is told for the first time when the manager stops the service.
+    this.#toldToGo = signal !== null;
     this.#stop({ reason }, this.#options.drain ?? {}).then(
       () => this.#exit(0),
       (error: unknown) => {

@@ -47,7 +47,7 @@ export function medianDifference(ours, other) {
  * @param {{ ratioAtLeast?: number, ratioAtMost?: number, atLeast?: number, atMost?: number }} [limit]
  */
 export function row({ bench, metric, ours, other = null, against = null }, limit = {}) {
-  const ratio = other === null ? null : ours / other;
+  const ratio = other === null || other === 0 ? null : ours / other;
   const { ratioAtLeast, ratioAtMost, atLeast, atMost } = limit;
   const tests = [
     [ratioAtLeast, 'ratio >=', () => ratio >= ratioAtLeast],

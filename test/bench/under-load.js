@@ -46,7 +46,7 @@ export async function withService(name, settings, body) {
  * @param {(turn: number) => Promise<unknown>} act
  * @param {number} [pause]  ms in between
  */
-export async function underLoad(target, times, act, pause = 150) {
+export async function underLoad(target, times, act, pause = 300) {
   const load = await startLoad(target);
   await sleep(settle);
   const actions = [];
@@ -62,7 +62,7 @@ export async function underLoad(target, times, act, pause = 150) {
   return { requests, actions };
 }
 
-const now = () => performance.timeOrigin + performance.now();
+export const now = () => performance.timeOrigin + performance.now();
 
 /**
  * From its begin until somebody who came after its end has an answer: READY=1 is said when all listen, and then there is a
@@ -74,10 +74,9 @@ function untilAnswer({ at, ms }, requests) {
 }
 
 /** The service `name` restarted by `systemctl restart`. */
-export function restarted(name, times, settings = '') {
-  const type = name === 'library' ? 'Type=notify' : 'Type=simple';
-  return withService(name, `${type}\n${settings}`, (lab, target) =>
-    underLoad(target, times, () => lab.systemctl('restart', 'web.service')),
+export function restarted(name, times, pause) {
+  return withService(name, name === 'library' ? 'Type=notify' : 'Type=simple', (lab, target) =>
+    underLoad(target, times, () => lab.systemctl('restart', 'web.service'), pause),
   );
 }
 
@@ -101,7 +100,6 @@ export async function reloadedByPm2(times) {
       instances: 2,
       wait_ready: true,
       listen_timeout: 20_000,
-      kill_timeout: 10_000,
       env: { ADDRESSES: [tcp, unix, h2, h2unix].join(' ') },
     };
     writeFileSync(join(folder, 'ecosystem.config.json'), JSON.stringify({ apps: [web] }));

@@ -1,10 +1,10 @@
 // The library's side. The file that BEHAVIOUR names says how successors are to fail.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { serve } from 'listenfds';
 import { addresses, makeServers } from './servers.js';
 
-const behaviour =
-  process.env.BEHAVIOUR && process.env.LISTENFDS_UPGRADE ? readFileSync(process.env.BEHAVIOUR, 'utf8') : '';
+const { BEHAVIOUR = '', LISTENFDS_UPGRADE, UPGRADE_TIMEOUT = '30000' } = process.env;
+const behaviour = LISTENFDS_UPGRADE && existsSync(BEHAVIOUR) ? readFileSync(BEHAVIOUR, 'utf8') : '';
 const misbehave = {
   crash: () => process.exit(1),
   exit: () => process.exit(0),
@@ -15,5 +15,5 @@ await misbehave[behaviour]?.();
 
 await serve(
   makeServers().map((app, i) => ({ app, address: addresses[i], activation: 'required' })),
-  { upgrade: { timeout: Number(process.env.UPGRADE_TIMEOUT ?? 30_000) } },
+  { upgrade: { timeout: Number(UPGRADE_TIMEOUT) } },
 );
