@@ -62,9 +62,9 @@ export const errorTable = {
     remedy: 'Run the program with Node.js, or let it bind its own address with activation: never',
   },
   LISTENFDS_BAD_ADDRESS: {
-    when: 'An address string is not one that ListenStream= takes.',
+    when: 'An address string is not one that the Listen*= directive of the call takes.',
     remedy:
-      'Write 8080, 127.0.0.1:8080, [::1]:8080, /run/app.sock, @abstract or vsock:2:1234; give host names as { host, port }',
+      'Write 8080, 127.0.0.1:8080, [::1]:8080, /run/app.sock, @abstract or vsock:2:1234; give host names as { host, port }. docs/sockets.md has what the other calls take',
   },
   LISTENFDS_BAD_OPTION: {
     when: 'An option, or an argument, has a value that cannot be used.',
