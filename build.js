@@ -20,6 +20,16 @@ const rooms = {
 
 /** file in dist/ → sources; what they export besides functions and numbers stays inside */
 const late = {
+  'listening.cjs': [
+    'src/listen.ts',
+    'src/take.ts',
+    'src/choose.ts',
+    'src/target.ts',
+    'src/bind.ts',
+    'src/frameworks.ts',
+    'src/gate.ts',
+    'src/duration.ts',
+  ],
   'manager.cjs': ['src/notify.ts', 'src/notify-state.ts', 'src/watchdog.ts', 'src/fd-store.ts'],
   'peers.cjs': ['src/predicates.ts', 'src/peer.ts', 'src/authorize.ts'],
 };
@@ -59,8 +69,14 @@ function stubs(source) {
 const load = `
 import { internal } from ${JSON.stringify(resolve(core))};
 const loaded = {};
-export const load = (file) =>
-  (loaded[file] ??= process.getBuiltinModule('node:module').createRequire(import.meta.url)('./' + file)(internal));`;
+function compile(file) {
+  const { fs, url } = internal;
+  const { compileFunction, constants } = process.getBuiltinModule('node:vm');
+  const filename = url.fileURLToPath(new URL(file, import.meta.url));
+  const importModuleDynamically = constants.USE_MAIN_CONTEXT_DEFAULT_LOADER;
+  return compileFunction(fs.readFileSync(filename, 'utf8'), ['internal'], { filename, importModuleDynamically })(internal);
+}
+export const load = (file) => (loaded[file] ??= compile(file));`;
 
 /** The core: stubs for late sources, and `internal`. */
 const coreParts = {
@@ -135,8 +151,7 @@ for (const [file, sources] of Object.entries(late)) {
     outfile: `dist/${file}`,
     format: 'iife',
     globalName: 'exported',
-    banner: { js: 'module.exports = (internal) => {' },
-    footer: { js: 'return exported;\n};' },
+    footer: { js: 'return exported;' },
     plugins: [outside('', sources)],
   });
 }

@@ -136,11 +136,13 @@ export function inUse(path: string, why: string): NodeJS.ErrnoException {
   return listenError('EADDRINUSE', -errno().EADDRINUSE, path, why);
 }
 
-export const sameInode = (a: BigIntStats | undefined, b: BigIntStats | undefined): boolean =>
-  a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev;
+export function sameInode(a: BigIntStats | undefined, b: BigIntStats | undefined): boolean {
+  return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev;
+}
 
-export const lstat = (path: string): BigIntStats | undefined =>
-  fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+export function lstat(path: string): BigIntStats | undefined {
+  return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+}
 
 /** What connect(2) says where nobody listens; with ENOENT somebody has just taken the path away. */
 const free = ['ECONNREFUSED', 'ENOENT'];

@@ -53,10 +53,21 @@ interface HttpSocket extends Socket, Marked {
   readonly _httpMessage?: ServerResponse | null;
 }
 
-export const responseInFlight = (socket: Socket): ServerResponse | null => (socket as HttpSocket)._httpMessage ?? null;
-export const newestResponse = (socket: Socket): ServerResponse | null => (socket as HttpSocket)[lastResponse] ?? null;
-export const sessionOf = (socket: Socket): Http2Session | null => (socket as HttpSocket)[http2Session] ?? null;
-export const isUpgraded = (socket: Socket): boolean => (socket as HttpSocket)[upgraded] === true;
+export function responseInFlight(socket: Socket): ServerResponse | null {
+  return (socket as HttpSocket)._httpMessage ?? null;
+}
+
+export function newestResponse(socket: Socket): ServerResponse | null {
+  return (socket as HttpSocket)[lastResponse] ?? null;
+}
+
+export function sessionOf(socket: Socket): Http2Session | null {
+  return (socket as HttpSocket)[http2Session] ?? null;
+}
+
+export function isUpgraded(socket: Socket): boolean {
+  return (socket as HttpSocket)[upgraded] === true;
+}
 
 /** What a drain wants to know as it happens. */
 export interface DrainWatch {
@@ -67,7 +78,7 @@ export interface DrainWatch {
   closed(socket: Socket): void;
 }
 
-export class Gatekeeper implements ConnectionStats {
+class Gatekeeper implements ConnectionStats {
   accepted = 0;
   refused = 0;
   readonly gates: Gate[] = [];
@@ -197,3 +208,5 @@ export function gatekeeper(server: Server | EventEmitter): Gatekeeper {
   } as typeof emit;
   return keeper;
 }
+
+export type { Gatekeeper };
