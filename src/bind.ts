@@ -9,13 +9,11 @@ import { AF, SOCK } from './descriptor.js';
 import { ListenFdsError } from './errors.js';
 import { gatekeeper } from './gate.js';
 import { binding, bindingIfAny, systemError } from './native.js';
+import { bindItself } from './own.js';
 import type { Wanted } from './target.js';
 
 /** systemd.socket(5), Backlog=. */
 const defaultBacklog = 4096;
-
-/** Marks a server.listen() that is to bind, whatever was passed: the preload leaves it alone. */
-export const bindItself = Symbol.for('listenfds.bindItself');
 
 /** Everything that can be known, checked and waited for before the server opens its socket. */
 export interface PreparedBind {
