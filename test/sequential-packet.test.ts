@@ -203,6 +203,7 @@ t.test('without descriptors connections wait, and are served when there are some
     t.equal(String((await once(socket, 'data'))[0]), 'served');
     socket.destroy();
   }
+  t.equal((await program.kill()).stdout, '"exhausted"\n', 'and nobody is told of an error');
 });
 
 t.test('ten thousand connections, packets with descriptors and errors leave none behind', async (t) => {
