@@ -84,6 +84,7 @@ async function openNotifySocket(
   const folder = fs.mkdtempSync(path.join(parent, 'listenfds-run-'));
   fs.chmodSync(folder, 0o755);
   const address = path.join(folder, 'notify');
+  // It also keeps us alive while a successor runs, which is no child of ours.
   const socket = await listenDatagram({ address, mode: 0o666, activation: 'never', passCredentials: true });
   const us = process.getuid!();
   (socket as UnixDatagram).on('message', (message, { credentials }) => {
@@ -91,7 +92,6 @@ async function openNotifySocket(
     const { uid, pid } = credentials;
     if (uid === us || uid === 0 || accepts(pid)) deliver(message.toString());
   });
-  socket.unref();
   return { address, remove: () => fs.rmSync(folder, { recursive: true, force: true }) };
 }
 
