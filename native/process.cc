@@ -95,40 +95,87 @@ int BecomeProgram(Plan* plan) {
   return errno;
 }
 
-// Returns the pid or -errno.
-int Start(Plan* plan) {
+// What comes through the report pipe; at most PIPE_BUF, so that two writers do not mix.
+struct Report {
+  pid_t pid;  // of the program, where a guard has started it
+  int error;
+};
+
+void Tell(int fd, Report report) {
+  ssize_t written;
+  do written = write(fd, &report, sizeof(report));
+  while (written < 0 && errno == EINTR);
+}
+
+[[noreturn]] void RunProgram(Plan* plan) {
+  const int error = BecomeProgram(plan);
+  Tell(plan->report, {0, error});
+  _exit(127);
+}
+
+// Between the caller and the program: ends as the program ends, and when it is killed instead, the program is an orphan
+// and so its reaper's child, a service manager's for example. Nothing of the caller's stays open here.
+[[noreturn]] void Guard(Plan* plan, pid_t caller) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != caller) _exit(127);
+  const pid_t pid = fork();
+  if (pid == 0) RunProgram(plan);
+  Tell(plan->report, pid < 0 ? Report{0, errno} : Report{pid, 0});
+  if (syscall(SYS_close_range, 0, UINT_MAX, 0) != 0) {
+    for (int fd = 0; fd <= plan->highest; fd++) close(fd);
+  }
+  if (pid < 0) _exit(127);
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
+  prctl(PR_SET_DUMPABLE, 0);  // one core is enough
+  signal(WTERMSIG(status), SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  raise(WTERMSIG(status));
+  _exit(127);
+}
+
+struct Process {
+  pid_t pid;    // the program's, or -errno
+  pid_t child;  // whom to reap
+};
+
+Process Start(Plan* plan, bool guarded) {
   int report[2];
-  if (pipe2(report, O_CLOEXEC) != 0) return -errno;
+  if (pipe2(report, O_CLOEXEC) != 0) return {-errno, 0};
   plan->report = report[1];
   if (report[1] > plan->highest) plan->highest = report[1];
   // No handler of ours may run in the child.
   sigset_t all, before;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &before);
-  const pid_t pid = fork();
-  if (pid == 0) {
-    const int error = BecomeProgram(plan);
-    ssize_t written;
-    do written = write(plan->report, &error, sizeof(error));
-    while (written < 0 && errno == EINTR);
-    _exit(127);
+  const pid_t caller = getpid();
+  const pid_t child = fork();
+  if (child == 0) {
+    if (guarded) Guard(plan, caller);
+    RunProgram(plan);
   }
-  int error = pid < 0 ? errno : 0;
+  int error = child < 0 ? errno : 0;
+  pid_t pid = child;
   sigprocmask(SIG_SETMASK, &before, nullptr);
   close(report[1]);
-  if (pid > 0) {
-    ssize_t size;
-    do size = read(report[0], &error, sizeof(error));
-    while (size < 0 && errno == EINTR);
-    if (size > 0) {
-      while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-      }
-    } else {
-      error = 0;  // execve(2) has closed the other end
+  while (child > 0) {
+    Report told;
+    const ssize_t size = read(report[0], &told, sizeof(told));
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) break;  // execve(2) has closed the other end
+    if (told.pid != 0) pid = told.pid;
+    if (told.error != 0) error = told.error;
+  }
+  if (child > 0 && error != 0) {
+    while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
   close(report[0]);
-  return error != 0 ? -error : pid;
+  return {error != 0 ? -error : pid, child};
 }
 
 }  // namespace
@@ -165,7 +212,12 @@ Napi::Value StartProcess(const Napi::CallbackInfo& info) {
   plan.highest = info[7].As<Napi::Number>().Int32Value();
   plan.own_group = info[5].As<Napi::Boolean>().Value();
   plan.pid_digits = announce ? envp[envp.size() - 2] + prefix.size() : nullptr;
-  return Napi::Number::New(env, Start(&plan));
+  const Process process = Start(&plan, info[8].As<Napi::Boolean>().Value());
+  if (process.pid < 0) return Napi::Number::New(env, process.pid);
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("pid", Napi::Number::New(env, process.pid));
+  out.Set("child", Napi::Number::New(env, process.child));
+  return out;
 }
 
 Napi::Value ReapProcess(const Napi::CallbackInfo& info) {

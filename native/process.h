@@ -6,9 +6,12 @@
 
 // setNonblock(fd, on) -> 0 | -errno; O_NONBLOCK, which whoever shares the open file description sees
 Napi::Value SetNonblock(const Napi::CallbackInfo& info);
-// startProcess(file, argv, env, fds: Int32Array, cwd | null, ownGroup, listenPid, highestFd) -> pid | -errno
+// startProcess(file, argv, env, fds: Int32Array, cwd | null, ownGroup, listenPid, highestFd, guarded)
+//   -> { pid, child } | -errno
 // `fds` become 0, 1, 2, … of the program, which inherits nothing else; `listenPid` adds LISTEN_PID to `env`.
-// Returns once the program runs; -errno is that of the step that failed, execve(2) for one.
+// `child` is who is to be reaped: the program, or, guarded, a process in between that ends as the program does and can
+// be killed to make it somebody else's child. Returns once the program runs; -errno is that of the step that failed,
+// execve(2) for one.
 Napi::Value StartProcess(const Napi::CallbackInfo& info);
 // reapProcess(pid) -> { pid, code, signal } | null while it runs | -errno; pid -1: any child
 Napi::Value ReapProcess(const Napi::CallbackInfo& info);

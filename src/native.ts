@@ -115,7 +115,8 @@ export interface Binding {
     ownGroup: boolean,
     listenPid: boolean,
     highestFd: number,
-  ): number;
+    guarded: boolean,
+  ): { pid: number; child: number } | number;
   reapProcess(pid: number): { pid: number; code: number | null; signal: number | null } | null | number;
   becomeSubreaper(): number;
   borrowFd(pid: number, fd: number): number;

@@ -33,6 +33,11 @@ export interface StartOptions {
    * @default false
    */
   ownGroup?: boolean;
+  /**
+   * Whether release() can make it somebody else's child while it runs; costs a process in between until then.
+   * @default false
+   */
+  releasable?: boolean;
 }
 
 /** How a program ended: one of the two is null. */
@@ -51,31 +56,58 @@ export interface Program {
   kill(signal: NodeJS.Signals, group?: boolean): boolean;
   /** Lets our event loop end while it runs. */
   unref(): void;
+  /**
+   * Makes it the child of the service manager, or whoever else gets our orphans, and not of ours. How it ends is not known
+   * here from then on: `exited` stays as it is.
+   */
+  release(): Promise<void>;
 }
 
 class Started implements Program {
   readonly pid: number;
   exit: Exit | null = null;
   readonly exited: Promise<Exit>;
+  readonly #child: number;
   #resolve!: (exit: Exit) => void;
+  #released: (() => void) | null = null;
   // Keeps the event loop alive as a child process does, without ever firing: the longest delay there is.
   readonly #alive = setInterval(() => {}, 0x7fffffff);
 
-  constructor(pid: number) {
+  /** `child` is the one between us and a releasable program. */
+  constructor(pid: number, child: number) {
     this.pid = pid;
+    this.#child = child;
     this.exited = new Promise((resolve) => (this.#resolve = resolve));
   }
 
   ended(exit: Exit): void {
-    this.exit = exit;
     clearInterval(this.#alive);
+    if (this.#released) {
+      this.#released();
+      return;
+    }
+    this.exit = exit;
     this.#resolve(exit);
   }
 
   kill(signal: NodeJS.Signals, group = false): boolean {
     // Until it is reaped its pid is nobody else's.
     if (this.exit) return false;
-    return process.kill(group ? -this.pid : this.pid, signal);
+    try {
+      return process.kill(group ? -this.pid : this.pid, signal);
+    } catch (error) {
+      // Reaped by the one in between, whose own end we have not seen yet.
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+      throw error;
+    }
+  }
+
+  release(): Promise<void> {
+    if (this.#child === this.pid || this.exit) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#released = resolve;
+      process.kill(this.#child, 'SIGKILL');
+    });
   }
 
   unref(): void {
@@ -116,7 +148,7 @@ function watchExits(): void {
 }
 
 /**
- * Makes orphaned descendants our children, and tells when one ends: a program that has handed its work over to a
+ * Makes orphaned descendants our children, keeps the event loop alive, and tells when one ends: a program that has handed its work over to a
  * successor of its own and left. As PID 1 of a container it is the reaping that a PID 1 owes.
  *
  * Not for a process that uses node:child_process as well: this would take its exit statuses away.
@@ -126,6 +158,8 @@ export function adoptOrphans(callback: (pid: number, exit: Exit) => void): void 
   if (result < 0) throw systemError(result, 'prctl', 'PR_SET_CHILD_SUBREAPER');
   onOrphan = callback;
   watchExits();
+  // Nothing else keeps us alive while only orphans run: a listener of SIGCHLD does not.
+  setInterval(() => {}, 0x7fffffff);
 }
 
 function highestFd(): number {
@@ -171,7 +205,7 @@ function check({ fds = [], names }: StartOptions): void {
  */
 export function start(command: readonly string[], options: StartOptions = {}): Program {
   check(options);
-  const { fds = [], stdio = [0, 1, 2], env = process.env, cwd = null, ownGroup = false } = options;
+  const { fds = [], stdio = [0, 1, 2], env = process.env, cwd = null, ownGroup = false, releasable = false } = options;
   const [name = ''] = command;
   const { constants } = process.getBuiltinModule('node:os');
   const found = findExecutable(name, env, cwd ?? undefined);
@@ -179,19 +213,19 @@ export function start(command: readonly string[], options: StartOptions = {}): P
 
   const nothing = stdio.includes(null) ? fs.openSync('/dev/null', fs.constants.O_RDWR) : -1;
   const all = Int32Array.from([...stdio.map((fd) => fd ?? nothing), ...fds]);
-  const launch = (file: string, argv: readonly string[]): number =>
-    binding().startProcess(file, argv, variables(options), all, cwd, ownGroup, fds.length > 0, highestFd());
-  let pid: number;
+  const launch = (file: string, argv: readonly string[]): { pid: number; child: number } | number =>
+    binding().startProcess(file, argv, variables(options), all, cwd, ownGroup, fds.length > 0, highestFd(), releasable);
+  let started: { pid: number; child: number } | number;
   try {
     watchExits();
-    pid = launch(found.path, command);
+    started = launch(found.path, command);
     // A script without a first line that says what runs it: execvp(3) and every shell take sh(1).
-    if (pid === -constants.errno.ENOEXEC) pid = launch('/bin/sh', ['sh', found.path, ...command.slice(1)]);
+    if (started === -constants.errno.ENOEXEC) started = launch('/bin/sh', ['sh', found.path, ...command.slice(1)]);
   } finally {
     if (nothing >= 0) fs.closeSync(nothing);
   }
-  if (pid < 0) throw systemError(pid, 'execve', name);
-  const program = new Started(pid);
-  running.set(pid, program);
+  if (typeof started === 'number') throw systemError(started, 'execve', name);
+  const program = new Started(started.pid, started.child);
+  running.set(started.child, program);
   return program;
 }

@@ -188,6 +188,14 @@ t.test('SIGHUP is passed on, and what the command says to its manager is shown',
   await run.says(/Draining, 0 connections left/);
 });
 
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 t.test('SIGHUP makes a service upgrade that can, and its successor goes on', async (t) => {
   const fixture = join(root, 'test/fixtures/upgrade.js');
   const behaviour = join(temporaryFolder(t), 'behaviour');
@@ -202,8 +210,29 @@ t.test('SIGHUP makes a service upgrade that can, and its successor goes on', asy
   let pid = first;
   while (pid === first) pid = pidOf(await get(port));
   t.equal(pid, Number(successor));
+  while (isAlive(first)) await new Promise((resolve) => setTimeout(resolve, 20));
+  t.equal(pidOf(await get(port)), pid, 'also when the first one has gone');
+  t.equal(run.program.child.exitCode, null);
   run.signal('SIGTERM');
   await run.says(new RegExp(`pid ${successor} exited with status 0`));
+  t.match(await run.program.ended, { code: 0 });
+});
+
+t.test('a stop right after an upgrade waits for the process that has handed over', async (t) => {
+  const fixture = join(root, 'test/fixtures/upgrade.js');
+  const env = { SERVE_OPTIONS: '{ "upgrade": { "signal": "SIGHUP" } }', BEHAVIOUR: '/dev/null' };
+  const run = new Run(t, ['-l', '127.0.0.1:0', '--now', '--', process.execPath, fixture], { env });
+  const port = await run.port();
+  const first = pidOf(await get(port));
+  await run.says(/is ready/);
+  const slow = get({ host: '127.0.0.1', port, path: '/slow?ms=2000' });
+  await get(port);
+  run.signal('SIGHUP');
+  const [, successor] = await run.says(new RegExp(`pid ${first} has handed over to pid (\\d+)`));
+  run.signal('SIGTERM');
+  await run.says(new RegExp(`pid ${successor} exited with status 0`));
+  t.equal(run.program.child.exitCode, null, 'it goes on while the old one answers');
+  t.equal(await slow, `slow ${first}\n`);
   t.match(await run.program.ended, { code: 0 });
 });
 

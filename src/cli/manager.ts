@@ -57,6 +57,10 @@ export class Manager {
   #startedAt = 0;
   #ready = false;
   #status = '';
+  /** Those that have handed over and still answer what they had accepted. */
+  readonly #leaving = new Set<number>();
+  /** How the last of them ended, when nothing follows. */
+  #exit: Exit | null = null;
   #stopping = false;
   #interrupted = false;
   #restarting = false;
@@ -113,7 +117,8 @@ export class Manager {
     }
     this.#main = this.#program.pid;
     say(`${why} ${command.join(' ')}, pid ${this.#main}`);
-    void this.#program.exited.then((exit) => this.#programEnded(exit));
+    const { pid, exited } = this.#program;
+    void exited.then((exit) => this.#programEnded(pid, exit));
   }
 
   #isAlive(pid: number): boolean {
@@ -124,15 +129,21 @@ export class Manager {
     }
   }
 
-  #programEnded(exit: Exit): void {
-    const { pid } = this.#program!;
-    if (this.#main !== pid && this.#isAlive(this.#main)) return; // its successor goes on
-    this.#ended(exit);
+  #programEnded(pid: number, exit: Exit): void {
+    if (!this.#leaving.delete(pid)) this.#ended(exit);
+    else if (this.#main !== 0 && !this.#isAlive(this.#main)) this.#ended(exit);
+    else this.#left();
   }
 
-  /** A process that became ours when its parent ended. */
+  /** A process that became ours when its parent ended, or released it. */
   orphanEnded(pid: number, exit: Exit): void {
     if (pid === this.#main && pid !== this.#program?.pid) this.#ended(exit);
+    else if (this.#leaving.delete(pid)) this.#left();
+  }
+
+  /** The end is there when those that have handed over are done as well. */
+  #left(): void {
+    if (this.#exit !== null && this.#leaving.size === 0) this.#finish(this.#exit);
   }
 
   #ended(exit: Exit): void {
@@ -147,7 +158,9 @@ export class Manager {
     const ended = `${what} ${describeExit(exit)} after ${seconds(lived)}`;
     if (this.#stopping || this.#interrupted || once) {
       say(ended);
-      this.#finish(exit);
+      this.#exit = exit;
+      if (this.#leaving.size > 0) this.#timers.killer = setTimeout(() => this.#finish(exit), this.#options.stopTimeout);
+      this.#left();
       return;
     }
     if (this.#restarting) {
@@ -269,6 +282,7 @@ export class Manager {
     const pid = Number(fields.get('MAINPID'));
     if (pid > 0 && pid !== this.#main && this.#main !== 0) {
       say(`pid ${this.#main} has handed over to pid ${pid}`);
+      this.#leaving.add(this.#main);
       this.#main = pid;
     }
     const status = fields.get('STATUS') ?? '';

@@ -317,11 +317,13 @@ class RunningService implements Service {
       return;
     }
     const signal = reason === 'SIGTERM' || reason === 'SIGINT' ? reason : null;
+    // After an upgrade the manager tells us to go when it stops the service, and once more when our successor has ended: we
+    // are going already.
+    if (this.#handedOver && signal === 'SIGTERM') return;
     if (this.#toldToGo) {
       if (signal) this.#endAtOnce(signal);
       return;
     }
-    // Who leaves on its own, after an upgrade for example, is told for the first time when the manager stops the service.
     this.#toldToGo = signal !== null;
     this.#stop({ reason }, this.#options.drain ?? {}).then(
       () => this.#exit(0),

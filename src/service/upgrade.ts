@@ -224,6 +224,7 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
   const progress = await openNotifySocket();
   const held = holdConnections(options.connections ?? {});
   let program: Program | undefined;
+  let released = false;
   try {
     const sockets = [...socketsToPass(), ...held.passed];
     program = start(command, {
@@ -233,8 +234,13 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
       notifySocket: progress.address,
       cwd: startFolder.named,
       ownGroup: true,
+      releasable: true,
     });
     const pid = await untilReady(program, progress, timeout, signal);
+    // systemd kills a main process at once that is not its child, where it waits for others to end: it has to be one before
+    // it is called so.
+    await program.release();
+    released = true;
     await announce(pid);
     await briefing.go();
     program.unref();
@@ -243,7 +249,7 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
     return { pid, durationMs: performance.now() - started };
   } catch (error) {
     if (program && !program.exit) program.kill('SIGKILL', true);
-    await program?.exited;
+    if (!released) await program?.exited;
     for (const socket of held.sockets) socket.resume();
     if (error instanceof ListenFdsError) throw error;
     throw failed(`The successor could not be started: ${(error as Error).message}`, error);

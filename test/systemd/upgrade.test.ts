@@ -116,6 +116,26 @@ t.test('the watchdog watches the successor', { skip }, async (t) => {
   });
 });
 
+t.test('after an upgrade a stop waits for the requests in flight, and an exit is noticed', { skip }, async (t) => {
+  await withWeb('Restart=on-failure\nRestartSec=0\n', async ({ lab, port, mainPid, pid }) => {
+    await lab.systemctl('reload', 'web.service');
+    // systemd kills a main process that is not its child right after the SIGTERM, and does not see it end.
+    t.notMatch(lab.log(), /is not our child/);
+    const killed = await mainPid();
+    await lab.run('kill', '-KILL', String(killed));
+    await lab.logged(/web\.service: Main process exited, code=killed, status=9\/KILL/);
+    t.not(await pid(), killed);
+    await lab.systemctl('reload', 'web.service');
+    const successor = await mainPid();
+    const slow = get({ host: '127.0.0.1', port, path: '/slow?ms=1000' });
+    t.equal(await pid(), successor);
+    const stopped = lab.systemctl('stop', 'web.service');
+    t.equal(await slow, `slow ${successor}\n`);
+    await stopped;
+    t.equal(await lab.property('web.service', 'Result'), 'success');
+  });
+});
+
 t.test('a stop while the old process still drains ends neither before its requests', { skip }, async (t) => {
   // KillMode=control-group, the default: both processes get the SIGTERM.
   await withWeb('', async ({ lab, port, mainPid }) => {
