@@ -10,6 +10,7 @@ import { build } from 'esbuild';
 
 /** source → file in dist/ */
 const rooms = {
+  'src/lend/room.ts': 'lend.js',
   'src/service/room.ts': 'service.js',
   'src/sockets/room.ts': 'sockets.js',
   'src/stored-listener.ts': 'stored-listener.js',
@@ -117,6 +118,7 @@ const { metafile } = await build({
 names = Object.values(metafile.outputs).find(({ entryPoint }) => entryPoint)?.exports;
 
 await build({ ...shared, entryPoints: [core], plugins: [coreParts] });
+await build({ ...shared, entryPoints: ['src/register.ts'] });
 
 for (const [source, file] of Object.entries(rooms)) {
   await build({

@@ -14,6 +14,9 @@ import type { Wanted } from './target.js';
 /** systemd.socket(5), Backlog=. */
 const defaultBacklog = 4096;
 
+/** Marks a server.listen() that is to bind, whatever was passed: the preload leaves it alone. */
+export const bindItself = Symbol.for('listenfds.bindItself');
+
 /** Everything that can be known, checked and waited for before the server opens its socket. */
 export interface PreparedBind {
   /** Opens the socket; the server emits 'listening' or 'error' later, as after its own listen(). May throw. */
@@ -38,7 +41,11 @@ function supportsReusePort(): boolean {
  */
 export async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
   const { address } = wanted;
-  const node: ListenOptions & { reusePort?: boolean } = { backlog: defaultBacklog, ...wanted.node };
+  const node: ListenOptions & { reusePort?: boolean; [bindItself]: true } = {
+    backlog: defaultBacklog,
+    ...wanted.node,
+    [bindItself]: true,
+  };
   if (node.reusePort && !supportsReusePort()) throw new ListenFdsError('LISTENFDS_UNSUPPORTED', refusedReusePort);
   if (address?.kind === 'vsock') {
     const { openVsock } = await import('./sockets/room.js');

@@ -32,6 +32,11 @@ export const errorTable = {
     when: 'Inherited descriptors were asked for in a worker thread.',
     remedy: 'Call it in the main thread; descriptors belong to the whole process',
   },
+  LISTENFDS_CLUSTER_PRIMARY: {
+    when: 'A cluster worker asked for descriptors that were passed to its primary, and that one has not consumed them.',
+    remedy:
+      'Call listenFds() in the primary before it forks, or start it with `node --import listenfds/register`; workers then listen through it',
+  },
   LISTENFDS_NO_ADDON: {
     when: 'The native addon cannot be loaded, and descriptors were passed, NOTIFY_SOCKET is set, or something was asked for that only the addon can do.',
     remedy: 'Build it with `npm explore listenfds -- npx node-gyp rebuild`',

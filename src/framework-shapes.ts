@@ -84,7 +84,8 @@ const next: Shape = (app) => {
   return adapted(server, { prepare, ...(close ? { close: () => close.close() } : {}) });
 };
 
-const shapes: readonly Shape[] = [nest, hapi, socketIo, srvx, wrapper, polka, next];
+// Next.js comes first: its other properties throw until it is prepared.
+const shapes: readonly Shape[] = [next, nest, hapi, socketIo, srvx, wrapper, polka];
 
 /** @throws ListenFdsError LISTENFDS_BAD_APP */
 export function adaptOther(app: object): AdaptedApp {

@@ -52,7 +52,10 @@ export interface AdaptedApp {
 }
 
 export function isServer(value: unknown): value is Server {
-  return value instanceof net.Server;
+  if (value instanceof net.Server) return true;
+  // Bun's http server is none.
+  const named = value as Partial<Server> | null | undefined;
+  return typeof named?.listening === 'boolean' && hasMethods(named, 'listen', 'close', 'address', 'on');
 }
 
 export function hasMethods<T extends string>(

@@ -240,6 +240,32 @@ function adopt(announcement: Announcement): readonly InheritedFd[] {
   );
 }
 
+/** The value of LISTENFDS_PRIMARY. The pid comes first: register.ts looks for it. */
+export interface TellingWorkers {
+  readonly pid: number;
+  readonly passed: readonly { readonly name: string; readonly description: Description }[];
+}
+
+/** Leaves word in the environment for cluster workers. They can listen through this process, and nothing else. */
+export function tellWorkers(passed: readonly InheritedFd[]): void {
+  const listeners = passed.filter(({ kind, listening }) => listening && (kind === 'tcp' || kind === 'unix'));
+  process.env['LISTENFDS_PRIMARY'] = JSON.stringify({
+    pid: process.pid,
+    passed: listeners.map(({ name, description }) => ({ name, description })),
+  } satisfies TellingWorkers);
+}
+
+/**
+ * In a program that has loaded node:cluster, workers are to listen through this process. Loading it to ask would cost
+ * every other program 4 ms.
+ */
+function lendToCluster(passed: readonly InheritedFd[]): void {
+  const { moduleLoadList } = process as { moduleLoadList?: string[] };
+  if (passed.length === 0 || moduleLoadList?.includes('NativeModule internal/cluster/primary') === false) return;
+  tellWorkers(passed);
+  void import('./lend/room.js').then(({ lendToWorkers }) => lendToWorkers());
+}
+
 /**
  * The descriptors that the service manager passed, in its order; empty where there are none. Mirrors
  * sd_listen_fds_with_names(3) with `unset_environment`.
@@ -280,6 +306,7 @@ export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[
   try {
     state.announcement = parseEnvironment(state.consumed, pid, identity);
     state.result = adopt(state.announcement);
+    lendToCluster(state.result);
     return state.result;
   } catch (error) {
     state.error = error;

@@ -9,6 +9,7 @@ import { adaptApp, schemeOf, type AdaptedApp, type App } from './frameworks.js';
 import { gatekeeper } from './gate.js';
 import { putBack, type InheritedFd } from './inherited.js';
 import { takeInherited } from './take.js';
+import { binding } from './native.js';
 import { ownSockets } from './own.js';
 import type { RemoteEnd } from './sockets/connection.js';
 import { parseTarget, type Target, type Wanted } from './target.js';
@@ -41,11 +42,13 @@ function listenOn(server: Server, inherited: InheritedFd, path: string | null, s
   const listen = server.listen as (options: ListenOptions & { fd: number }, backlog: number) => Server;
   const { fd } = inherited;
   listen.call(server, signal ? { fd, signal } : { fd }, inherited.backlog ?? mostBacklog);
-  if (path !== null) {
-    // Node does not know the path of a unix socket that it did not bind, and frameworks crash on null.
-    server.address = () => (server.listening ? path : null);
-    server.once('close', () => delete (server as Partial<Server>).address);
-  }
+  if (path !== null) namePath(server, path);
+}
+
+/** Node does not know the path of a unix socket that it did not bind, and frameworks crash on null. */
+export function namePath(server: Server, path: string): void {
+  server.address = () => (server.listening ? path : null);
+  server.once('close', () => delete (server as Partial<Server>).address);
 }
 
 /** For an upgrade to pass on, as long as it is open. */
@@ -65,20 +68,30 @@ function servedPath({ address, description }: InheritedFd, wanted: Wanted): stri
   return wanted.address?.kind === 'unix' && matches(wanted.address, description) ? wanted.address.path : address;
 }
 
-/** Some runtimes take { fd } for "any port": then the server is up, but on a socket nobody knows. */
-function verifyAdopted(
-  server: Server,
-  address: Listening['address'],
-  inherited: InheritedFd,
-  path: string | null,
-): void {
+/** In a cluster worker the primary's descriptor has come here under another number. */
+function isSameSocket(fd: number, { description: { inode } }: InheritedFd): boolean {
+  const facts = binding().facts(fd);
+  return typeof facts === 'object' && facts.inode === inode.number && facts.deviceMinor === inode.minor;
+}
+
+/**
+ * Some runtimes take { fd } for "any port": then the server is up, but on a socket nobody knows. For a unix socket
+ * namePath() hides that, so the runtime is asked: Node and Deno say null, Bun says {}.
+ */
+function verifyAdopted(server: Server, address: Listening['address'], inherited: InheritedFd): void {
   const handle = (server as { _handle?: { fd?: number } | null })._handle;
-  const sameFd = handle?.fd === undefined || handle.fd === inherited.fd;
-  if (sameFd && formatAddress(address) === formatAddress(path ?? inherited.address)) return;
+  const sameFd = handle?.fd === undefined || handle.fd === inherited.fd || isSameSocket(handle.fd, inherited);
+  const isUnix = inherited.kind === 'unix';
+  const found = isUnix ? (Object.getPrototypeOf(server) as Server).address.call(server) : address;
+  const isThere =
+    isUnix && typeof found === 'object'
+      ? found?.port === undefined
+      : formatAddress(found) === formatAddress(inherited.address);
+  if (sameFd && isThere) return;
   server.close();
   throw new ListenFdsError(
     'LISTENFDS_WRONG_SOCKET',
-    `The server listens on ${formatAddress(address)} instead of the inherited fd ${inherited.fd} at ${formatAddress(inherited.address)}`,
+    `The server listens on ${formatAddress(found)} instead of the inherited fd ${inherited.fd} at ${formatAddress(inherited.address)}`,
     { fd: inherited.fd },
   );
 }
@@ -149,7 +162,7 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
       throw error;
     }
     address = server.address(); // once: it is a system call
-    if (!connected && kind !== 'vsock') verifyAdopted(server, address, found, path);
+    if (!connected && kind !== 'vsock') verifyAdopted(server, address, found);
     gatekeeper(server).shared = true;
   } else {
     const prepared = await prepareBind(store ? store.lasting(wanted) : wanted);

@@ -130,9 +130,11 @@ let loaded: Binding | ListenFdsError | undefined;
 function load(): Binding | ListenFdsError {
   const failures: string[] = [];
   for (const place of places) {
-    const file = url.fileURLToPath(new URL(place, import.meta.url));
     const module: { exports: unknown } = { exports: {} };
+    let file = place;
     try {
+      // A bundle of CommonJS has no import.meta.url, and one elsewhere no addon beside it.
+      file = url.fileURLToPath(new URL(place, import.meta.url));
       process.dlopen(module, file);
       return module.exports as Binding;
     } catch (error) {

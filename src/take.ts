@@ -1,4 +1,5 @@
 // Taking the inherited descriptor that is meant: the same choice, warning and errors for every verb.
+import type { Cluster } from 'node:cluster';
 import { formatAddress, type Place } from './address.js';
 import { fs, net } from './builtins.js';
 import { choose, type Choice } from './choose.js';
@@ -52,6 +53,29 @@ export async function comparable(address: Place | null): Promise<Place[]> {
   }
 }
 
+/** The cluster this process is a worker of; node:cluster is not loaded to find out that it is none. */
+export function workersCluster(): Cluster | null {
+  if (!process.connected) return null;
+  const cluster = process.getBuiltinModule('node:cluster') as unknown as Cluster;
+  return cluster.isWorker ? cluster : null;
+}
+
+/**
+ * Descriptors are the primary's, in a cluster: a worker listens on them through it, by the numbers they have there.
+ *
+ * @throws ListenFdsError LISTENFDS_CLUSTER_PRIMARY
+ */
+async function primaryDescriptors(): Promise<readonly InheritedFd[]> {
+  if (process.env['LISTENFDS_PRIMARY'] !== undefined && workersCluster()) {
+    return (await import('./lend/room.js')).passedToPrimary();
+  }
+  if (meantForPid() === process.ppid && workersCluster()) {
+    const found = `Descriptors were passed to the cluster's primary (LISTEN_PID=${process.ppid}), which still has to consume them`;
+    throw new ListenFdsError('LISTENFDS_CLUSTER_PRIMARY', found);
+  }
+  return [];
+}
+
 export function refuseInactive(): never {
   const other = meantForPid();
   const why =
@@ -81,7 +105,9 @@ function reportMismatch({ inherited }: Choice, wanted: Wanted<Place>): void {
 export async function takeInherited(wanted: Wanted<Place>, suitable: Suitable): Promise<InheritedFd | null> {
   if (wanted.activation === 'never') return null;
   const required = wanted.activation === 'required';
-  const passed = inheritedDescriptors(required, wanted.inetd);
+  let passed = inheritedDescriptors(required, wanted.inetd);
+  // A worker's other sockets are its own: the primary passes on streams only.
+  if (passed.length === 0 && suitable.kinds.includes('tcp')) passed = await primaryDescriptors();
   if (passed.length === 0) {
     if (required) refuseInactive();
     return null;

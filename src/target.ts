@@ -172,7 +172,7 @@ function checkStore({ store, name, activation }: ListenTarget, listens: boolean)
 }
 
 /** LISTENFDS=required|never|auto decides for a whole program what the code leaves open. */
-function defaultActivation(env: NodeJS.ProcessEnv): Wanted['activation'] {
+export function parseActivation(env: NodeJS.ProcessEnv): Wanted['activation'] {
   const value = env['LISTENFDS'];
   if (value === undefined || value === '') return 'auto';
   if (value === 'auto' || value === 'required' || value === 'never') return value;
@@ -226,7 +226,7 @@ export function parseTarget(
     throw bad('backlog', backlog, 'a whole number above 0');
   }
   const active =
-    activation === undefined ? defaultActivation(env) : oneOf('activation', activation, ['auto', 'required', 'never']);
+    activation === undefined ? parseActivation(env) : oneOf('activation', activation, ['auto', 'required', 'never']);
   return {
     address: addressOf(options, spelling),
     name: name ?? null,

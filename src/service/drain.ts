@@ -12,6 +12,7 @@ import {
   responseInFlight,
   schemeOf,
   sessionOf,
+  workersCluster,
   type DrainWatch,
   type Gatekeeper,
 } from '../internal.js';
@@ -61,6 +62,25 @@ const highestStreamId = 2 ** 31 - 1;
 const shutdownNotice = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 
 const speaksHttp = (server: Server): boolean => schemeOf(server) !== null;
+
+let leaving = false;
+
+/**
+ * In a cluster worker: the loss of the primary is no longer the end of this process, and no error. It may get the same
+ * signal and be gone first.
+ */
+function leaveCluster(): void {
+  const worker = workersCluster()?.worker;
+  if (!worker || leaving) return;
+  leaving = true;
+  worker.exitedAfterDisconnect = true;
+  process.on(
+    'error' as 'beforeExit',
+    ((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE' && error.code !== 'ERR_IPC_CHANNEL_CLOSED') throw error;
+    }) as () => void,
+  );
+}
 
 const drains = new WeakMap<Server, Promise<DrainResult>>();
 const closing = new WeakSet<ServerResponse>();
@@ -123,6 +143,7 @@ class Drain implements DrainWatch {
     const finished = new Promise<void>((resolve) => (this.#finish = resolve));
     if (!this.#keeper.shared) await acceptQueued(this.#server);
     this.#keeper.draining = this;
+    leaveCluster();
     this.#stopAccepting();
     for (const session of this.#keeper.sessions) this.session(session);
     for (const socket of this.#keeper.sockets) this.opened(socket);

@@ -1,0 +1,94 @@
+// Inherited sockets as things that are lent: a server gets a duplicate, and when it closes the socket is free again. So a
+// program may probe its port, close and listen anew, and cluster workers may all leave and come back.
+import type { Address } from '../address.js';
+import type { Kind } from '../descriptor.js';
+import type { InheritedFd } from '../inherited.js';
+import { binding, formatAddress, ListenFdsError, putBack, systemError } from '../internal.js';
+import { pick } from './pick.js';
+import type { PrimaryFd } from './workers.js';
+
+export interface Loan {
+  readonly inherited: InheritedFd;
+  /** A descriptor of the borrower's own. */
+  readonly fd: number;
+  giveBack(): void;
+}
+
+/** What is remembered about one who asked: it gets the same again. */
+const keyOf = (wanted: Address): string => (wanted.kind === 'inet' ? String(wanted.port) : formatAddress(wanted));
+
+export class Lender {
+  readonly passed: readonly InheritedFd[];
+  readonly #mismatch: string;
+  readonly #borrowers = new Map<InheritedFd, string>();
+
+  /** What was passed is what the primary was passed, and so are the numbers. */
+  readonly isWorker: boolean;
+
+  constructor(passed: readonly InheritedFd[], mismatch = 'warn', isWorker = false) {
+    this.passed = passed;
+    this.isWorker = isWorker;
+    this.#mismatch = mismatch;
+  }
+
+  /** @throws ListenFdsError LISTENFDS_ADDRESS_MISMATCH, where a mismatch is an error */
+  borrow(wanted: Address, kinds: readonly Kind[], suits: (one: InheritedFd) => boolean = () => true): Loan | null {
+    const key = keyOf(wanted);
+    const free = this.passed.filter(
+      (one) => !one.taken && kinds.includes(one.kind) && suits(one) && (this.#borrowers.get(one) ?? key) === key,
+    );
+    const before = free.find((one) => this.#borrowers.get(one) === key);
+    if (before) return this.#lend(before);
+    const found = pick(free, wanted);
+    if (!found) return null;
+    if (found.mismatch) this.#report(found.inherited, wanted);
+    this.#borrowers.set(found.inherited, key);
+    return this.#lend(found.inherited);
+  }
+
+  /** For who asks by number: cluster workers, whose numbers are the primary's. */
+  borrowFd(fd: number): Loan | null {
+    const inherited = this.passed.find((one) => one.fd === fd && !one.taken);
+    return inherited ? this.#lend(inherited) : null;
+  }
+
+  restoreBacklogs(): void {
+    for (const { fd, backlog } of this.passed) if (backlog !== null) binding().setBacklog(fd, backlog);
+  }
+
+  #lend(inherited: InheritedFd): Loan {
+    const fd = this.#handOut(inherited.fd);
+    inherited.take();
+    let out = true;
+    const giveBack = (): void => {
+      if (!out) return;
+      out = false;
+      this.#takeBack(inherited);
+    };
+    return { inherited, fd, giveBack };
+  }
+
+  #handOut(fd: number): number {
+    if (this.isWorker) return fd; // the primary lends it
+    const duplicate = binding().duplicate(fd);
+    if (duplicate < 0) throw systemError(duplicate, 'fcntl', `fd ${fd}`);
+    return duplicate;
+  }
+
+  #takeBack(inherited: InheritedFd): void {
+    if (this.isWorker) (inherited as PrimaryFd).putBack();
+    else putBack(inherited);
+  }
+
+  #report({ fd, name, address }: InheritedFd, wanted: Address): void {
+    if (this.#mismatch === 'ignore') return;
+    const error = new ListenFdsError(
+      'LISTENFDS_ADDRESS_MISMATCH',
+      `The program listens on ${formatAddress(wanted)} and gets the inherited fd ${fd} (FileDescriptorName '${name}'), ` +
+        `which is bound to ${formatAddress(address)}`,
+      { fd },
+    );
+    if (this.#mismatch === 'error') throw error;
+    process.emitWarning(error.message, { type: 'ListenFdsWarning', code: error.code });
+  }
+}

@@ -1,0 +1,56 @@
+// Which inherited socket a program means that knows nothing of activation and calls listen() or bind(). Decides only.
+import type { AddressInfo } from 'node:net';
+import type { Address } from '../address.js';
+import type { InheritedFd } from '../inherited.js';
+import { matches, net } from '../internal.js';
+
+export interface Pick {
+  readonly inherited: InheritedFd;
+  /** It is bound elsewhere than the program asked for. */
+  readonly mismatch: boolean;
+}
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || host.startsWith('127.') || host.startsWith('::ffff:127.');
+
+function inetOf(inherited: InheritedFd): AddressInfo | null {
+  return typeof inherited.address === 'object' ? inherited.address : null;
+}
+
+/** What was meant for this machine alone must not become what others reach. */
+function isWider(inherited: InheritedFd, host: string | null): boolean {
+  const own = inetOf(inherited);
+  return host !== null && isLoopback(host) && own !== null && !isLoopback(own.address);
+}
+
+/**
+ * The one named after the port (FileDescriptorName=3000); else the one bound to the address; else the one bound to the
+ * port; else the first. A program's own unix path is only matched by itself: most are private to the program.
+ */
+export function pick(free: readonly InheritedFd[], wanted: Address): Pick | null {
+  const found = (inherited: InheritedFd | undefined, mismatch: boolean): Pick | null =>
+    inherited ? { inherited, mismatch } : null;
+  const exact = found(
+    free.find(({ description }) => matches(wanted, description)),
+    false,
+  );
+  if (wanted.kind !== 'inet') return exact;
+  const { host, port } = wanted;
+  // A name cannot be resolved at once, so whether it matches is not known.
+  const comparable = host === null || host === 'localhost' || net.isIP(host) !== 0;
+  return (
+    found(
+      free.find(({ name }) => name === String(port)),
+      false,
+    ) ??
+    exact ??
+    found(
+      free.find((one) => inetOf(one)?.port === port),
+      comparable,
+    ) ??
+    found(
+      free.find((one) => !isWider(one, host)),
+      true,
+    )
+  );
+}
