@@ -15,6 +15,9 @@ import type { Wanted } from './target.js';
 /** systemd.socket(5), Backlog=. */
 const defaultBacklog = 4096;
 
+/** Marks a server.listen() that is to bind, whatever was passed: the preload leaves it alone. */
+export const bindItself = Symbol.for('listenfds.bindItself');
+
 /** Everything that can be known, checked and waited for before the server opens its socket. */
 export interface PreparedBind {
   /** Opens the socket; the server emits 'listening' or 'error' later, as after its own listen(). May throw. */
