@@ -9,7 +9,6 @@ import { AF, SOCK } from './descriptor.js';
 import { ListenFdsError } from './errors.js';
 import { gatekeeper } from './gate.js';
 import { binding, bindingIfAny, systemError } from './native.js';
-import { bindItself } from './own.js';
 import type { Wanted } from './target.js';
 
 /** systemd.socket(5), Backlog=. */

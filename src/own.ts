@@ -1,9 +1,6 @@
 // The sockets this process bound itself. An upgrade passes them on like inherited ones; from then on their paths are the
 // successor's.
 
-/** Marks a server.listen() that is to bind, whatever was passed: the preload leaves it alone. */
-export const bindItself = Symbol.for('listenfds.bindItself');
-
 /** One of them, for as long as it is open. */
 export interface OwnSocket {
   /** FileDescriptorName= it is passed on under. */
