@@ -26,7 +26,9 @@ async function start(args, stdio, env) {
     stdio: ['ignore', 'pipe', 'inherit', ...stdio],
   });
   const [line] = await once(child.stdout, 'data');
-  return { child, port: Number(line), wall: performance.now() - began };
+  const wall = performance.now() - began;
+  const [port, cpu] = String(line).split(' ').map(Number);
+  return { child, port, wall, cpu: cpu / 1000 };
 }
 
 async function startPreloaded(program) {
@@ -66,12 +68,17 @@ async function measureThroughput(program, rounds) {
   return results;
 }
 
-async function timed(work) {
+async function started(starting) {
+  const { child, wall, cpu } = await starting;
+  await stop(child);
+  return { wall, cpu };
+}
+
+/** An empty program, from start to end. */
+async function timed(...args) {
   const began = performance.now();
-  const child = await work();
-  const wall = child?.wall ?? performance.now() - began;
-  if (child?.child) await stop(child.child);
-  return wall;
+  await run(process.execPath, args);
+  return performance.now() - began;
 }
 
 export default async function register({ rounds = 60 }) {
@@ -82,16 +89,18 @@ export default async function register({ rounds = 60 }) {
     const nothing = program('import-nothing');
     const starts = await interleave(
       {
-        preload: () => timed(() => startPreloaded(program)),
-        own: () => timed(() => startOwn(program)),
-        idlePreload: () => timed(() => run(process.execPath, [preload(program), nothing]).then(() => null)),
-        idle: () => timed(() => run(process.execPath, [nothing]).then(() => null)),
+        preload: () => started(startPreloaded(program)),
+        own: () => started(startOwn(program)),
+        idlePreload: () => timed(preload(program), nothing),
+        idle: () => timed(nothing),
       },
       rounds,
     );
     const bench = 'register';
     const of = (side, key) => median(throughput[side].map((one) => one[key]));
     const against = 'own port';
+    const pick = (side, key) => starts[side].map((one) => one[key]);
+    const added = (key) => medianDifference(pick('preload', key), pick('own', key));
     return [
       row(
         {
@@ -108,11 +117,12 @@ export default async function register({ rounds = 60 }) {
         {
           bench,
           metric: 'start until listening, added ms',
-          ours: medianDifference(starts.preload, starts.own),
+          ours: added('wall'),
           against,
         },
         { atMost: 5 },
       ),
+      row({ bench, metric: 'the same, CPU ms', ours: added('cpu'), against }),
       row({
         bench,
         metric: 'start, nothing passed, added ms',
