@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { root } from '../support/activate.ts';
 import { get } from '../support/http.ts';
+import { root } from '../support/activate.ts';
 import { freePort } from '../support/port.ts';
 import { commandLine, execStart, withSystemd, withoutSystemd, type Lab } from '../support/systemd.ts';
 
@@ -62,7 +63,8 @@ t.test(
   'control group and private /tmp stay, a request in flight is answered by the old process',
   { skip },
   async (t) => {
-    await withWeb('PrivateTmp=yes\n', async ({ lab, port, mainPid }) => {
+    // The checkout may be below a /tmp that the service does not see.
+    await withWeb(`PrivateTmp=yes\nBindReadOnlyPaths=${root}\n`, async ({ lab, port, mainPid }) => {
       const facts = async (): Promise<string[]> => {
         const pid = await mainPid();
         const { stdout } = await lab.run('sh', '-c', `readlink /proc/${pid}/ns/mnt; cat /proc/${pid}/cgroup`);
