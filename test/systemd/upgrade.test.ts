@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { root } from '../support/activate.ts';
 import { get } from '../support/http.ts';
 import { root } from '../support/activate.ts';
 import { freePort } from '../support/port.ts';
