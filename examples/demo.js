@@ -64,7 +64,7 @@ const clients = [1, 2, 3, 4].map(async () => {
 await says(/is ready/);
 for (let i = 1; i <= 3; i++) {
   writeFileSync(source, `// ${i}`);
-  await says(/has changed: restarting/);
+  await says(/has changed/);
   await says(/is ready/);
 }
 restarting = false;

@@ -181,7 +181,8 @@ export class Manager {
     }
     this.#pause = 0;
     say(`${ended}; the sockets stay open`);
-    if (now) this.#timers.retry = setTimeout(() => this.#resume(), exit.code === 0 ? 0 : firstPause);
+    // With status 0 it has left of its own accord: idle, for example.
+    if (now && exit.code !== 0) this.#timers.retry = setTimeout(() => this.#resume(), firstPause);
     else this.#wait();
   }
 
@@ -266,7 +267,7 @@ export class Manager {
       this.#options.say(`${file} has changed: trying again`);
       this.#pause = 0;
       this.#resume();
-    }
+    } else this.#options.say(`${file} has changed; no process runs`);
   }
 
   isMain(pid: number): boolean {
