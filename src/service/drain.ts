@@ -1,4 +1,5 @@
 // drain(): let what was accepted end, and nothing new begin.
+import type { Cluster } from 'node:cluster';
 import type { ServerResponse } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
@@ -12,7 +13,6 @@ import {
   responseInFlight,
   schemeOf,
   sessionOf,
-  workersCluster,
   type DrainWatch,
   type Gatekeeper,
 } from '../internal.js';
@@ -70,16 +70,18 @@ let leaving = false;
  * signal and be gone first.
  */
 function leaveCluster(): void {
-  const worker = workersCluster()?.worker;
-  if (!worker || leaving) return;
+  // Undefined where nobody ever forked us; false where the primary is gone already.
+  if (process.connected === undefined || leaving) return;
+  const { worker } = process.getBuiltinModule('node:cluster') as unknown as Cluster;
+  if (!worker) return;
   leaving = true;
   worker.exitedAfterDisconnect = true;
-  process.on(
-    'error' as 'beforeExit',
-    ((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE' && error.code !== 'ERR_IPC_CHANNEL_CLOSED') throw error;
-    }) as () => void,
-  );
+  const lost = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== 'EPIPE' && error.code !== 'ERR_IPC_CHANNEL_CLOSED') throw error;
+  };
+  // Node passes the process's 'error' on to the worker object, where one that nobody listens for is thrown.
+  worker.on('error', lost);
+  process.on('error' as 'beforeExit', lost as () => void);
 }
 
 const drains = new WeakMap<Server, Promise<DrainResult>>();
