@@ -118,6 +118,7 @@ class RunningService implements Service {
   #onError: ((error: unknown) => void) | null = null;
 
   #succession: Succession | null = null;
+  #takenOver: Promise<void> = Promise.resolve();
   #upgrading: AbortController | null = null;
   /** The successor is the service now: the manager does not listen to us any more. */
   #handedOver = false;
@@ -171,7 +172,7 @@ class RunningService implements Service {
     this.#endWithConnection();
     this.#ready = true;
     this.#tell({ ready: true, status: statusText(this.stats) });
-    void this.#takeOver();
+    this.#takenOver = this.#takeOver();
   }
 
   /** As a successor: once the manager knows us, it is ours to talk to. */
@@ -265,6 +266,8 @@ class RunningService implements Service {
     const { upgrade: by } = this.#options;
     const configured = typeof by === 'object' ? by : {};
     this.#upgrading = new AbortController();
+    // Before that, NOTIFY_SOCKET is the old process's, which is about to leave.
+    await this.#takenOver;
     this.#tell({ reloading: true, status: 'Upgrading' });
     let result: UpgradeResult;
     try {
