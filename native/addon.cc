@@ -45,6 +45,7 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "bindInet", BindInet);
   Export(exports, "setNonblock", SetNonblock);
   Export(exports, "startProcess", StartProcess);
+  Export(exports, "startGuardedProcess", StartGuardedProcess);
   Export(exports, "reapProcess", ReapProcess);
   Export(exports, "becomeSubreaper", BecomeSubreaper);
   Export(exports, "borrowFd", BorrowFd);

@@ -178,6 +178,98 @@ Process Start(Plan* plan, bool guarded) {
   return {error != 0 ? -error : pid, child};
 }
 
+// What JavaScript asks for, with everything that the plan points to.
+class Launch {
+ public:
+  explicit Launch(const Napi::CallbackInfo& info)
+      : file_(info[0].As<Napi::String>().Utf8Value()), arguments_(Strings(info[1])), variables_(Strings(info[2])) {
+    const Napi::Int32Array given = info[3].As<Napi::Int32Array>();
+    fds_.assign(given.Data(), given.Data() + given.ElementLength());
+    if (!info[4].IsNull()) cwd_ = info[4].As<Napi::String>().Utf8Value();
+    const bool announce = info[6].As<Napi::Boolean>().Value();
+    const std::string prefix = "LISTEN_PID=";
+    if (announce) variables_.push_back(prefix + std::string(16, '\0'));
+    argv_ = Pointers(&arguments_);
+    envp_ = Pointers(&variables_);
+    plan_.file = file_.c_str();
+    plan_.argv = argv_.data();
+    plan_.env = envp_.data();
+    plan_.cwd = info[4].IsNull() ? nullptr : cwd_.c_str();
+    plan_.fds = fds_.data();
+    plan_.count = static_cast<int>(fds_.size());
+    plan_.highest = info[7].As<Napi::Number>().Int32Value();
+    plan_.own_group = info[5].As<Napi::Boolean>().Value();
+    plan_.pid_digits = announce ? envp_[envp_.size() - 2] + prefix.size() : nullptr;
+  }
+  Launch(const Launch&) = delete;
+  Launch& operator=(const Launch&) = delete;
+
+  // Copies of the descriptors, for a start that comes later than what else may happen to them.
+  int HoldDescriptors() {
+    for (int& fd : fds_) {
+      const int held = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+      if (held < 0) {
+        const int error = errno;
+        ReleaseDescriptors();
+        return -error;
+      }
+      held_.push_back(held);
+      fd = held;
+      if (held > plan_.highest) plan_.highest = held;
+    }
+    return 0;
+  }
+
+  void ReleaseDescriptors() {
+    for (const int fd : held_) close(fd);
+    held_.clear();
+  }
+
+  Process Run(bool guarded) { return Start(&plan_, guarded); }
+
+ private:
+  std::string file_;
+  std::vector<std::string> arguments_;
+  std::vector<std::string> variables_;
+  std::string cwd_;
+  std::vector<int> fds_;
+  std::vector<int> held_;
+  std::vector<char*> argv_;
+  std::vector<char*> envp_;
+  Plan plan_ = {};
+};
+
+class GuardedStart : public Napi::AsyncWorker {
+ public:
+  GuardedStart(const Napi::CallbackInfo& info)
+      : Napi::AsyncWorker(info.Env()), launch_(info), deferred_(Napi::Promise::Deferred::New(info.Env())) {
+    process_.pid = launch_.HoldDescriptors();
+  }
+
+  Napi::Promise Promise() { return deferred_.Promise(); }
+
+  void Execute() override {
+    if (process_.pid == 0) process_ = launch_.Run(true);
+  }
+
+  void OnOK() override {
+    launch_.ReleaseDescriptors();
+    if (process_.pid < 0) {
+      deferred_.Resolve(Napi::Number::New(Env(), process_.pid));
+      return;
+    }
+    Napi::Object out = Napi::Object::New(Env());
+    out.Set("pid", Napi::Number::New(Env(), process_.pid));
+    out.Set("child", Napi::Number::New(Env(), process_.child));
+    deferred_.Resolve(out);
+  }
+
+ private:
+  Launch launch_;
+  Process process_ = {};
+  Napi::Promise::Deferred deferred_;
+};
+
 }  // namespace
 
 Napi::Value SetNonblock(const Napi::CallbackInfo& info) {
@@ -189,35 +281,15 @@ Napi::Value SetNonblock(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value StartProcess(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  const std::string file = info[0].As<Napi::String>().Utf8Value();
-  std::vector<std::string> arguments = Strings(info[1]);
-  std::vector<std::string> variables = Strings(info[2]);
-  const Napi::Int32Array given = info[3].As<Napi::Int32Array>();
-  std::vector<int> fds(given.Data(), given.Data() + given.ElementLength());
-  const std::string cwd = info[4].IsNull() ? std::string() : info[4].As<Napi::String>().Utf8Value();
-  const bool announce = info[6].As<Napi::Boolean>().Value();
-  const std::string prefix = "LISTEN_PID=";
-  if (announce) variables.push_back(prefix + std::string(16, '\0'));
+  Launch launch(info);
+  return Napi::Number::New(info.Env(), launch.Run(false).pid);
+}
 
-  std::vector<char*> argv = Pointers(&arguments);
-  std::vector<char*> envp = Pointers(&variables);
-  Plan plan = {};
-  plan.file = file.c_str();
-  plan.argv = argv.data();
-  plan.env = envp.data();
-  plan.cwd = info[4].IsNull() ? nullptr : cwd.c_str();
-  plan.fds = fds.data();
-  plan.count = static_cast<int>(fds.size());
-  plan.highest = info[7].As<Napi::Number>().Int32Value();
-  plan.own_group = info[5].As<Napi::Boolean>().Value();
-  plan.pid_digits = announce ? envp[envp.size() - 2] + prefix.size() : nullptr;
-  const Process process = Start(&plan, info[8].As<Napi::Boolean>().Value());
-  if (process.pid < 0) return Napi::Number::New(env, process.pid);
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("pid", Napi::Number::New(env, process.pid));
-  out.Set("child", Napi::Number::New(env, process.child));
-  return out;
+Napi::Value StartGuardedProcess(const Napi::CallbackInfo& info) {
+  GuardedStart* start = new GuardedStart(info);  // deletes itself
+  const Napi::Promise promise = start->Promise();
+  start->Queue();
+  return promise;
 }
 
 Napi::Value ReapProcess(const Napi::CallbackInfo& info) {

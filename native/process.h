@@ -6,13 +6,14 @@
 
 // setNonblock(fd, on) -> 0 | -errno; O_NONBLOCK, which whoever shares the open file description sees
 Napi::Value SetNonblock(const Napi::CallbackInfo& info);
-// startProcess(file, argv, env, fds: Int32Array, cwd | null, ownGroup, listenPid, highestFd, guarded)
-//   -> { pid, child } | -errno
+// startProcess(file, argv, env, fds: Int32Array, cwd | null, ownGroup, listenPid, highestFd) -> pid | -errno
 // `fds` become 0, 1, 2, … of the program, which inherits nothing else; `listenPid` adds LISTEN_PID to `env`.
-// `child` is who is to be reaped: the program, or, guarded, a process in between that ends as the program does and can
-// be killed to make it somebody else's child. Returns once the program runs; -errno is that of the step that failed,
-// execve(2) for one.
+// Returns once the program runs; -errno is that of the step that failed, execve(2) for one.
 Napi::Value StartProcess(const Napi::CallbackInfo& info);
+// startGuardedProcess(the same) -> Promise of { pid, child } | -errno
+// `child` is a process in between: it ends as the program does, and can be killed to make the program somebody else's
+// child. In a thread of its own, for on a busy machine it takes a while until both have run.
+Napi::Value StartGuardedProcess(const Napi::CallbackInfo& info);
 // reapProcess(pid) -> { pid, code, signal } | null while it runs | -errno; pid -1: any child
 Napi::Value ReapProcess(const Napi::CallbackInfo& info);
 // becomeSubreaper() -> 0 | -errno: orphaned descendants become our children

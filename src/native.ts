@@ -115,8 +115,17 @@ export interface Binding {
     ownGroup: boolean,
     listenPid: boolean,
     highestFd: number,
-    guarded: boolean,
-  ): { pid: number; child: number } | number;
+  ): number;
+  startGuardedProcess(
+    file: string,
+    argv: readonly string[],
+    env: readonly string[],
+    fds: Int32Array,
+    cwd: string | null,
+    ownGroup: boolean,
+    listenPid: boolean,
+    highestFd: number,
+  ): Promise<{ pid: number; child: number } | number>;
   reapProcess(pid: number): { pid: number; code: number | null; signal: number | null } | null | number;
   becomeSubreaper(): number;
   borrowFd(pid: number, fd: number): number;

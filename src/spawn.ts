@@ -3,6 +3,7 @@
 // node:child_process cannot: the pid that LISTEN_PID has to say is known only between fork(2) and execve(2), a shell
 // that adds it drops the variables whose names it does not like and is missing in many containers.
 import { findExecutable } from './executable.js';
+import type { Binding } from './native.js';
 import { ListenFdsError, binding, fs, listenVariables, systemError } from './internal.js';
 
 export interface StartOptions {
@@ -33,11 +34,6 @@ export interface StartOptions {
    * @default false
    */
   ownGroup?: boolean;
-  /**
-   * Whether release() can make it somebody else's child while it runs; costs a process in between until then.
-   * @default false
-   */
-  releasable?: boolean;
 }
 
 /** How a program ended: one of the two is null. */
@@ -57,7 +53,8 @@ export interface Program {
   /** Lets our event loop end while it runs. */
   unref(): void;
   /**
-   * Makes it the child of the service manager, or whoever else gets our orphans, and not of ours. How it ends is not known
+   * For what startReleasable() has started: makes it the child of the service manager, or whoever else gets our orphans,
+   * and not of ours. How it ends is not known
    * here from then on: `exited` stays as it is.
    */
   release(): Promise<void>;
@@ -204,8 +201,48 @@ function check({ fds = [], names }: StartOptions): void {
  * @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_NO_ADDON
  */
 export function start(command: readonly string[], options: StartOptions = {}): Program {
+  const plan = prepare(command, options);
+  try {
+    watchExits();
+    let pid = binding().startProcess(...plan.launch());
+    if (pid === noExec()) pid = binding().startProcess(...plan.launchShell());
+    return plan.started(pid < 0 ? pid : { pid, child: pid });
+  } finally {
+    plan.close();
+  }
+}
+
+/**
+ * The same for a program that release() can make somebody else's child; until then there is a process in between. The
+ * event loop turns while it starts.
+ */
+export async function startReleasable(command: readonly string[], options: StartOptions = {}): Promise<Program> {
+  const plan = prepare(command, options);
+  try {
+    watchExits();
+    let found = await binding().startGuardedProcess(...plan.launch());
+    if (found === noExec()) found = await binding().startGuardedProcess(...plan.launchShell());
+    return plan.started(found);
+  } finally {
+    plan.close();
+  }
+}
+
+/** A script without a first line that says what runs it: execvp(3) and every shell take sh(1). */
+const noExec = (): number => -process.getBuiltinModule('node:os').constants.errno.ENOEXEC;
+
+type Launch = Parameters<Binding['startProcess']>;
+
+interface Plan {
+  launch(): Launch;
+  launchShell(): Launch;
+  started(found: { pid: number; child: number } | number): Program;
+  close(): void;
+}
+
+function prepare(command: readonly string[], options: StartOptions): Plan {
   check(options);
-  const { fds = [], stdio = [0, 1, 2], env = process.env, cwd = null, ownGroup = false, releasable = false } = options;
+  const { fds = [], stdio = [0, 1, 2], env = process.env, cwd = null, ownGroup = false } = options;
   const [name = ''] = command;
   const { constants } = process.getBuiltinModule('node:os');
   const found = findExecutable(name, env, cwd ?? undefined);
@@ -213,19 +250,28 @@ export function start(command: readonly string[], options: StartOptions = {}): P
 
   const nothing = stdio.includes(null) ? fs.openSync('/dev/null', fs.constants.O_RDWR) : -1;
   const all = Int32Array.from([...stdio.map((fd) => fd ?? nothing), ...fds]);
-  const launch = (file: string, argv: readonly string[]): { pid: number; child: number } | number =>
-    binding().startProcess(file, argv, variables(options), all, cwd, ownGroup, fds.length > 0, highestFd(), releasable);
-  let started: { pid: number; child: number } | number;
-  try {
-    watchExits();
-    started = launch(found.path, command);
-    // A script without a first line that says what runs it: execvp(3) and every shell take sh(1).
-    if (started === -constants.errno.ENOEXEC) started = launch('/bin/sh', ['sh', found.path, ...command.slice(1)]);
-  } finally {
-    if (nothing >= 0) fs.closeSync(nothing);
-  }
-  if (typeof started === 'number') throw systemError(started, 'execve', name);
-  const program = new Started(started.pid, started.child);
-  running.set(started.child, program);
-  return program;
+  const launch = (file: string, argv: readonly string[]): Launch => [
+    file,
+    argv,
+    variables(options),
+    all,
+    cwd,
+    ownGroup,
+    fds.length > 0,
+    highestFd(),
+  ];
+  return {
+    launch: () => launch(found.path, command),
+    launchShell: () => launch('/bin/sh', ['sh', found.path, ...command.slice(1)]),
+    started(result) {
+      if (typeof result === 'number') throw systemError(result, 'execve', name);
+      const program = new Started(result.pid, result.child);
+      running.set(result.child, program);
+      reap(); // it may have ended before anybody here knew of it
+      return program;
+    },
+    close() {
+      if (nothing >= 0) fs.closeSync(nothing);
+    },
+  };
 }

@@ -214,7 +214,7 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
   const started = performance.now();
   const timeout = options.timeout === undefined ? defaultTimeout : parseDuration('timeout', options.timeout);
   const command = options.command ?? ownCommand();
-  const { start } = await import('../spawn.js');
+  const { startReleasable } = await import('../spawn.js');
   const briefing = new Briefing({
     notifySocket: process.env['NOTIFY_SOCKET'] ?? null,
     watchdogUsec: process.env['WATCHDOG_USEC'] ?? null,
@@ -227,14 +227,13 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
   let released = false;
   try {
     const sockets = [...socketsToPass(), ...held.passed];
-    program = start(command, {
+    program = await startReleasable(command, {
       fds: sockets.map(({ fd }) => fd),
       names: sockets.map(({ name }) => name),
       env: { ...process.env, [upgradeVariable]: briefing.name.slice(1) },
       notifySocket: progress.address,
       cwd: startFolder.named,
       ownGroup: true,
-      releasable: true,
     });
     const pid = await untilReady(program, progress, timeout, signal);
     // systemd kills a main process at once that is not its child, where it waits for others to end: it has to be one before
