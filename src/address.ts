@@ -64,7 +64,7 @@ export function parseAddress(text: string): Address {
 
   const bracketed = /^\[(.*)\]:(.*)$/.exec(text);
   if (bracketed) {
-    if (!net.isIPv6(bracketed[1]!)) throw badAddress(text, 'what stands in brackets is not an IPv6 address');
+    if (canonicalIPv6(bracketed[1]!) === null) throw badAddress(text, 'what stands in brackets is not an IPv6 address');
     return { kind: 'inet', host: bracketed[1]!, port: parsePort(bracketed[2]!, text, 65535) };
   }
   const colon = text.indexOf(':');
@@ -90,12 +90,22 @@ export function formatAddress(address: Place | AddressInfo | string | null): str
   return formatHostPort(address.host, address.port);
 }
 
-/** IPv6 addresses have many spellings, and glibc's has dots (::ffff:127.0.0.1) where the URL standard's has none. */
+/**
+ * IPv6 addresses have many spellings, and glibc's has dots (::ffff:127.0.0.1) where the URL standard's has none. Null for
+ * what is none: says the same as net.isIPv6(), whose pattern takes 5 ms to compile.
+ */
+function canonicalIPv6(host: string): string | null {
+  const parts = /^([0-9a-f:.]*:[0-9a-f:.]*)(%[0-9a-z.:-]+)?$/i.exec(host);
+  if (!parts) return null;
+  try {
+    return new URL(`http://[${parts[1]}]`).hostname.slice(1, -1) + (parts[2] ?? '');
+  } catch {
+    return null;
+  }
+}
+
 function canonicalHost(host: string): string {
-  if (!net.isIPv6(host)) return host.toLowerCase();
-  const [address, zone] = host.split('%');
-  const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  return zone === undefined ? canonical : `${canonical}%${zone}`;
+  return canonicalIPv6(host) ?? host.toLowerCase();
 }
 
 /**

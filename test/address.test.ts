@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import { isIPv6, type AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { ListenFdsError } from 'listenfds';
 import t from 'tap';
@@ -148,6 +148,37 @@ t.test('an address matches itself, and a different particular one never', (t) =>
       );
     }),
     { numRuns: 200 },
+  );
+  t.end();
+});
+
+t.test('what is an IPv6 address is what Node says is one', (t) => {
+  const near = fc.oneof(
+    fc.ipV6(),
+    fc.string({ unit: fc.constantFrom(...'0123456789abfF:.%'), maxLength: 24 }),
+    fc.constantFrom(
+      'fe80::1%eth0',
+      '::1%',
+      'fe80::1%e_0',
+      '::01.2.3.4',
+      '::ffff:1.2.3.4.',
+      '1::2::3',
+      'fe80::1%a%b',
+      ':',
+      '',
+    ),
+  );
+  const reads = (host: string): boolean => {
+    try {
+      parseAddress(`[${host}]:80`);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  fc.assert(
+    fc.property(near, (host) => reads(host) === isIPv6(host)),
+    { numRuns: 5000 },
   );
   t.end();
 });
