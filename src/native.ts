@@ -116,16 +116,7 @@ export interface Binding {
     listenPid: boolean,
     highestFd: number,
   ): number;
-  startGuardedProcess(
-    file: string,
-    argv: readonly string[],
-    env: readonly string[],
-    fds: Int32Array,
-    cwd: string | null,
-    ownGroup: boolean,
-    listenPid: boolean,
-    highestFd: number,
-  ): Promise<{ pid: number; child: number } | number>;
+  startGuardedProcess(...launch: Parameters<Binding['startProcess']>): Promise<{ pid: number; child: number } | number>;
   reapProcess(pid: number): { pid: number; code: number | null; signal: number | null } | null | number;
   becomeSubreaper(): number;
   borrowFd(pid: number, fd: number): number;

@@ -3,26 +3,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { get } from './activate.js';
 import { installPackage } from './installed.js';
+import { freePort } from './lab.js';
 import { row } from './rounds.js';
 
 const require = createRequire(import.meta.url);
 const command = resolve(import.meta.dirname, '../../dist/cli.js');
 const nodemon = require.resolve('nodemon/bin/nodemon.js');
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 const starters = {
   ours: (app, watched, port) => [
