@@ -12,7 +12,7 @@ import { takeInherited } from './take.js';
 import { binding } from './native.js';
 import { ownSockets } from './own.js';
 import type { RemoteEnd } from './sockets/connection.js';
-import { parseTarget, type Target, type Wanted } from './target.js';
+import { parseTarget, refuseMore, type Target, type Wanted } from './target.js';
 
 /** A server that listens, and where its socket came from. */
 export interface Listening {
@@ -119,7 +119,9 @@ function urlOf(server: Server, address: AddressInfo | string | null): string | n
  * @throws ListenFdsError; docs/errors.md has every code
  * @throws what Node's own listen() fails with, EADDRINUSE for example
  */
-export async function listen(app: App, target?: Target): Promise<Listening> {
+export function listen(app: App, target?: Target): Promise<Listening>;
+export async function listen(app: App, target: Target | undefined, ...more: unknown[]): Promise<Listening> {
+  refuseMore('listen', more);
   const wanted = parseTarget(target);
   const adapting = adaptApp(app);
   return listenAdapted(adapting instanceof Promise ? await adapting : adapting, wanted);

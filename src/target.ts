@@ -113,13 +113,35 @@ function portOf(value: unknown): number {
   return port as number;
 }
 
-/** How a verb reads an address, and whether a port alone is one. */
+/** How a verb reads an address, whether a port alone is one, and which options are its own. */
 export interface Spelling<P extends Place> {
   parse(text: string): P;
   readonly ports: boolean;
+  readonly options: Readonly<Record<string, true>>;
 }
 
-const streams: Spelling<Address> = { parse: parseAddress, ports: true };
+/** What is left of a verb's target for {@link Spelling.options}. */
+export type OwnOptions<T> = Record<
+  Exclude<
+    keyof T,
+    keyof CommonTarget | 'port' | 'host' | 'path' | 'inetd' | 'authorize' | (typeof limitOptions)[number]
+  >,
+  true
+>;
+
+const streams: Spelling<Address> = {
+  parse: parseAddress,
+  ports: true,
+  options: {
+    backlog: true,
+    ipv6Only: true,
+    reusePort: true,
+    exclusive: true,
+    readableAll: true,
+    writableAll: true,
+    signal: true,
+  } satisfies OwnOptions<ListenTarget>,
+};
 
 function pathAddress<P extends Place>(path: unknown, spelling: Spelling<P>): P | Address {
   if (typeof path !== 'string' || path === '') throw bad('path', path, 'a path');
@@ -171,6 +193,15 @@ function checkStore({ store, name, activation }: ListenTarget, listens: boolean)
   if (activation === 'never') throw bad('activation', activation, "'auto' where store is given");
 }
 
+/** Who writes listen(app, 3000, '127.0.0.1') must not end up on every address. */
+export function refuseMore(verb: string, more: readonly unknown[]): void {
+  if (more.length === 0) return;
+  throw new ListenFdsError(
+    'LISTENFDS_BAD_OPTION',
+    `${verb}() takes one target and no further arguments: write { port, host, backlog }, and await the promise instead of a callback`,
+  );
+}
+
 /** LISTENFDS=required|never|auto decides for a whole program what the code leaves open. */
 export function parseActivation(env: NodeJS.ProcessEnv): Wanted['activation'] {
   const value = env['LISTENFDS'];
@@ -218,6 +249,10 @@ export function parseTarget(
   const { name, store, activation, mismatch = 'warn', mode, user, group, removeOnStop, inetd, ...rest } = options;
   const { address: _address, path: _path, port: _port, host: _host, ...others } = rest;
   const { maxConnections, maxConnectionsPerSource, allow, deny, authorize = null, ...node } = others;
+  for (const option of Object.keys(node)) {
+    if (option in spelling.options || (node as Record<string, unknown>)[option] === undefined) continue;
+    throw new ListenFdsError('LISTENFDS_BAD_OPTION', `There is no option ${JSON.stringify(option)} here`);
+  }
   const hasLimits = limitOptions.some((option) => options[option] !== undefined);
   if (name !== undefined && (typeof name !== 'string' || name === '')) throw bad('name', name, 'a FileDescriptorName');
   checkStore(options, spelling === streams);

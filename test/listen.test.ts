@@ -1,4 +1,14 @@
 // Which socket listen() takes, and what it refuses.
+import {
+  listen,
+  listenDatagram,
+  listenFifo,
+  listenMessageQueue,
+  listenNetlink,
+  listenSequentialPacket,
+  listenSpecial,
+  serve,
+} from 'listenfds';
 import t from 'tap';
 import { activateModule, resultOf } from './support/activate.ts';
 import { get, outcome, prelude, serving, two } from './support/listening.ts';
@@ -199,7 +209,7 @@ t.test('what cannot be an app or a target is refused before anything is taken', 
     const codes = [];
     for (const target of ['web', -1, 65536, 1.5, null, true, '/' + 'x'.repeat(200), { port: 1, path: '/x' }, { fd: 3 }, { name: '' },
       { activation: 'maybe' }, { mismatch: 'shout' }, { mode: 9999 }, { mode: '9' }, { user: '' }, { group: -1 }, { backlog: 0 },
-      { address: '80', host: '::1' }, { address: 80 }, { path: '' }, { host: 3 }]) {
+      { address: '80', host: '::1' }, { address: 80 }, { path: '' }, { host: 3 }, { port: 0, hots: '::1' }]) {
       codes.push((await shown(listen(app, target))).code);
     }
     for (const app of [null, undefined, 3, 'app', {}, { callback: 1 }]) codes.push((await shown(listen(app, 0))).code);
@@ -207,8 +217,50 @@ t.test('what cannot be an app or a target is refused before anything is taken', 
     two,
   );
   const [bad, address, app] = ['LISTENFDS_BAD_OPTION', 'LISTENFDS_BAD_ADDRESS', 'LISTENFDS_BAD_APP'];
-  t.same(codes[0], [address, bad, bad, bad, bad, bad, address, ...Array(14).fill(bad), ...Array(6).fill(app)]);
+  t.same(codes[0], [address, bad, bad, bad, bad, bad, address, ...Array(15).fill(bad), ...Array(6).fill(app)]);
   t.same(codes[1], [false, false]);
+});
+
+t.test(
+  'further arguments of app.listen() are refused: a host that is not heard would open every address',
+  async (t) => {
+    const more = listen as (...args: unknown[]) => Promise<unknown>;
+    for (const args of [['127.0.0.1'], ['127.0.0.1', 511], [() => {}]]) {
+      await t.rejects(
+        more(() => {}, 0, ...args),
+        {
+          code: 'LISTENFDS_BAD_OPTION',
+          message: /takes one target and no further arguments: write \{ port, host, backlog \}/,
+        },
+      );
+    }
+    await t.rejects(
+      (serve as typeof more)(
+        () => {},
+        0,
+        () => {},
+      ),
+      { code: 'LISTENFDS_BAD_OPTION' },
+    );
+  },
+);
+
+t.test('an option that no verb knows is named', async (t) => {
+  const verbs = {
+    listen: [() => {}],
+    listenDatagram,
+    listenFifo,
+    listenMessageQueue,
+    listenNetlink,
+    listenSequentialPacket,
+    listenSpecial,
+  };
+  for (const [name, verb] of Object.entries(verbs)) {
+    const target = { address: name === 'listenNetlink' ? 'route' : '/nowhere', reusePorts: true };
+    const opened =
+      typeof verb === 'function' ? (verb as (target: unknown) => Promise<unknown>)(target) : listen(verb[0]!, target);
+    await t.rejects(opened, { code: 'LISTENFDS_BAD_OPTION', message: /no option "reusePorts"/ }, name);
+  }
 });
 
 t.test('a name that does not resolve', { skip }, async (t) => {

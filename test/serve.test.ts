@@ -227,6 +227,7 @@ t.test('bad options are refused before anything is opened', async (t) => {
     { idleTimeout: 'soon' },
     { idleTimeout: 0 },
     { idleTimeout: '1year' },
+    { idleTimout: '1min' },
     { maxConnections: 0 },
     { allow: ['10.0.0.0/33'] },
     { deny: ['example.org'] },

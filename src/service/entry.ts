@@ -1,7 +1,7 @@
 // The doors to the room, part of the core: they load it when it is first asked for.
 import type { Server } from 'node:net';
 import type { App } from '../frameworks.js';
-import type { ListenTarget, Target } from '../target.js';
+import { refuseMore, type ListenTarget, type Target } from '../target.js';
 import type { DrainOptions, DrainResult } from './drain.js';
 import type * as Room from './room.js';
 import type { ServedApp, ServeOptions, Service } from './serve.js';
@@ -46,7 +46,9 @@ export function serve(apps: readonly ServedApp[], options?: ServeOptions): Promi
 export async function serve(
   app: App | readonly ServedApp[],
   options?: Target | (ListenTarget & ServeOptions),
+  ...more: unknown[]
 ): Promise<Service> {
+  refuseMore('serve', more);
   room ??= await import('./room.js');
   return room.serve(app, options);
 }

@@ -19,7 +19,7 @@ import {
 import type { Address } from '../address.js';
 import type { InheritedFd } from '../inherited.js';
 import type { OwnSocket } from '../own.js';
-import type { CommonTarget, Wanted } from '../target.js';
+import type { CommonTarget, Wanted, OwnOptions } from '../target.js';
 import { ECONNREFUSED, ECONNRESET } from './errnos.js';
 import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
 import { defaultMessageSize, sharedBatch, type MessageCredentials } from './receive.js';
@@ -231,6 +231,19 @@ const spelling = {
     return address;
   },
   ports: true,
+  options: {
+    broadcast: true,
+    reusePort: true,
+    reuseAddr: true,
+    ipv6Only: true,
+    passCredentials: true,
+    passSecurity: true,
+    timestamping: true,
+    receiveFds: true,
+    maxMessageSize: true,
+    receiveBuffer: true,
+    sendBuffer: true,
+  } satisfies OwnOptions<DatagramTarget>,
 };
 
 type DatagramAddress = ReturnType<typeof spelling.parse>;

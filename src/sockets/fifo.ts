@@ -12,7 +12,7 @@ import {
   systemError,
   takeInherited,
 } from '../internal.js';
-import type { CommonTarget, Wanted } from '../target.js';
+import type { CommonTarget, Wanted, OwnOptions } from '../target.js';
 import { EEXIST } from './errnos.js';
 import { fileSpelling, noAddress, type FileAddress } from './file-address.js';
 import { opened } from './opened.js';
@@ -55,7 +55,7 @@ function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
 }
 
 export async function listenFifo(given: string | FifoTarget): Promise<Socket> {
-  const wanted = parseTarget(given, undefined, fileSpelling);
+  const wanted = parseTarget(given, undefined, { ...fileSpelling, options: {} satisfies OwnOptions<FifoTarget> });
   const inherited = await takeInherited(wanted, { kinds: ['fifo'], listening: null });
   if (!inherited) return openFifo((wanted.address ?? noAddress()).path, wanted);
   try {

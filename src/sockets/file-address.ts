@@ -1,13 +1,12 @@
 // Addresses that are no sockets': paths, names of netlink families and of message queues.
 import { badAddress, ListenFdsError } from '../internal.js';
 import type { Place } from '../address.js';
-import type { Spelling } from '../target.js';
 
 export type FileAddress = Place & { kind: 'file' };
 export type TextAddress = Place & { kind: 'text' };
 
-export const fileSpelling: Spelling<FileAddress> = {
-  parse(text) {
+export const fileSpelling = {
+  parse(text: string): FileAddress {
     if (!text.startsWith('/') || text.includes('\0')) throw badAddress(text, 'it is no absolute path');
     return { kind: 'file', path: text };
   },

@@ -10,7 +10,7 @@ import {
   systemError,
   takeInherited,
 } from '../internal.js';
-import type { CommonTarget, Wanted } from '../target.js';
+import type { CommonTarget, Wanted, OwnOptions } from '../target.js';
 import { EAGAIN } from './errnos.js';
 import { noAddress, type TextAddress } from './file-address.js';
 import { opened } from './opened.js';
@@ -122,6 +122,7 @@ const spelling = {
     return { kind: 'text' as const, text };
   },
   ports: false,
+  options: { maxMessages: true, messageSize: true } satisfies OwnOptions<MessageQueueTarget>,
 };
 
 function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQueueTarget): MessageQueue {

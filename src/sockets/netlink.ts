@@ -10,7 +10,7 @@ import {
   systemError,
   takeInherited,
 } from '../internal.js';
-import type { CommonTarget } from '../target.js';
+import type { CommonTarget, OwnOptions } from '../target.js';
 import { ENOBUFS } from './errnos.js';
 import { noAddress, type TextAddress } from './file-address.js';
 import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
@@ -183,6 +183,7 @@ const spelling = {
     return { kind: 'text' as const, text: `${family} ${Number(groups)}` };
   },
   ports: false,
+  options: { receiveBuffer: true, sendBuffer: true, passCredentials: true } satisfies OwnOptions<NetlinkTarget>,
 };
 
 function protocolOf(family: string): number | null {

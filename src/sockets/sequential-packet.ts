@@ -17,7 +17,7 @@ import {
   takeInherited,
 } from '../internal.js';
 import type { Address } from '../address.js';
-import type { CommonTarget, ListenTarget } from '../target.js';
+import type { CommonTarget, ListenTarget, OwnOptions } from '../target.js';
 import { Acceptor } from './acceptor.js';
 import { ENOTCONN } from './errnos.js';
 import { opened } from './opened.js';
@@ -206,6 +206,13 @@ const spelling = {
     return address;
   },
   ports: false,
+  options: {
+    receiveBuffer: true,
+    sendBuffer: true,
+    maxMessageSize: true,
+    allowHalfOpen: true,
+    backlog: true,
+  } satisfies OwnOptions<SequentialPacketTarget>,
 };
 
 export async function listenSequentialPacket(given: string | SequentialPacketTarget): Promise<SequentialPacketServer> {

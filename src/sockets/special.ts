@@ -1,7 +1,7 @@
 // ListenSpecial=: a character device, or a file in /proc or /sys, as a stream.
 import type { Duplex as DuplexStream, DuplexOptions } from 'node:stream';
 import { fs, ListenFdsError, parseTarget, putBack, takeInherited } from '../internal.js';
-import type { CommonTarget } from '../target.js';
+import type { CommonTarget, OwnOptions } from '../target.js';
 import { DescriptorStream } from './descriptor-stream.js';
 import { fileSpelling, noAddress } from './file-address.js';
 import { opened } from './opened.js';
@@ -91,8 +91,10 @@ function openSpecial(path: string, writable: boolean, name: string | null): Dupl
   }
 }
 
+const spelling = { ...fileSpelling, options: { writable: true } satisfies OwnOptions<SpecialTarget> };
+
 export async function listenSpecial(given: string | SpecialTarget): Promise<DuplexStream> {
-  const wanted = parseTarget(given, undefined, fileSpelling);
+  const wanted = parseTarget(given, undefined, spelling);
   const { writable = false } = typeof given === 'object' ? given : {};
   const inherited = await takeInherited(wanted, { kinds: ['special'], listening: null });
   if (!inherited) return openSpecial((wanted.address ?? noAddress()).path, writable, wanted.name);
