@@ -1,8 +1,8 @@
-import { cpSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { activate, resultOf, root } from './support/activate.ts';
 import { temporaryFolder } from './support/folder.ts';
+import { copyPackage } from './support/package.ts';
 import { without } from './support/tools.ts';
 
 const skip = without('python3');
@@ -231,9 +231,7 @@ t.test('options that cannot be used', async (t) => {
 
 t.test('two copies of the package in one process share what was passed', { skip }, async (t) => {
   const copy = join(temporaryFolder(t), 'listenfds');
-  cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true });
-  symlinkSync(join(root, 'build'), join(copy, 'build'));
-  writeFileSync(join(copy, 'package.json'), '{ "type": "module" }');
+  copyPackage(copy);
   const result = await resultOf(
     t,
     `${prelude}

@@ -8,6 +8,7 @@ import { activate, root, type Activated, type Activation } from './support/activ
 import { temporaryFolder } from './support/folder.ts';
 import { held } from './support/held.ts';
 import { get } from './support/http.ts';
+import { copyPackage } from './support/package.ts';
 import { installed, noRuntimes, runtimes } from './support/programs.ts';
 import { checkTable } from './support/table.ts';
 
@@ -75,10 +76,7 @@ row('Two copies of the package', 'work as one: what one has taken is taken for t
       console.log(JSON.stringify({ code: error.code, known: error instanceof other.ListenFdsError, taken: mine.taken }));
     }`;
   const folder = project(t, { 'main.mjs': source });
-  const copy = join(folder, 'node_modules/other');
-  for (const part of ['package.json', 'dist', 'build/Release/listenfds.node']) {
-    cpSync(join(root, part), join(copy, part), { recursive: true });
-  }
+  copyPackage(join(folder, 'node_modules/other'));
   const running = run(t, folder, 'main.mjs', { fds: ['tcp()'] });
   t.strictSame(await running.json(), { code: 'LISTENFDS_TAKEN', known: true, taken: true });
 });

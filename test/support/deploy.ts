@@ -1,9 +1,10 @@
 // A program as it would be deployed: bundled into one file, with this package beside it, in a folder of a lab. The checkout
 // itself may be where a hardened service is not let in, a home directory or /tmp.
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { root } from './activate.ts';
+import { copyPackage } from './package.ts';
 import type { Lab } from './systemd.ts';
 
 /** Puts a program of test/fixtures into `folder` of the lab, as app.js. */
@@ -11,9 +12,7 @@ export async function deploy(lab: Lab, fixture: string, folder: string): Promise
   const target = lab.path(folder);
   const own = join(target, 'node_modules/listenfds');
   mkdirSync(own, { recursive: true });
-  for (const part of ['package.json', 'dist', 'build/Release/listenfds.node']) {
-    cpSync(join(root, part), join(own, part), { recursive: true });
-  }
+  copyPackage(own);
   await build({
     entryPoints: [join(root, 'test/fixtures', fixture)],
     outfile: join(target, 'app.js'),

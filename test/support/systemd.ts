@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { unless } from './tools.ts';
 
 const checkout = realpathSync(fileURLToPath(new URL('../..', import.meta.url)));
+const modules = join(checkout, 'node_modules'); // it may be a link to elsewhere
 const script = join(checkout, 'test/systemd/lab');
 
 let reason: string | undefined;
@@ -152,7 +153,7 @@ class Log extends EventEmitter {
 function start(options: LabOptions, folder: string): ChildProcess {
   for (const [name, text] of Object.entries(options.units)) writeFileSync(join(folder, name), text);
   const root = options.root ?? process.env['LAB_ROOT'];
-  const bind = [checkout, process.execPath, ...(options.bind ?? [])].map((path) => realpathSync(path));
+  const bind = [checkout, modules, process.execPath, ...(options.bind ?? [])].map((path) => realpathSync(path));
   return spawn(script, [folder], {
     stdio: 'pipe',
     env: {

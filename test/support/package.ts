@@ -1,0 +1,13 @@
+// The package as others have it in their node_modules, wherever the addon lies: built here, or shipped.
+import { cpSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './activate.ts';
+
+const addons = ['build/Release/listenfds.node', 'prebuilds'];
+
+/** Copies package.json, dist and the addon to `folder`. */
+export function copyPackage(folder: string): void {
+  for (const part of ['package.json', 'dist', ...addons]) {
+    if (existsSync(join(root, part))) cpSync(join(root, part), join(folder, part), { recursive: true });
+  }
+}
