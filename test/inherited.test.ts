@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { activate, resultOf, root } from './support/activate.ts';
+import { activate, resultOf } from './support/activate.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { copyPackage } from './support/package.ts';
 import { without } from './support/tools.ts';
