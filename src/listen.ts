@@ -127,6 +127,21 @@ export async function listen(app: App, target: Target | undefined, ...more: unkn
   return listenAdapted(adapting instanceof Promise ? await adapting : adapting, wanted);
 }
 
+// By then, it is hoped, the first request has its answer. Milliseconds.
+const readAheadDelay = 1000;
+let readAhead = false;
+
+/**
+ * What a drain or an upgrade takes is read before it is needed: an update of the program may replace or remove the files
+ * before it restarts it.
+ */
+function readWhatComesLater(): void {
+  if (readAhead) return;
+  readAhead = true;
+  const read = (): void => void import('./service/room.js').then(({ readAll }) => readAll()).catch(() => {});
+  setTimeout(read, readAheadDelay).unref();
+}
+
 export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wanted): Promise<Listening> {
   if (server.listening) {
     throw new ListenFdsError(
@@ -173,6 +188,7 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
     address = server.address();
     await store?.keep(server, wanted);
   }
+  readWhatComesLater();
   return {
     server,
     address,

@@ -3,5 +3,6 @@ export { drain } from './drain.js';
 export { watchIdle } from './idle.js';
 export { limit } from './limits.js';
 export { serve } from './serve.js';
+export { readAll } from './upgrade.js';
 export { askForUpgrade } from './control.js';
 export { upgradeState } from './successor.js';

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import {
   binding,
+  bindingIfAny,
   fs,
   listenFds,
   ListenFdsError,
@@ -81,6 +82,12 @@ const startFolder = ((): { named: string; real: string } => {
   }
   return { named: real, real };
 })();
+
+/** What an upgrade loads, so that it is this version's when the files have become another's. */
+export async function readAll(): Promise<void> {
+  bindingIfAny();
+  await Promise.all([import('../spawn.js'), import('../sockets/room.js')]);
+}
 
 /** The command line we were started with; the script by the name it had, through symbolic links as they are now. */
 function ownCommand(): string[] {
