@@ -86,6 +86,16 @@ const coreFromOutside = {
 
 await build({ ...shared, entryPoints: [core], plugins: [roomsStayOutside, plainInternal] });
 await build({ ...shared, entryPoints: ['src/register.ts'] });
+// CommonJS, and with what it needs of the core inside: it is in every program's way that is preloaded into.
+await build({
+  ...shared,
+  entryPoints: ['src/lend/preload.ts'],
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  define: { 'import.meta.url': 'moduleUrl' },
+  banner: { js: 'const moduleUrl = process.getBuiltinModule("node:url").pathToFileURL(__filename);' },
+  plugins: [roomsStayOutside],
+});
 for (const [source, file] of Object.entries(rooms)) {
   await build({
     ...shared,

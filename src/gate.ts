@@ -36,10 +36,10 @@ export interface RefusedMessage {
   readonly credentials?: Refusal['credentials'];
 }
 
-/** Marks on a socket. */
-const lastResponse = Symbol('listenfds.lastResponse');
-const upgraded = Symbol('listenfds.upgraded');
-const http2Session = Symbol('listenfds.http2Session');
+/** Marks on a socket, which another copy of the package reads as well: a server has one gatekeeper. */
+const lastResponse: unique symbol = Symbol.for('listenfds.lastResponse');
+const upgraded: unique symbol = Symbol.for('listenfds.upgraded');
+const http2Session: unique symbol = Symbol.for('listenfds.http2Session');
 
 interface Marked {
   /** The response to the newest request: with pipelining the one after which the connection may end. */

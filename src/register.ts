@@ -35,7 +35,7 @@ if (
 ) {
   // Must be done before the program's first line, and without top-level await, which require() could not load.
   const { createRequire } = process.getBuiltinModule('node:module');
-  (createRequire(import.meta.url)('./lend.js') as typeof import('./lend/room.js')).preload();
+  (createRequire(import.meta.url)('./preload.cjs') as typeof import('./lend/preload.js')).preload();
 }
 
 export {};

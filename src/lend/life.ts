@@ -38,6 +38,10 @@ export function lifeOptions(env: NodeJS.ProcessEnv): LifeOptions {
   };
 }
 
+const service = (): Promise<typeof import('../service/room.js')> => import('../service/room.js');
+/** After the first server listens and, as it is hoped, has answered its first request. Milliseconds. */
+const serviceDelay = 1000;
+
 const extendTimeout = 15_000;
 const extendInterval = 5_000;
 
@@ -122,6 +126,7 @@ export class Life {
   readonly #keepers: Gatekeeper[] = [];
   readonly #onTerminate = (): void => this.#terminate();
   #ready = false;
+  #loading = false;
   #signalled = false;
   #ending = false;
 
@@ -133,6 +138,9 @@ export class Life {
   }
 
   opened(server: Server, lent: boolean): void {
+    // What a drain takes is loaded before it is needed: by then an update may have replaced the files.
+    if (!this.#loading) setTimeout(() => void service(), serviceDelay).unref();
+    this.#loading = true;
     this.#servers.set(server, lent);
     const keeper = gatekeeper(server);
     // Others listen on it as well: what waits in its queue is not ours alone to accept.
@@ -159,7 +167,7 @@ export class Life {
       if (this.#ending || [...this.#servers.values()].includes(false)) this.#watchIdle(timeout);
       else this.#end();
     };
-    void import('../service/room.js').then(({ watchIdle }) => watchIdle(this.#keepers, timeout, leave));
+    void service().then(({ watchIdle }) => watchIdle(this.#keepers, timeout, leave));
   }
 
   /** Whether somebody beside us and signal-exit waits for the signal. */
@@ -228,7 +236,7 @@ export class Life {
 
   async #drain(): Promise<void> {
     const workers = endWorkers(workersHere());
-    const { drain } = await import('../service/room.js');
+    const { drain } = await service();
     const { drainTimeout } = this.#options;
     const options = drainTimeout === null ? {} : { timeout: drainTimeout };
     await Promise.all([...[...this.#servers.keys()].map((server) => drain(server, options)), workers]);

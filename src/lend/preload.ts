@@ -1,11 +1,9 @@
-// What is put in place: everything for an unmodified program, and for a program that uses the library only what its
-// cluster workers need.
-import type { Cluster } from 'node:cluster';
-import type { InheritedFd } from '../inherited.js';
+// What is put in place for an unmodified program. Becomes dist/preload.cjs, with the parts of the core that it needs inside:
+// it runs before the program does, where one small CommonJS file is read in half the time of two large modules. In a program
+// that uses the library as well there are two copies of those parts then, which work as one.
 import {
   inheritedDescriptors,
   ListenFdsError,
-  listenFds,
   parseActivation,
   refuseInactive,
   tellWorkers,
@@ -14,18 +12,8 @@ import {
 import { Lender } from './lender.js';
 import { Life, lifeOptions } from './life.js';
 import { redirectDatagrams, redirectStreams, type Listener } from './redirect.js';
+import { isServable, keepBacklogs, lendingDone } from './to-workers.js';
 import { passedToPrimary } from './workers.js';
-
-const isServable = ({ kind, listening }: InheritedFd): boolean =>
-  (listening && (kind === 'tcp' || kind === 'unix')) || kind === 'udp';
-
-/**
- * A worker that shares the handle calls listen(2) on it with a backlog of its own choice. The queue is the manager's, and
- * the other workers'.
- */
-function keepBacklogs(lender: Lender): void {
-  (process.getBuiltinModule('node:cluster') as unknown as Cluster).on('listening', () => lender.restoreBacklogs());
-}
 
 /** See register.ts. */
 export function preload(env: NodeJS.ProcessEnv = process.env): void {
@@ -75,22 +63,4 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
   if (!isWorker) tellWorkers(passed);
   // Done here, it is not done again by listenFds().
   lendingDone();
-}
-
-const doneKey = Symbol.for('listenfds.lending');
-
-function lendingDone(): boolean {
-  const holder = globalThis as { [doneKey]?: true };
-  const before = holder[doneKey] === true;
-  holder[doneKey] = true;
-  return before;
-}
-
-/** Lets cluster workers of this process listen on what it was passed: each asks for it by number. */
-export function lendToWorkers(): void {
-  if (lendingDone()) return;
-  const lender = new Lender(listenFds().filter(isServable));
-  const nothing = (): void => {};
-  redirectStreams(lender, { opened: nothing, closed: nothing, lent: nothing }, true);
-  keepBacklogs(lender);
 }

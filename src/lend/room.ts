@@ -1,4 +1,3 @@
-// The room dist/lend.js: inherited sockets for servers that do not ask for them, those of an unmodified program
-// (register.ts) and those of cluster workers.
-export { lendToWorkers, preload } from './preload.js';
+// The room dist/lend.js: inherited sockets for cluster workers.
+export { lendToWorkers } from './to-workers.js';
 export { passedToPrimary } from './workers.js';

@@ -38,12 +38,14 @@ function fromPrimary(name: string, description: Description): PrimaryFd {
   };
 }
 
-let remembered: readonly InheritedFd[] | undefined;
+// The process's, not the module's, for two copies of the package.
+const key = Symbol.for('listenfds.primary');
 
 /** What the primary was passed; empty where this process is no worker of one that was passed anything. */
 export function passedToPrimary(): readonly InheritedFd[] {
-  remembered ??= read(process.env['LISTENFDS_PRIMARY'] ?? '');
-  return remembered;
+  const holder = globalThis as { [key]?: readonly InheritedFd[] };
+  holder[key] ??= read(process.env['LISTENFDS_PRIMARY'] ?? '');
+  return holder[key];
 }
 
 function read(value: string): readonly InheritedFd[] {
