@@ -2,7 +2,7 @@
 // millisecond at every start. What is not always needed is a room: a file of its own that the core loads with a dynamic
 // import, which other bundlers follow as well. A room takes the core from src/internal.ts, which becomes the object
 // `internal` that dist/index.js exports: nothing is ever loaded twice.
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { build } from 'esbuild';
 
@@ -85,17 +85,20 @@ const coreFromOutside = {
 };
 
 await build({ ...shared, entryPoints: [core], plugins: [roomsStayOutside, plainInternal] });
-await build({ ...shared, entryPoints: ['src/register.ts'] });
-// CommonJS, and with what it needs of the core inside: it is in every program's way that is preloaded into.
+
+// The preload is in every program's way: CommonJS, with what it needs of the core inside. Its entry is there twice, since
+// --import costs a CommonJS program more than all of this does, and --require does not.
+const commonJs = { ...shared, format: 'cjs', outExtension: { '.js': '.cjs' }, plugins: [roomsStayOutside] };
 await build({
-  ...shared,
+  ...commonJs,
   entryPoints: ['src/lend/preload.ts'],
-  format: 'cjs',
-  outExtension: { '.js': '.cjs' },
   define: { 'import.meta.url': 'moduleUrl' },
   banner: { js: 'const moduleUrl = process.getBuiltinModule("node:url").pathToFileURL(__filename);' },
-  plugins: [roomsStayOutside],
 });
+await build({ ...shared, entryPoints: ['src/register.ts'] });
+await build({ ...commonJs, entryPoints: ['src/register.ts'], define: { 'import.meta.url': '__filename' } });
+copyFileSync('dist/register.d.ts', 'dist/register.d.cts');
+
 for (const [source, file] of Object.entries(rooms)) {
   await build({
     ...shared,

@@ -3,13 +3,14 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
 import { activate, root, type Activated, type Passed } from './support/activate.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { held } from './support/held.ts';
+import { installed } from './support/programs.ts';
 import { checkTable } from './support/table.ts';
 import { load, type Load, type LoadTarget } from './support/load.ts';
 
@@ -34,9 +35,16 @@ interface Started {
 }
 
 const runner = join(root, 'test/fixtures/framework.js');
-const names = readdirSync(join(root, 'test/fixtures/frameworks'))
-  .map((file) => file.replace(/\.js$/, ''))
-  .filter((name) => name !== 'nest-app');
+// Older versions are in a folder that is called like the project of test/programs which has them installed.
+const names = readdirSync(join(root, 'test/fixtures/frameworks'), { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.js'))
+  .map((file) => file.replace(/\.js$/, ''));
+
+/** Where its packages are. */
+function folderOf(name: string): string | Promise<string> {
+  const project = dirname(name);
+  return project === '.' ? root : installed(project);
+}
 
 async function echo({ webSocket }: Framework, { port, socketPath }: LoadTarget): Promise<string> {
   if (webSocket === 'socket.io') {
@@ -59,7 +67,9 @@ async function echo({ webSocket }: Framework, { port, socketPath }: LoadTarget):
 }
 
 async function start(t: Test, name: string, passed: Passed): Promise<{ program: Activated; started: Started }> {
-  const program = activate(t, [process.execPath, runner, name], { fds: [passed] });
+  const folder = await folderOf(name);
+  const env: Record<string, string> = folder === root ? {} : { FRAMEWORK_FOLDER: folder };
+  const program = activate(t, [process.execPath, runner, name], { fds: [passed], env });
   const started = await program.json<Started>();
   t.equal(started.source, 'inherited');
   t.strictSame(started.hooks, started.framework.hooks?.start ?? [], 'the hooks of its own listen() have run');
@@ -107,18 +117,20 @@ async function proveUnix(t: Test, name: string): Promise<void> {
   t.strictSame(clients.failures, []);
 }
 
-const majorOf = (npm: string): string => {
-  const { version } = JSON.parse(readFileSync(join(root, 'node_modules', npm, 'package.json'), 'utf8'));
-  return version.split('.')[version.startsWith('0.') ? 1 : 0].replace(/^/, version.startsWith('0.') ? '0.' : '');
-};
+/** `5`, `0.5`, `1.0.0-next.28`. */
+function majorOf(folder: string, npm: string): string {
+  const { version } = JSON.parse(readFileSync(join(folder, 'node_modules', npm, 'package.json'), 'utf8'));
+  return version.includes('-') ? version : /^(0\.)?[0-9]+/.exec(version)![0];
+}
 
-function rowOf({ title, npm, code }: Framework): string[] {
-  const version = npm === undefined ? 'any' : majorOf(npm);
+function rowOf(folder: string, { title, npm, code }: Framework): string[] {
+  const version = npm === undefined ? 'any' : majorOf(folder, npm);
   return [title, version, `\`await ${code}\``, 'yes', 'yes', 'yes', 'yes'];
 }
 
 const rows: string[][] = [];
 
+t.setTimeout(600_000); // older versions are installed at the first run
 t.jobs = 4;
 for (const name of names) {
   t.test(name, async (t) => {
@@ -127,7 +139,7 @@ for (const name of names) {
       framework = await proveTcp(t, name);
     });
     await t.test('unix', (t) => proveUnix(t, name));
-    if (framework && t.passing()) rows.push(rowOf(framework));
+    if (framework && t.passing()) rows.push(rowOf(await folderOf(name), framework));
   });
 }
 

@@ -12,13 +12,13 @@ import {
 import { Lender } from './lender.js';
 import { Life, lifeOptions } from './life.js';
 import { redirectDatagrams, redirectStreams, type Listener } from './redirect.js';
-import { isServable, keepBacklogs, lendingDone } from './to-workers.js';
+import { isLending, isServable, keepBacklogs, lendingDone } from './to-workers.js';
 import { passedToPrimary } from './workers.js';
 
 /** See register.ts. */
 export function preload(env: NodeJS.ProcessEnv = process.env): void {
   const activation = parseActivation(env);
-  if (activation === 'never') return;
+  if (activation === 'never' || isLending()) return;
   const options = lifeOptions(env);
   const mismatch = env['LISTENFDS_MISMATCH'] || 'warn';
   if (!['warn', 'error', 'ignore'].includes(mismatch)) {

@@ -18,17 +18,19 @@ export function keepBacklogs(lender: Lender): void {
 
 const doneKey = Symbol.for('listenfds.lending');
 
-/** Whether somebody in this process has called this before: what is put in place is put in place once. */
-export function lendingDone(): boolean {
-  const holder = globalThis as { [doneKey]?: true };
-  const before = holder[doneKey] === true;
+const holder = globalThis as { [doneKey]?: true };
+
+/** What is put in place is put in place once in a process. */
+export const isLending = (): boolean => holder[doneKey] === true;
+
+export function lendingDone(): void {
   holder[doneKey] = true;
-  return before;
 }
 
 /** Lets cluster workers of this process listen on what it was passed: each asks for it by number. */
 export function lendToWorkers(): void {
-  if (lendingDone()) return;
+  if (isLending()) return;
+  lendingDone();
   const lender = new Lender(listenFds().filter(isServable));
   const nothing = (): void => {};
   redirectStreams(lender, { opened: nothing, closed: nothing, lent: nothing }, true);

@@ -20,7 +20,9 @@ async function run(cwd: string, env: NodeJS.ProcessEnv, file: string, ...args: s
 
 /** tap puts itself into every Node program that inherits these. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
-  const names = Object.keys(process.env).filter((name) => /^(PATH|HOME|npm_config_.*|XDG_.*)$/i.test(name));
+  const names = Object.keys(process.env).filter((name) =>
+    /^(PATH|HOME|NODE_EXTRA_CA_CERTS|(https?|no)_proxy|npm_config_.*|XDG_.*)$/i.test(name),
+  );
   return Object.fromEntries(names.map((name) => [name, process.env[name]]));
 }
 
