@@ -246,12 +246,17 @@ export interface TellingWorkers {
   readonly passed: readonly { readonly name: string; readonly description: Description }[];
 }
 
-/** Leaves word in the environment for cluster workers. They can listen through this process, and nothing else. */
+/** What node:cluster can lend to its workers. */
+export function isLendable({ kind, listening, connected }: InheritedFd): boolean {
+  return (listening && (kind === 'tcp' || kind === 'unix')) || (kind === 'udp' && !connected);
+}
+
+/** Leaves word in the environment for cluster workers, which listen through this process. */
 export function tellWorkers(passed: readonly InheritedFd[]): void {
-  const listeners = passed.filter(({ kind, listening }) => listening && (kind === 'tcp' || kind === 'unix'));
+  const lendable = passed.filter(isLendable);
   process.env['LISTENFDS_PRIMARY'] = JSON.stringify({
     pid: process.pid,
-    passed: listeners.map(({ name, description }) => ({ name, description })),
+    passed: lendable.map(({ name, description }) => ({ name, description })),
   } satisfies TellingWorkers);
 }
 

@@ -106,8 +106,9 @@ export async function takeInherited(wanted: Wanted<Place>, suitable: Suitable): 
   if (wanted.activation === 'never') return null;
   const required = wanted.activation === 'required';
   let passed = inheritedDescriptors(required, wanted.inetd);
-  // A worker's other sockets are its own: the primary passes on streams only.
-  if (passed.length === 0 && suitable.kinds.includes('tcp')) passed = await primaryDescriptors();
+  // A worker's other sockets are its own: node:cluster passes on no others.
+  if (passed.length === 0 && suitable.kinds.some((kind) => kind === 'tcp' || kind === 'udp'))
+    passed = await primaryDescriptors();
   if (passed.length === 0) {
     if (required) refuseInactive();
     return null;

@@ -158,8 +158,18 @@ t.test('through NODE_OPTIONS it acts once, and children see nothing', async (t) 
 
 t.test('it can be required as well', async (t) => {
   const { fd, port } = await held(t);
-  const running = activate(t, [process.execPath, '-r', register, program, 'listen', `[${port}]`], { fds: [fd] });
-  t.match(await running.json(), { port });
+  // As the name resolves for require(), and both at once: it is put in place once.
+  for (const how of [
+    ['-r', register],
+    ['-r', 'listenfds/register'],
+    ['-r', 'listenfds/register', '--import', register],
+  ]) {
+    const running = activate(t, [process.execPath, ...how, program, 'listen', `[${port}]`], { fds: [fd] });
+    t.match(await running.json(), { port });
+    t.equal(await get(port), 'hello');
+    await running.kill();
+    t.equal(running.stderr, '');
+  }
 });
 
 t.test('an ES module is served as well', async (t) => {

@@ -20,6 +20,7 @@ const keyOf = (wanted: Address): string => (wanted.kind === 'inet' ? String(want
 export class Lender {
   readonly passed: readonly InheritedFd[];
   readonly #mismatch: string;
+  readonly #lentToWorkers = new Set<InheritedFd>();
   readonly #borrowers = new Map<InheritedFd, string>();
 
   /** What was passed is what the primary was passed, and so are the numbers. */
@@ -50,6 +51,15 @@ export class Lender {
   borrowFd(fd: number): Loan | null {
     const inherited = this.passed.find((one) => one.fd === fd && !one.taken);
     return inherited ? this.#lend(inherited) : null;
+  }
+
+  /** One that workers have stays theirs: who comes later gets it as well. Null for what this process itself listens on. */
+  lendToWorkers(fd: number): InheritedFd | null {
+    const inherited = this.passed.find((one) => one.fd === fd);
+    if (!inherited || (inherited.taken && !this.#lentToWorkers.has(inherited))) return null;
+    if (!inherited.taken) inherited.take();
+    this.#lentToWorkers.add(inherited);
+    return inherited;
   }
 
   restoreBacklogs(): void {

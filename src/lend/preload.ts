@@ -3,6 +3,7 @@
 // that uses the library as well there are two copies of those parts then, which work as one.
 import {
   inheritedDescriptors,
+  isLendable,
   ListenFdsError,
   parseActivation,
   refuseInactive,
@@ -12,7 +13,7 @@ import {
 import { Lender } from './lender.js';
 import { Life, lifeOptions } from './life.js';
 import { redirectDatagrams, redirectStreams, type Listener } from './redirect.js';
-import { isLending, isServable, keepBacklogs, lendingDone } from './to-workers.js';
+import { isLending, keepBacklogs, lendDatagrams, lendingDone } from './to-workers.js';
 import { passedToPrimary } from './workers.js';
 
 /** See register.ts. */
@@ -33,7 +34,7 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
   const isWorker = inherited.length === 0 && isChild && workersCluster() !== null;
   if (inherited.length === 0 && activation === 'required' && !isChild) refuseInactive();
   // A worker asks by number what it takes: Node refuses an answer with another port than the one asked for.
-  const passed = isWorker ? passedToPrimary() : inherited.filter(isServable);
+  const passed = isWorker ? passedToPrimary() : inherited.filter(isLendable);
   if (passed.length === 0 && !isWorker) return;
 
   const life = new Life(options);
@@ -60,7 +61,10 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
   };
   redirectStreams(lender, listener, false);
   if (passed.some(({ kind }) => kind === 'udp')) redirectDatagrams(lender, check);
-  if (!isWorker) tellWorkers(passed);
+  if (!isWorker) {
+    tellWorkers(passed);
+    lendDatagrams(lender, check);
+  }
   // Done here, it is not done again by listenFds().
   lendingDone();
 }

@@ -147,6 +147,13 @@ export function redirectDatagrams(lender: Lender, lent: () => void): void {
     const loan = lender.borrow(wanted, ['udp'], isOfFamily);
     if (!loan) return Reflect.apply(bind, this, args);
     const callback = args.at(-1);
+    this.once('close', loan.giveBack);
+    this.once('listening', lent);
+    if (lender.isWorker) {
+      // Answered by the primary, and so as late as any other bind().
+      bind.call(this, { fd: loan.fd }, ...(typeof callback === 'function' ? [callback] : []));
+      return this;
+    }
     // With { fd } it says 'listening' before it returns, which no caller of another bind() expects.
     const { emit } = this;
     this.emit = (event: string, ...rest: unknown[]) =>
@@ -160,8 +167,6 @@ export function redirectDatagrams(lender: Lender, lent: () => void): void {
       delete (this as Partial<DatagramSocket>).emit;
     }
     process.nextTick(() => this.emit('listening'));
-    this.once('close', loan.giveBack);
-    this.once('listening', lent);
     return this;
   } as typeof Socket.prototype.bind;
 }

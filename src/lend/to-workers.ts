@@ -1,19 +1,47 @@
 // Lending to cluster workers: all that a program which uses the library itself needs of this folder.
-import type { Cluster } from 'node:cluster';
-import type { InheritedFd } from '../inherited.js';
-import { listenFds } from '../internal.js';
+import type { Cluster, Worker } from 'node:cluster';
+import { binding, isLendable, listenFds } from '../internal.js';
 import { Lender } from './lender.js';
 import { redirectStreams } from './redirect.js';
 
-export const isServable = ({ kind, listening }: InheritedFd): boolean =>
-  (listening && (kind === 'tcp' || kind === 'unix')) || kind === 'udp';
+const cluster = (): Cluster => process.getBuiltinModule('node:cluster') as unknown as Cluster;
 
 /**
  * A worker that shares the handle calls listen(2) on it with a backlog of its own choice. The queue is the manager's, and
  * the other workers'.
  */
 export function keepBacklogs(lender: Lender): void {
-  (process.getBuiltinModule('node:cluster') as unknown as Cluster).on('listening', () => lender.restoreBacklogs());
+  cluster().on('listening', () => lender.restoreBacklogs());
+}
+
+/** What a worker asks its primary for when it binds a datagram socket. */
+interface Query {
+  readonly cmd?: string;
+  readonly act?: string;
+  readonly addressType?: unknown;
+  fd?: unknown;
+}
+
+/**
+ * Workers ask for a datagram socket by its number here, and the primary would close that when the last of them leaves.
+ * So each is answered with a duplicate: there is no function to put a lender before, as there is for streams.
+ */
+export function lendDatagrams(lender: Lender, lent: () => void): void {
+  if (!lender.passed.some(({ kind }) => kind === 'udp')) return;
+  const answer = (query: Query): void => {
+    const { cmd, act, addressType, fd } = query;
+    if (cmd !== 'NODE_CLUSTER' || act !== 'queryServer' || typeof fd !== 'number') return;
+    if (addressType !== 'udp4' && addressType !== 'udp6') return;
+    const inherited = lender.lendToWorkers(fd);
+    if (!inherited) return;
+    const duplicate = binding().duplicate(fd);
+    if (duplicate >= 0) query.fd = duplicate;
+    lent();
+  };
+  const answerTo = ({ process: worker }: Worker): void =>
+    void worker.prependListener('internalMessage' as 'message', answer as never);
+  for (const worker of Object.values(cluster().workers ?? {})) if (worker) answerTo(worker); // 'fork' is told later
+  cluster().on('fork', answerTo);
 }
 
 const doneKey = Symbol.for('listenfds.lending');
@@ -31,8 +59,9 @@ export function lendingDone(): void {
 export function lendToWorkers(): void {
   if (isLending()) return;
   lendingDone();
-  const lender = new Lender(listenFds().filter(isServable));
+  const lender = new Lender(listenFds().filter(isLendable));
   const nothing = (): void => {};
   redirectStreams(lender, { opened: nothing, closed: nothing, lent: nothing }, true);
   keepBacklogs(lender);
+  lendDatagrams(lender, nothing);
 }

@@ -5,6 +5,7 @@ import {
   badAddress,
   binding,
   formatAddress,
+  listenFds,
   ListenFdsError,
   net,
   ownSockets,
@@ -15,6 +16,7 @@ import {
   SOCK,
   systemError,
   takeInherited,
+  workersCluster,
 } from '../internal.js';
 import type { Address } from '../address.js';
 import type { InheritedFd } from '../inherited.js';
@@ -275,9 +277,11 @@ async function adoptUdp(inherited: InheritedFd): Promise<UdpSocket> {
   if (typeof address !== 'object' || address === null) {
     throw new ListenFdsError('LISTENFDS_WRONG_KIND', `fd ${fd} is a UDP socket without an address`, { fd });
   }
-  // The descriptor's own family, which dgram takes on trust. `exclusive`: not the cluster primary's descriptor.
+  // The descriptor's own family, which dgram takes on trust.
   const socket = dgram().createSocket(address.family === 'IPv6' ? 'udp6' : 'udp4');
-  await bound(socket, () => socket.bind({ fd, exclusive: true }));
+  // In a cluster worker a number is the primary's unless it says `exclusive`.
+  const isOwn = workersCluster() === null || listenFds().includes(inherited);
+  await bound(socket, () => socket.bind({ fd, exclusive: isOwn }));
   const actual = socket.address();
   if (actual.port !== address.port || actual.address !== address.address) {
     socket.close();
