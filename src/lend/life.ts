@@ -139,7 +139,7 @@ export class Life {
 
   opened(server: Server, lent: boolean): void {
     // What a drain takes is loaded before it is needed: by then an update may have replaced the files.
-    if (!this.#loading) setTimeout(() => void service(), serviceDelay).unref();
+    if (!this.#loading) setTimeout(() => void service().catch(() => {}), serviceDelay).unref();
     this.#loading = true;
     this.#servers.set(server, lent);
     const keeper = gatekeeper(server);
