@@ -11,7 +11,9 @@ import { peerCredentials, type PeerCredentials } from './peer.js';
  * supplementary groups that the kernel recorded, not with what the group file says now.
  */
 export interface AuthorizationLists {
+  /** User ids. */
   readonly uids?: readonly number[];
+  /** Group ids. */
   readonly gids?: readonly number[];
   /** User names, resolved through nss when the rule is set. */
   readonly users?: readonly string[];

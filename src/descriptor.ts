@@ -13,9 +13,21 @@ import { binding, systemError, type NativeAddress, type NativeFacts } from './na
 export type Kind =
   'tcp' | 'unix' | 'udp' | 'unixgram' | 'unixpacket' | 'vsock' | 'netlink' | 'fifo' | 'special' | 'mqueue' | 'other';
 
+/** Which file a descriptor is open on, stat(2): two descriptors with the same three numbers are one object. */
+export interface Inode {
+  /** The major number of its device. */
+  readonly major: number;
+  /** The minor number of its device. */
+  readonly minor: number;
+  /** The inode's number on that device. */
+  readonly number: number;
+}
+
 /** The facts of one descriptor at the moment of asking. */
 export interface Description {
+  /** Its number. */
   readonly fd: number;
+  /** What it is. */
   readonly kind: Kind;
   /** SO_ACCEPTCONN: connections can be accepted from it. */
   readonly listening: boolean;
@@ -41,14 +53,17 @@ export interface Description {
   readonly writable: boolean;
   /** mq_getattr(3), message queues only. */
   readonly messageQueue: {
+    /** How many messages it holds. */
     readonly maxMessages: number;
+    /** How long one may be, in bytes. */
     readonly messageSize: number;
+    /** How many wait now. */
     readonly messages: number;
   } | null;
   /** Device and inode of the descriptor itself. */
-  readonly inode: { readonly major: number; readonly minor: number; readonly number: number };
+  readonly inode: Inode;
   /** Device and inode (its low 32 bits) of the file a unix listener or datagram socket is bound to; it need not be at `address` any more. */
-  readonly boundInode: { readonly major: number; readonly minor: number; readonly number: number } | null;
+  readonly boundInode: Inode | null;
 }
 
 // <sys/socket.h> and <netinet/in.h> of Linux, the same on every architecture Node runs on.

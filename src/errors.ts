@@ -141,12 +141,21 @@ const brand = Symbol.for('listenfds.error');
  * the message does not. `instanceof` holds across two copies of the package in one process.
  */
 export class ListenFdsError extends Error {
+  /** Which error it is; docs/errors.md says when it comes and what to do. */
   readonly code: ErrorCode;
   /** The descriptor it is about, if there is one. */
   readonly fd?: number;
   /** The environment variable it is about, if there is one. */
   readonly variable?: string;
 
+  /**
+   * Made by this package alone.
+   *
+   * @hidden
+   * @param code which error it is
+   * @param found what was found; the table's remedy for `code` is added to it
+   * @param details what it is about
+   */
   constructor(code: ErrorCode, found: string, details: ErrorDetails = {}) {
     super(`${found}. ${errorTable[code].remedy}.`, 'cause' in details ? { cause: details.cause } : undefined);
     this.name = 'ListenFdsError';
@@ -156,6 +165,7 @@ export class ListenFdsError extends Error {
     Object.defineProperty(this, brand, { value: true });
   }
 
+  /** Whether it is an error of this package, whichever copy of it made it. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === 'object' && value !== null && brand in value;
   }

@@ -28,9 +28,11 @@ export interface ConnectionStats {
 
 /** What is published on the diagnostics channel `listenfds:refused`. */
 export interface RefusedMessage {
+  /** The server, or the datagram socket. */
   readonly server: EventEmitter;
   /** The connection, destroyed by now; null for a datagram. */
   readonly socket: Socket | null;
+  /** Why, in words. */
   readonly reason: string;
   /** Of authorisation rules only. */
   readonly credentials?: Refusal['credentials'];

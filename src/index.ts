@@ -1,6 +1,6 @@
 // The public surface: re-exports only.
-export { describe, type Description, type Kind } from './descriptor.js';
-export { ListenFdsError, type ErrorCode } from './errors.js';
+export { describe, type Description, type Inode, type Kind } from './descriptor.js';
+export { ListenFdsError, type ErrorCode, type ErrorDetails } from './errors.js';
 export { listenFds, type InheritedFd, type ListenFdsOptions } from './inherited.js';
 export { listen, type Listening } from './listen.js';
 export { booted, notify, notifyBarrier, type NotifyBarrierOptions, type NotifyOptions } from './notify.js';
@@ -16,7 +16,14 @@ export {
   type DatagramAuthorizationRule,
   type SenderCredentials,
 } from './authorize.js';
-export { peerCredentials, type PeerCredentials, type PeerCredentialsOptions, type PeerSource } from './peer.js';
+export {
+  peerCredentials,
+  type PeerCredentials,
+  type ConnectionHolder,
+  type DescriptorHolder,
+  type PeerCredentialsOptions,
+  type PeerSource,
+} from './peer.js';
 export {
   isFifo,
   isMessageQueue,
@@ -32,7 +39,7 @@ export {
 export type { App } from './frameworks.js';
 export { drain, serve, upgradeState } from './service/entry.js';
 export type { UpgradeOptions, UpgradeResult } from './service/upgrade.js';
-export type { ServedApp, ServeOptions, Service, StopContext, StopReason } from './service/serve.js';
+export type { ServedApp, ServeOptions, Service, StopContext, StopReason, UpgradeTrigger } from './service/serve.js';
 export type { StatsMessage } from './service/status.js';
 export type { DrainingEvent, DrainOptions, DrainResult } from './service/drain.js';
 export type { ConnectionStats, RefusedMessage } from './gate.js';
@@ -76,6 +83,7 @@ export type {
   UnixDatagram,
   UnixDatagramEvents,
 } from './sockets/datagram.js';
+export type { SendCallback } from './sockets/mailbox.js';
 export type { MessageCredentials } from './sockets/receive.js';
 export type { CommonTarget, ListenTarget, Target } from './target.js';
 

@@ -17,21 +17,25 @@ import { binding, bindingIfAny, systemError } from './native.js';
 
 /** One descriptor that was passed to this process, as it was found when listenFds() verified it. */
 export interface InheritedFd {
+  /** Its number: 3 is the first (SD_LISTEN_FDS_START). */
   readonly fd: number;
   /** FileDescriptorName=; 'unknown' where LISTEN_FDNAMES is absent, as in C. Names may repeat. */
   readonly name: string;
+  /** What it is, by the kernel's word. */
   readonly kind: Kind;
-  /** SO_ACCEPTCONN. */
+  /** SO_ACCEPTCONN: connections can be accepted from it. */
   readonly listening: boolean;
   /** Accept=yes, or a stored connection. */
   readonly connected: boolean;
   /** What `server.address()` would say; an address string for what is neither IP nor unix. */
   readonly address: AddressInfo | string | null;
+  /** The other end of a connected one. */
   readonly peer: AddressInfo | string | null;
   /** The backlog in force, listeners only; null where the kernel does not tell. */
   readonly backlog: number | null;
   /** Everything else that is known about it. */
   readonly description: Description;
+  /** Whether somebody has taken it: take(), or a listen() of any kind. */
   readonly taken: boolean;
   /**
    * Hands the descriptor out, once: from then on the caller owns and closes it.

@@ -16,9 +16,11 @@ import { parseTarget, refuseMore, type Target, type Wanted } from './target.js';
 
 /** A server that listens, and where its socket came from. */
 export interface Listening {
+  /** The server itself: the one that was given, or the one that was made for the app. */
   readonly server: Server;
   /** What `server.address()` says, also for an inherited unix socket. An abstract name starts with NUL, as in Node. */
   readonly address: AddressInfo | string | null;
+  /** `'inherited'`: the service manager passed the socket. `'bound'`: this process opened it. */
   readonly source: 'inherited' | 'bound';
   /** FileDescriptorName= of the inherited socket; null for one we bound. */
   readonly name: string | null;

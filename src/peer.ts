@@ -41,8 +41,19 @@ export interface PeerCredentialsOptions {
 }
 
 /** What has a peer: a connection, what holds one (an http request), or its descriptor. */
-export type PeerSource =
-  Socket | Pick<IncomingMessage, 'socket'> | { readonly fd: number } | { readonly socket: PeerSource } | number;
+export type PeerSource = Socket | Pick<IncomingMessage, 'socket'> | DescriptorHolder | ConnectionHolder | number;
+
+/** Anything that has a connection, such as a request. */
+export interface ConnectionHolder {
+  /** The connection. */
+  readonly socket: PeerSource;
+}
+
+/** Anything that has a descriptor. */
+export interface DescriptorHolder {
+  /** Its number; negative once it is closed. */
+  readonly fd: number;
+}
 
 interface Shape {
   readonly _handle?: { readonly fd?: number } | null;
@@ -149,8 +160,8 @@ function read(fd: number, connection: boolean): PeerCredentials {
  */
 export function peerCredentials(
   source: PeerSource,
-  options: PeerCredentialsOptions & { pidfd: true },
-): PeerCredentials & { readonly pidfd: number | null };
+  options: Required<PeerCredentialsOptions> & { pidfd: true },
+): Required<PeerCredentials>;
 export function peerCredentials(source: PeerSource, options?: PeerCredentialsOptions): PeerCredentials;
 export function peerCredentials(source: PeerSource, options?: PeerCredentialsOptions): PeerCredentials {
   const fd = descriptorOf(source);

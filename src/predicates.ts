@@ -169,7 +169,9 @@ function bytesOf(path: unknown): Buffer {
 
 /** An IP address as `server.address()` gives it. Port 0 or none: any. An IPv6 address may have a `%zone`. */
 export interface SocketAddressLike {
+  /** An IP address. */
   readonly address: string;
+  /** 0 or none: any. */
   readonly port?: number;
   /** IPv6 only; 0 or none: any. */
   readonly flowlabel?: number;

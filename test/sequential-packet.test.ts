@@ -6,6 +6,7 @@ import t from 'tap';
 import {
   connectSequentialPacket,
   listenSequentialPacket,
+  peerCredentials,
   type SequentialPacketServer,
   type SequentialPacketSocket,
   type SequentialPacketTarget,
@@ -204,6 +205,23 @@ t.test('without descriptors connections wait, and are served when there are some
     socket.destroy();
   }
   t.equal((await program.kill()).stdout, '"exhausted"\n', 'and nobody is told of an error');
+});
+
+t.test('a closed connection has no descriptor, and nobody else is taken for its peer', async (t) => {
+  const { server, near } = await pair(t);
+  const { fd } = near;
+  near.destroy();
+  await once(near, 'close');
+  // The number is another connection's soon; its peer must not be told instead.
+  let next: SequentialPacketSocket;
+  do {
+    next = await connectSequentialPacket(server.address()!);
+    t.teardown(() => next.destroy());
+  } while (next.fd < fd);
+  t.equal(next.fd, fd);
+  t.match(peerCredentials(next), { pid: process.pid });
+  t.equal(near.fd, -1);
+  t.throws(() => peerCredentials(near), { code: 'EBADF' });
 });
 
 t.test('ten thousand connections, packets with descriptors and errors leave none behind', async (t) => {

@@ -39,6 +39,7 @@ export interface DrainResult {
   readonly closedIdle: number;
   /** Still open at the deadline, and cut. */
   readonly destroyed: number;
+  /** How long it took, in milliseconds. */
   readonly durationMs: number;
 }
 

@@ -28,11 +28,18 @@ export type StopReason = NodeJS.Signals | 'idle' | 'error' | 'close' | 'upgrade'
 
 /** What a stop hook is told. */
 export interface StopContext {
+  /** What ended it: a signal, or the word for what it was. */
   readonly reason: StopReason;
   /** The error that ended it, where reason is 'error'. */
   readonly error?: unknown;
   /** When the process goes at the latest, in milliseconds since the epoch. */
   readonly deadline: number;
+}
+
+/** The options of an upgrade, and the signal that asks for one. */
+export interface UpgradeTrigger extends UpgradeOptions {
+  /** Without it only service.upgrade() and `listenfds upgrade PID` do. */
+  signal?: 'SIGHUP' | 'SIGUSR2';
 }
 
 /** Options of {@link serve}, next to the target's. */
@@ -62,7 +69,7 @@ export interface ServeOptions {
    * signal as well), and with which options.
    * @default false
    */
-  upgrade?: 'SIGHUP' | 'SIGUSR2' | boolean | (UpgradeOptions & { signal?: 'SIGHUP' | 'SIGUSR2' });
+  upgrade?: 'SIGHUP' | 'SIGUSR2' | boolean | UpgradeTrigger;
   /**
    * Exit the process when the service has ended: 0 after a signal or idle exit, 1 after an uncaught error or a failed
    * stop hook. With false the caller does, and uncaught errors are left to it.
@@ -73,6 +80,7 @@ export interface ServeOptions {
 
 /** One of several apps. */
 export interface ServedApp extends ListenTarget {
+  /** What serves there. */
   app: App;
 }
 

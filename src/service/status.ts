@@ -5,6 +5,7 @@ import type { ConnectionStats, Gatekeeper } from '../gate.js';
 export interface StatsMessage {
   /** One entry per listener, in the order they were given to serve(). */
   readonly listeners: readonly ConnectionStats[];
+  /** All of them together. */
   readonly total: ConnectionStats;
 }
 

@@ -42,6 +42,7 @@ export interface UpgradeOptions {
 export interface UpgradeResult {
   /** The process that serves now. */
   readonly pid: number;
+  /** How long it took to get there, in milliseconds. */
   readonly durationMs: number;
 }
 

@@ -84,9 +84,13 @@ export interface DatagramTarget extends CommonTarget, BufferOptions {
 
 /** Events of a {@link UnixDatagram}. */
 export interface UnixDatagramEvents {
+  /** One message, and what came with it. */
   message: [message: Buffer, info: DatagramInfo];
+  /** connect() has succeeded. */
   connect: [];
+  /** Reading failed: the socket has been closed. */
   error: [error: Error];
+  /** The descriptor is closed. */
   close: [];
 }
 

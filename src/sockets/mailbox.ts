@@ -85,6 +85,7 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
     this.#onClose.push(done);
   }
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return !this.watcher.open;
   }
@@ -239,6 +240,7 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
     return this.#reference(true);
   }
 
+  /** Lets the process end although it is open. */
   unref(): this {
     return this.#reference(false);
   }

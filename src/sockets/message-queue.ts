@@ -26,7 +26,9 @@ export interface MessageQueueTarget extends CommonTarget {
 
 /** mq_getattr(3). */
 export interface MessageQueueAttributes {
+  /** How many messages it holds. */
   readonly maxMessages: number;
+  /** How long one may be, in bytes. */
   readonly messageSize: number;
   /** How many wait now. */
   readonly messages: number;
@@ -34,8 +36,11 @@ export interface MessageQueueAttributes {
 
 /** Events of a {@link MessageQueue}. */
 export interface MessageQueueEvents {
+  /** One message, the highest priority first. */
   message: [message: Buffer, priority: number];
+  /** Reading failed: the queue has been closed. */
   error: [error: Error];
+  /** The descriptor is closed. */
   close: [];
 }
 
@@ -68,6 +73,11 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
     this.#buffer = Buffer.allocUnsafeSlow(messageSize);
   }
 
+  /**
+   * How large the queue is, and how full it is now.
+   *
+   * @throws ListenFdsError LISTENFDS_CLOSED
+   */
   get attributes(): MessageQueueAttributes {
     return attributesOf(this.fd, this.name);
   }

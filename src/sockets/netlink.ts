@@ -42,6 +42,7 @@ export interface NetlinkInfo {
 
 /** Who is to get a message: the kernel, unless something is said. */
 export interface NetlinkDestination {
+  /** The receiver's port id; 0 is the kernel. */
   portId?: number;
   /** A mask. */
   groups?: number;
@@ -49,10 +50,13 @@ export interface NetlinkDestination {
 
 /** Events of a {@link NetlinkSocket}. */
 export interface NetlinkEvents {
+  /** One message, a struct nlmsghdr and what follows, and where it came from. */
   message: [message: Buffer, info: NetlinkInfo];
   /** ENOBUFS: the kernel dropped messages, since they were not read fast enough. What was known from them is out of date. */
   overrun: [];
+  /** Reading failed: the socket has been closed. */
   error: [error: Error];
+  /** The descriptor is closed. */
   close: [];
 }
 

@@ -44,8 +44,9 @@ export abstract class PolledDuplex extends Duplex {
   /** Whether a chunk may be written in parts. */
   protected abstract readonly partial: boolean;
 
+  /** Its number; -1 once it is closed. */
   get fd(): number {
-    return this.watcher.fd;
+    return this.watcher.open ? this.watcher.fd : -1; // the number belongs to something else by then
   }
 
   #want(): void {
@@ -74,11 +75,13 @@ export abstract class PolledDuplex extends Duplex {
     }
   }
 
+  /** @internal */
   override _read(): void {
     this.#wantsRead = true;
     this.#want();
   }
 
+  /** @internal */
   override _write(chunk: unknown, encoding: BufferEncoding, done: Done): void {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
     if (!(bytes instanceof Uint8Array)) {
@@ -127,6 +130,7 @@ export abstract class PolledDuplex extends Duplex {
     return this;
   }
 
+  /** What setTimeout() was last given, in milliseconds; 0 is never. */
   get timeout(): number {
     return this.#timeoutAfter;
   }
@@ -138,16 +142,19 @@ export abstract class PolledDuplex extends Duplex {
     else this.once('finish', () => this.destroy());
   }
 
+  /** Keeps the process alive while it is open; the default. */
   ref(): this {
     this.watcher.ref(true);
     return this;
   }
 
+  /** Lets the process end although it is open. */
   unref(): this {
     this.watcher.ref(false);
     return this;
   }
 
+  /** @internal */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     if (this.#timeout) clearTimeout(this.#timeout);
     if (this.#retry) clearTimeout(this.#retry);

@@ -4,8 +4,11 @@ import { binding } from '../internal.js';
 
 /** SCM_CREDENTIALS: who sent a message, as the kernel verified it. */
 export interface MessageCredentials {
+  /** The process; for log lines, since the number may belong to another by now. */
   readonly pid: number;
+  /** Its user id: the real, effective or saved one, as it chose. */
   readonly uid: number;
+  /** Its group id: the real, effective or saved one, as it chose. */
   readonly gid: number;
 }
 

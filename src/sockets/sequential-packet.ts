@@ -102,6 +102,7 @@ export class SequentialPacketSocket extends PolledDuplex {
     return binding().sendMessage(this.fd, packet, null, null);
   }
 
+  /** @internal */
   override _final(done: (error?: Error | null) => void): void {
     const result = binding().shutdownSocket(this.fd);
     done(result === 0 || result === ENOTCONN ? null : systemError(result, 'shutdown', `fd ${this.fd}`));
@@ -110,9 +111,13 @@ export class SequentialPacketSocket extends PolledDuplex {
 
 /** Events of a {@link SequentialPacketServer}. */
 export interface SequentialPacketServerEvents {
+  /** Somebody has connected, and no gate refused it. */
   connection: [socket: SequentialPacketSocket];
+  /** It listens; in the turn after it was made. */
   listening: [];
+  /** Accepting failed; it goes on. */
   error: [error: Error];
+  /** It accepts no more, and the last connection has ended. */
   close: [];
 }
 
@@ -160,6 +165,7 @@ export class SequentialPacketServer extends EventEmitter<SequentialPacketServerE
     if (!this.listening && this.#sockets.size === 0) process.nextTick(() => this.emit('close'));
   }
 
+  /** Whether it accepts connections. */
   get listening(): boolean {
     return this.#acceptor.open;
   }
@@ -169,6 +175,7 @@ export class SequentialPacketServer extends EventEmitter<SequentialPacketServerE
     return this.listening ? this.#address : null;
   }
 
+  /** How many connections are open, told to the callback in the next turn. */
   getConnections(callback: (error: Error | null, count: number) => void): void {
     process.nextTick(callback, null, this.#sockets.size);
   }
@@ -184,11 +191,13 @@ export class SequentialPacketServer extends EventEmitter<SequentialPacketServerE
     return this;
   }
 
+  /** Keeps the process alive while it listens; the default. */
   ref(): this {
     this.#acceptor.ref(true);
     return this;
   }
 
+  /** Lets the process end although it listens. */
   unref(): this {
     this.#acceptor.ref(false);
     return this;
