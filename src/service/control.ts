@@ -71,9 +71,13 @@ export async function askForUpgrade(pid: number): Promise<Answer> {
     socket.destroy();
     throw new ListenFdsError('LISTENFDS_UPGRADE_REFUSED', `Process ${peer.pid} answers in the place of ${pid}`);
   }
-  socket.write('upgrade\n');
   let text = '';
-  for await (const chunk of socket.setEncoding('utf8') as AsyncIterable<string>) text += chunk;
+  try {
+    socket.write('upgrade\n');
+    for await (const chunk of socket.setEncoding('utf8') as AsyncIterable<string>) text += chunk;
+  } catch {
+    // EPIPE or ECONNRESET: it has hung up, as it does on whom it does not obey
+  }
   if (!text.endsWith('\n')) {
     throw new ListenFdsError(
       'LISTENFDS_UPGRADE_FAILED',

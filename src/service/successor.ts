@@ -140,12 +140,28 @@ export function joinSuccession(env: NodeJS.ProcessEnv = process.env): Promise<Su
   return joined;
 }
 
+function connection(socket: Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.off('error', reject);
+      resolve();
+    });
+  });
+}
+
 async function join(name: string | undefined): Promise<Succession | null> {
   if (name === undefined) return null;
   const socket = net.connect({ path: `\0${name}` });
   const inbox = messages(socket);
   let first: IteratorResult<Record<string, unknown>>;
   try {
+    await connection(socket);
+    // Names in the abstract namespace are free to all: what binds one again need not be who named it.
+    if (!isOurs(socket)) {
+      socket.destroy();
+      return null;
+    }
     first = await inbox.next();
   } catch {
     return null; // a variable left over from an upgrade long ago
