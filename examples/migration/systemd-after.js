@@ -1,0 +1,5 @@
+import { listen } from 'listenfds';
+
+const app = (_request, response) => response.end('hello\n');
+
+await listen(app, process.env.PORT ?? 3000);
