@@ -51,7 +51,7 @@ text(36, 528, 'net, http, https, http2, a framework');
 arrow('M 130 438 V 485');
 box(260, 488, 220, 52, 'room');
 text(276, 510, 'bind.ts', 'name');
-text(276, 528, 'nothing was passed: bind it ourselves');
+text(276, 528, 'nothing was passed: bind it');
 arrow('M 370 438 V 485', 'other');
 arrow('M 260 514 H 243', 'other');
 
@@ -82,7 +82,7 @@ const style = `
   .name { font-weight: 600 }
   .title { font-weight: 600; fill: #0550ae }
   .small { font-size: 11px }
-  rect { fill: #f6f8fa; stroke: #afb8c1 }
+  .outside { fill: #f6f8fa; stroke: #afb8c1 }
   .core { fill: #eaf3ff; stroke: #54aeff }
   .room { fill: #ffffff; stroke: #afb8c1 }
   path { fill: none; stroke-width: 1.5 }
@@ -93,7 +93,7 @@ const style = `
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 }
     .title { fill: #79c0ff }
-    rect { fill: #161b22; stroke: #484f58 }
+    .outside { fill: #161b22; stroke: #484f58 }
     .core { fill: #0c2340; stroke: #388bfd }
     .room { fill: #0d1117; stroke: #484f58 }
     .way { stroke: #3fb950 }
