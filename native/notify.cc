@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/vm_sockets.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +10,9 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+// Headers of older kernels need <sys/socket.h> before this one.
+#include <linux/vm_sockets.h>
 
 #include <string>
 

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
-#include <linux/vm_sockets.h>
 #include <string.h>
 #include <sys/socket.h>
+
+// Headers of older kernels need <sys/socket.h> before this one.
+#include <linux/vm_sockets.h>
 
 #include <string>
 
