@@ -1,6 +1,9 @@
 // The binding: facts and system calls, no policy. Arguments come checked from TypeScript (src/native.ts has the types);
 // a failed system call is returned as -errno. Nothing here is static, so every thread may load its own instance.
 #include <napi.h>
+#ifdef __GLIBC__
+#include <gnu/libc-version.h>
+#endif
 
 #include "descriptor.h"
 #include "files.h"
@@ -22,6 +25,11 @@ void Export(Napi::Object exports, const char* name, Napi::Value (*function)(cons
 }
 
 Napi::Object Init(Napi::Env, Napi::Object exports) {
+#ifdef __GLIBC__
+  // The loader of musl takes an addon that was built for glibc for one of its own, as long as it knows every name in
+  // it, and what then happens is anybody's guess. This name it does not know.
+  gnu_get_libc_version();
+#endif
   Export(exports, "facts", Facts);
   Export(exports, "getCloexec", GetCloexec);
   Export(exports, "setCloexec", SetCloexec);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/types.h>
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>

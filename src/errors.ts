@@ -39,7 +39,7 @@ export const errorTable = {
   },
   LISTENFDS_NO_ADDON: {
     when: 'The native addon cannot be loaded, and descriptors were passed, NOTIFY_SOCKET is set, or something was asked for that only the addon can do.',
-    remedy: 'Build it with `npm explore listenfds -- npx node-gyp rebuild`',
+    remedy: 'It needs a C++ compiler; a bundle of the program must leave listenfds outside',
   },
   LISTENFDS_NOT_ACTIVATED: {
     when: "activation is 'required' and no suitable descriptor was passed.",

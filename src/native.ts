@@ -123,10 +123,28 @@ export interface Binding {
   listenerOwner(fd: number): { pid: number; uid: number; gid: number } | number;
 }
 
-// A local build wins over the shipped binary: whoever built it meant it.
-const places = ['../build/Release/listenfds.node', `../prebuilds/${process.platform}-${process.arch}/listenfds.node`];
+// What was shipped comes first: in an installed package nothing else is there. In a checkout `npm run build` removes it.
+const places = [`../prebuilds/${process.platform}-${process.arch}/listenfds.node`, '../build/Release/listenfds.node'];
 
 let loaded: Binding | ListenFdsError | undefined;
+
+/** What to say once nothing could be loaded. */
+function noAddon(failures: readonly string[]): ListenFdsError {
+  let builder = 'native/build.js';
+  try {
+    builder = url.fileURLToPath(new URL('../native/build.js', import.meta.url));
+  } catch {
+    // In a bundle of CommonJS there is no telling where the package is.
+  }
+  // So speaks the dynamic loader of musl.
+  const musl = failures.some((failure) => /Error (?:relocating|loading shared library) /.test(failure));
+  return new ListenFdsError(
+    'LISTENFDS_NO_ADDON',
+    `The native addon cannot be loaded. Tried ${failures.join('; ')}. ` +
+      (musl ? 'This is musl, and the shipped addons are for glibc. ' : '') +
+      `The command that builds it is: node ${/^[\w./-]*$/.test(builder) ? builder : `'${builder}'`}`,
+  );
+}
 
 function load(): Binding | ListenFdsError {
   const failures: string[] = [];
@@ -142,7 +160,7 @@ function load(): Binding | ListenFdsError {
       failures.push(`${file}: ${(error as Error).message}`);
     }
   }
-  return new ListenFdsError('LISTENFDS_NO_ADDON', `The native addon cannot be loaded. Tried ${failures.join('; ')}`);
+  return noAddon(failures);
 }
 
 /**

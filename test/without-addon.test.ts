@@ -24,8 +24,8 @@ t.test('without the addon', async (t) => {
   const noAddon = {
     code: 'LISTENFDS_NO_ADDON',
     message: new RegExp(
-      `^The native addon cannot be loaded\\. Tried ${copy}/build/Release/listenfds\\.node: .*` +
-        `; ${copy}/prebuilds/linux-${process.arch}/listenfds\\.node: .*node-gyp rebuild`,
+      `^The native addon cannot be loaded\\. Tried ${copy}/prebuilds/linux-${process.arch}/listenfds\\.node: .*` +
+        `; ${copy}/build/Release/listenfds\\.node: .*builds it is: node ${copy}/native/build\\.js\\. It needs a C`,
     ),
   };
 
