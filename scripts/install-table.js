@@ -4,7 +4,7 @@
 //   node scripts/install-table.js [TARBALL]        without a tarball it packs one
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -104,17 +104,20 @@ async function cell(manager, home, major, tarball) {
       XDG_CACHE_HOME: work,
       XDG_DATA_HOME: work,
     };
+    const refuses = /.*(?:requires at least|does not support) Node.*/;
+    let said;
     try {
-      await run(node, [manager.program(home), ...manager.install], { cwd: folder, env });
+      const { stdout, stderr } = await run(node, [manager.program(home), ...manager.install], { cwd: folder, env });
+      said = refuses.exec(`${stdout}${stderr}`)?.[0];
     } catch (error) {
-      const said = `${error.stdout}${error.stderr}`.trim();
-      const refusal = /.*(?:requires at least|does not support|not compatible|not supported|requires).*[Nn]ode.*/.exec(
-        said,
-      );
-      return { result: 'none', reason: `needs Node.js ${engines.node}`, said: (refusal?.[0] ?? said).slice(0, 300) };
+      said = refuses.exec(`${error.stdout}${error.stderr}`)?.[0];
+      if (said === undefined) throw new Error(`${error.stdout}${error.stderr}`, { cause: error });
+      return { result: 'none', note: `does not run on Node.js ${major}: it needs ${engines.node}`, said };
     }
     await answer(folder, node, manager.node ?? []);
-    return { result: 'works' };
+    return said
+      ? { result: 'works', note: `works on Node.js ${major}, although it says it needs ${engines.node}`, said }
+      : { result: 'works' };
   } catch (error) {
     return { result: 'fails', said: error.message };
   } finally {
@@ -138,10 +141,10 @@ for (const [label, manager] of Object.entries(managers)) {
   const exact = JSON.parse(readFileSync(join(home, manager.manifest), 'utf8')).version;
   const cells = [];
   for (const major of majors) {
-    const { result, reason, said } = await cell(manager, home, major, tarball);
+    const { result, note, said } = await cell(manager, home, major, tarball);
     if (result === 'fails') failed = true;
     if (said) console.error(`${label} on Node.js ${major}: ${said}`);
-    if (reason) notes.push(`${name} ${exact} does not run on Node.js ${major}: it ${reason}.`);
+    if (note) notes.push(`${name} ${exact} ${note}.`);
     cells.push(result === 'none' ? '–' : result);
   }
   rows.push([`${label} (${exact})`, ...cells]);
