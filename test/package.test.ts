@@ -84,7 +84,7 @@ t.test('the package', { skip }, async (t) => {
       content.some((name) => name.endsWith('.map')),
       'no source maps',
     );
-    const code = readdirSync(join(installed, 'dist')).filter((name) => name.endsWith('.js'));
+    const code = readdirSync(join(installed, 'dist')).filter((name) => /\.c?js$/.test(name));
     for (const name of code) t.notMatch(readFileSync(join(installed, 'dist', name), 'utf8'), 'sourceMappingURL', name);
     // Every declaration that one of them asks for is there.
     for (const name of content.filter((name) => name.endsWith('.d.ts'))) {
