@@ -9,13 +9,13 @@ import {
   parseTarget,
   startWatchdog,
   type AdaptedApp,
-  type App,
-  type ListenTarget,
-  type Listening,
   type NotifyState,
-  type Target,
 } from '../internal.js';
+// From their own files: what the package declares would otherwise lead to everything.
+import type { App } from '../frameworks.js';
 import type { ConnectionStats } from '../gate.js';
+import type { Listening } from '../listen.js';
+import type { ListenTarget, Target } from '../target.js';
 import { listenForCommands } from './control.js';
 import { drain, type DrainOptions, type DrainResult } from './drain.js';
 import { watchIdle } from './idle.js';
