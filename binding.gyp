@@ -5,6 +5,7 @@
       "sources": [
         "native/addon.cc",
         "native/address.cc",
+        "native/control.cc",
         "native/descriptor.cc",
         "native/listener.cc",
         "native/files.cc",
@@ -13,10 +14,12 @@
         "native/predicates.cc",
         "native/peer.cc",
         "native/process.cc",
+        "native/queue.cc",
         "native/message.cc",
         "native/mqueue.cc",
         "native/poll.cc",
         "native/socket.cc",
+        "native/socket-address.cc",
         "native/stream.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
