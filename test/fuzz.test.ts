@@ -45,3 +45,17 @@ t.test('every file of native/ that can do without Node-API is a target', async (
   t.same(new Set(Object.values(targets)), new Set(pure));
   for (const { file, text } of texts) if (pure.includes(file)) t.notMatch(text, /napi\.h/, file);
 });
+
+const clang = spawnSync('clang++', ['-fsanitize=fuzzer', '-x', 'c++', '-', '-o', '/dev/null'], {
+  input: 'extern "C" int LLVMFuzzerTestOneInput(const char*, long) { return 0; }',
+});
+
+// Not even in CI, where clang would be half of what is installed.
+t.test('npm run fuzz prints the executions', { skip: clang.status === 0 ? false : 'needs clang' }, async (t) => {
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [join(root, 'test/fuzz/main.js'), ...args], { encoding: 'utf8' });
+  const { status, stdout, stderr } = run('1', 'queue');
+  t.equal(status, 0, stderr);
+  t.match(stdout, /^[1-9][0-9]+ executions, 0 findings$/m);
+  t.match(run('1', 'nothing'), { status: 2, stderr: /There is no target nothing/ });
+});

@@ -1,4 +1,5 @@
-// npm run fuzz [-- SECONDS]: runs each target with libFuzzer for so long, 20 s by default, and prints the executions.
+// npm run fuzz [-- SECONDS [TARGET…]]: runs each target with libFuzzer for so long, 20 s by default, and prints the
+// executions.
 // What it finds becomes a file in test/fuzz/cases/, which test/fuzz.test.ts runs from then on. Needs clang.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -12,10 +13,17 @@ if (!(seconds >= 1)) {
   process.exit(2);
 }
 
+const chosen = process.argv.length > 3 ? process.argv.slice(3) : Object.keys(targets);
+const unknown = chosen.filter((target) => !Object.hasOwn(targets, target));
+if (unknown.length > 0) {
+  console.error(`There is no target ${unknown.join(', ')}. There are: ${Object.keys(targets).join(', ')}.`);
+  process.exit(2);
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'fuzz-'));
 const rows = [];
 try {
-  for (const target of Object.keys(targets)) {
+  for (const target of chosen) {
     const program = join(folder, target);
     compile(target, program, { fuzzer: true });
     const corpus = join(folder, `${target}.corpus`);
