@@ -119,6 +119,7 @@ const unfailing =
 // Again after a signal; the result is as without.
 const retried = new Set([
   'accept4',
+  'ioctl', // libuv's
   'poll',
   'ppoll',
   'read',
