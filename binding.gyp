@@ -5,6 +5,7 @@
       "sources": [
         "native/addon.cc",
         "native/address.cc",
+        "native/control.cc",
         "native/descriptor.cc",
         "native/listener.cc",
         "native/files.cc",
@@ -13,14 +14,16 @@
         "native/predicates.cc",
         "native/peer.cc",
         "native/process.cc",
+        "native/queue.cc",
         "native/message.cc",
         "native/mqueue.cc",
         "native/poll.cc",
         "native/socket.cc",
+        "native/socket-address.cc",
         "native/stream.cc"
       ],
-      "include_dirs": ["native/include"],
-      "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],
       "cflags_cc": [
         "-std=c++17",
         "-Os",

@@ -1,12 +1,14 @@
-// Builds the addon where no shipped one fits: another CPU, musl. It needs a C++ compiler and the headers of Node.js, and
-// neither a package manager nor the network:
+// Builds the addon where no shipped one fits: another CPU, musl. It needs a C++ compiler, the headers of Node.js and those
+// of node-addon-api, and neither Python nor make:
 //
+//   npm install --no-save node-addon-api
 //   node native/build.js      → build/Release/listenfds.node
 //
 // CXX names the compiler (default c++), npm_config_nodedir the folder that has include/node (default: beside the node that
 // runs this). What is compiled, and how, stands in binding.gyp, which node-gyp and scripts/prebuild.js go by as well.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,13 +17,13 @@ const run = promisify(execFile);
 const here = resolve(import.meta.dirname, '..');
 
 /**
- * @param {{ compiler: string, headers: string, output: string, root?: string, flags?: string[] }} options `headers` is the
- *   folder of node_api.h, `output` the file to write, `root` the folder that has binding.gyp
+ * @param {{ compiler: string, headers: string[], output: string, root?: string, flags?: string[] }} options `headers` are
+ *   the folders of node_api.h and napi.h, `output` the file to write, `root` the folder that has binding.gyp
  * @returns {Promise<void>}
  */
 export async function buildAddon({ compiler, headers, output, root = here, flags = [] }) {
   const recipe = JSON.parse(readFileSync(join(root, 'binding.gyp'), 'utf8')).targets[0];
-  const includes = [headers, ...recipe.include_dirs].map((folder) => `-I${folder}`);
+  const includes = headers.map((folder) => `-I${folder}`);
   const defines = recipe.defines.map((define) => `-D${define}`);
   mkdirSync(dirname(output), { recursive: true });
   const work = mkdtempSync(`${output}.`);
@@ -63,11 +65,27 @@ function headersHere() {
   );
 }
 
+/**
+ * Where napi.h is: beside this package, or in the project that the command is given in.
+ *
+ * @returns {string}
+ */
+export function headersOfAddonApi() {
+  for (const folder of [here, process.cwd()]) {
+    try {
+      return dirname(createRequire(join(folder, 'package.json')).resolve('node-addon-api/package.json'));
+    } catch {
+      // elsewhere, then
+    }
+  }
+  throw new Error('There is no node-addon-api, whose headers are needed: npm install --no-save node-addon-api');
+}
+
 const started = process.argv[1];
 if (started !== undefined && existsSync(started) && realpathSync(started) === realpathSync(import.meta.filename)) {
   const output = join(here, 'build/Release/listenfds.node');
   try {
-    await buildAddon({ compiler: process.env['CXX'] ?? 'c++', headers: headersHere(), output });
+    await buildAddon({ compiler: process.env['CXX'] ?? 'c++', headers: [headersHere(), headersOfAddonApi()], output });
     console.log(output);
   } catch (error) {
     const noCompiler = error.code === 'ENOENT' && error.syscall?.startsWith('spawn');

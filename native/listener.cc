@@ -1,8 +1,6 @@
 #include "listener.h"
 
-#include <errno.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <linux/unix_diag.h>
@@ -12,15 +10,10 @@
 #include <unistd.h>
 
 Queue TcpQueue(int fd) {
-  // tcp(7), inet_diag: in the LISTEN state the two counters are the queue and its limit.
   tcp_info info = {};
   socklen_t length = sizeof(info);
   Queue queue;
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0) {
-    queue.known = true;
-    queue.backlog = info.tcpi_sacked;
-    queue.queued = info.tcpi_unacked;
-  }
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0) ReadTcpInfo(&info, length, &queue);
   return queue;
 }
 
@@ -30,30 +23,6 @@ struct DiagRequest {
   nlmsghdr header;
   unix_diag_req body;
 };
-
-void ReadAttributes(const nlmsghdr* header, Queue* queue, BoundInode* bound) {
-  if (header->nlmsg_len < NLMSG_LENGTH(sizeof(unix_diag_msg))) return;
-  const unix_diag_msg* message = static_cast<const unix_diag_msg*>(NLMSG_DATA(header));
-  int left = static_cast<int>(header->nlmsg_len - NLMSG_LENGTH(sizeof(*message)));
-  const rtattr* attribute = reinterpret_cast<const rtattr*>(message + 1);
-  for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
-    if (attribute->rta_type == UNIX_DIAG_RQLEN && RTA_PAYLOAD(attribute) >= sizeof(unix_diag_rqlen)) {
-      unix_diag_rqlen lengths;
-      memcpy(&lengths, RTA_DATA(attribute), sizeof(lengths));
-      queue->known = true;
-      queue->queued = lengths.udiag_rqueue;
-      queue->backlog = lengths.udiag_wqueue;
-    } else if (attribute->rta_type == UNIX_DIAG_VFS && RTA_PAYLOAD(attribute) >= sizeof(unix_diag_vfs)) {
-      unix_diag_vfs vfs;
-      memcpy(&vfs, RTA_DATA(attribute), sizeof(vfs));
-      bound->known = true;
-      bound->inode = vfs.udiag_vfs_ino;
-      // The kernel's own dev_t: 12 bits of major over 20 of minor.
-      bound->device_major = vfs.udiag_vfs_dev >> 20;
-      bound->device_minor = vfs.udiag_vfs_dev & 0xfffff;
-    }
-  }
-}
 
 }  // namespace
 
@@ -76,8 +45,5 @@ void UnixQueue(uint32_t socket_inode, Queue* queue, BoundInode* bound) {
     size = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
   }
   close(fd);
-  if (size < static_cast<ssize_t>(sizeof(nlmsghdr))) return;
-  const nlmsghdr* header = reinterpret_cast<const nlmsghdr*>(answer);
-  if (!NLMSG_OK(header, static_cast<uint32_t>(size)) || header->nlmsg_type != SOCK_DIAG_BY_FAMILY) return;
-  ReadAttributes(header, queue, bound);
+  if (size > 0) ReadUnixDiag(answer, static_cast<size_t>(size), queue, bound);
 }

@@ -4,19 +4,7 @@
 
 #include <stdint.h>
 
-struct Queue {
-  bool known = false;
-  uint32_t backlog = 0;  // the limit in force, net.core.somaxconn already applied
-  uint32_t queued = 0;   // connections waiting for accept(2) now
-};
-
-// The inode that a path-bound unix socket lives on, as sock_diag reports it: 32 bits, whatever the file system has.
-struct BoundInode {
-  bool known = false;
-  uint32_t inode = 0;
-  uint32_t device_major = 0;
-  uint32_t device_minor = 0;
-};
+#include "queue.h"
 
 Queue TcpQueue(int fd);
 // Fills both from one sock_diag request; they stay unknown where netlink is denied or the socket belongs to

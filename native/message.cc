@@ -4,17 +4,10 @@
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "unix-address.h"
-
-#ifndef SCM_SECURITY
-#define SCM_SECURITY 0x03
-#endif
-#ifndef SCM_PIDFD
-#define SCM_PIDFD 0x04
-#endif
+#include "control.h"
+#include "socket-address.h"
 
 namespace {
 
@@ -59,51 +52,34 @@ void CloseAll(const unsigned char* fds, size_t count) {
   }
 }
 
-void ReadControl(msghdr* message, const unsigned char* arena, bool keep_fds, int32_t* row) {
-  for (cmsghdr* control = CMSG_FIRSTHDR(message); control != nullptr; control = CMSG_NXTHDR(message, control)) {
-    const unsigned char* data = CMSG_DATA(control);
-    const size_t size = control->cmsg_len - CMSG_LEN(0);
-    if (control->cmsg_level == SOL_NETLINK && control->cmsg_type == NETLINK_PKTINFO) {
-      memcpy(&row[kGroup], data, sizeof(int32_t));
-      row[kFlags] |= kHasGroup;
-    }
-    if (control->cmsg_level != SOL_SOCKET) continue;
-    switch (control->cmsg_type) {
-      case SCM_RIGHTS:
-        row[kFdCount] = static_cast<int32_t>(size / sizeof(int));
-        row[kFdOffset] = static_cast<int32_t>(data - arena);
-        if (!keep_fds) CloseAll(data, size / sizeof(int));
-        break;
-      case SCM_PIDFD:
-        CloseAll(data, size / sizeof(int));  // PassPIDFD= was set by whoever opened the socket; nobody here asked
-        break;
-      case SCM_CREDENTIALS: {
-        ucred credentials;
-        memcpy(&credentials, data, sizeof(credentials));
-        row[kPid] = credentials.pid;
-        row[kUid] = static_cast<int32_t>(credentials.uid);
-        row[kGid] = static_cast<int32_t>(credentials.gid);
-        row[kFlags] |= kHasCredentials;
-        break;
-      }
-      case SCM_SECURITY:
-        row[kLabelOffset] = static_cast<int32_t>(data - arena);
-        row[kLabelLength] = static_cast<int32_t>(strnlen(reinterpret_cast<const char*>(data), size));
-        break;
-      case SO_TIMESTAMP:
-      case SO_TIMESTAMPNS: {
-        // timeval and timespec differ in the unit of the second number only.
-        timespec stamp;
-        memcpy(&stamp, data, sizeof(stamp));
-        if (control->cmsg_type == SO_TIMESTAMP) stamp.tv_nsec *= 1000;
-        const uint64_t seconds = static_cast<uint64_t>(stamp.tv_sec);
-        row[kSecondsLow] = static_cast<int32_t>(seconds & 0xffffffff);
-        row[kSecondsHigh] = static_cast<int32_t>(seconds >> 32);
-        row[kNanoseconds] = static_cast<int32_t>(stamp.tv_nsec);
-        row[kFlags] |= kHasTimestamp;
-        break;
-      }
-    }
+void ReadRow(const msghdr& message, const unsigned char* arena, bool keep_fds, int32_t* row) {
+  const ControlData control = ReadControl(message);
+  if (control.fds != nullptr) {
+    row[kFdCount] = static_cast<int32_t>(control.fd_count);
+    row[kFdOffset] = static_cast<int32_t>(control.fds - arena);
+    if (!keep_fds) CloseAll(control.fds, control.fd_count);
+  }
+  CloseAll(control.pidfds, control.pidfd_count);  // PassPIDFD= was set by whoever opened the socket; nobody here asked
+  if (control.has_credentials) {
+    row[kPid] = control.credentials.pid;
+    row[kUid] = static_cast<int32_t>(control.credentials.uid);
+    row[kGid] = static_cast<int32_t>(control.credentials.gid);
+    row[kFlags] |= kHasCredentials;
+  }
+  if (control.label != nullptr) {
+    row[kLabelOffset] = static_cast<int32_t>(reinterpret_cast<const unsigned char*>(control.label) - arena);
+    row[kLabelLength] = static_cast<int32_t>(control.label_size);
+  }
+  if (control.has_timestamp) {
+    const uint64_t seconds = static_cast<uint64_t>(control.seconds);
+    row[kSecondsLow] = static_cast<int32_t>(seconds & 0xffffffff);
+    row[kSecondsHigh] = static_cast<int32_t>(seconds >> 32);
+    row[kNanoseconds] = control.nanoseconds;
+    row[kFlags] |= kHasTimestamp;
+  }
+  if (control.has_group) {
+    row[kGroup] = control.group;
+    row[kFlags] |= kHasGroup;
   }
 }
 
@@ -172,7 +148,7 @@ Napi::Value ReceiveMessages(const Napi::CallbackInfo& info) {
         memcmp(header.msg_name, messages[i - 1].msg_hdr.msg_name, header.msg_namelen) == 0) {
       row[kFlags] |= kSameName;
     }
-    if (header.msg_controllen > 0) ReadControl(&header, arena, keep_fds, row);
+    if (header.msg_controllen > 0) ReadRow(header, arena, keep_fds, row);
   }
   return Napi::Number::New(env, count);
 }
@@ -187,7 +163,8 @@ Napi::Value SendMessage(const Napi::CallbackInfo& info) {
   message.msg_iovlen = 1;
   sockaddr_un address;
   if (!info[2].IsNull()) {
-    const int length = UnixAddress(info[2].As<Napi::Uint8Array>(), &address);
+    Napi::Uint8Array path = info[2].As<Napi::Uint8Array>();
+    const int length = WriteUnixAddress(path.Data(), path.ByteLength(), &address);
     if (length < 0) return Napi::Number::New(env, length);
     message.msg_name = &address;
     message.msg_namelen = static_cast<socklen_t>(length);

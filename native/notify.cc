@@ -96,6 +96,7 @@ union Control {
 
 void* AddControl(msghdr* message, size_t used, int type, size_t size) {
   auto* header = reinterpret_cast<cmsghdr*>(static_cast<char*>(message->msg_control) + used);
+  memset(header, 0, CMSG_SPACE(size));  // the padding goes to the kernel as well
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = type;
   header->cmsg_len = CMSG_LEN(size);
@@ -134,7 +135,6 @@ Napi::Value NotifyUnix(const Napi::CallbackInfo& info) {
   memcpy(address.sun_path, path, path_size);
 
   Control control;
-  memset(&control, 0, sizeof(cmsghdr));
   iovec text = {state.data(), state.size()};
   msghdr message = {};
   message.msg_name = &address;

@@ -66,8 +66,10 @@ int BecomeProgram(Plan* plan) {
 
   // Out of the way first: a source may have the number of another one's target.
   const int free = plan->count + 1;
-  plan->report = fcntl(plan->report, F_DUPFD_CLOEXEC, free);
-  if (plan->report < 0) return errno;
+  // Until there is another, the old one is what tells the error.
+  const int report = fcntl(plan->report, F_DUPFD_CLOEXEC, free);
+  if (report < 0) return errno;
+  plan->report = report;
   for (int i = 0; i < plan->count; i++) {
     plan->fds[i] = fcntl(plan->fds[i], F_DUPFD_CLOEXEC, free);
     if (plan->fds[i] < 0) return errno;

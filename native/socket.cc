@@ -10,7 +10,7 @@
 
 #include <string>
 
-#include "unix-address.h"
+#include "socket-address.h"
 
 namespace {
 
@@ -39,6 +39,11 @@ int Fd(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Int32
 
 Napi::Value Result(const Napi::CallbackInfo& info, int result) {
   return Napi::Number::New(info.Env(), result < 0 ? -errno : result);
+}
+
+// The length of the address, or -errno.
+int UnixAddress(Napi::Uint8Array path, sockaddr_un* out) {
+  return WriteUnixAddress(path.Data(), path.ByteLength(), out);
 }
 
 Napi::Value Bind(const Napi::CallbackInfo& info, const void* address, socklen_t length) {

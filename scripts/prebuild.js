@@ -10,7 +10,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { buildAddon } from '../native/build.js';
+import { buildAddon, headersOfAddonApi } from '../native/build.js';
 import { majors, nodeHome } from './node-versions.js';
 
 const run = promisify(execFile);
@@ -112,7 +112,7 @@ export function problems(facts, machine) {
 export async function prebuild(target, output) {
   const { compiler, machine } = targets[target];
   // Those of the oldest line: what is not in them is not to be used.
-  const headers = join(await nodeHome(majors[0]), 'include/node');
+  const headers = [join(await nodeHome(majors[0]), 'include/node'), headersOfAddonApi()];
   const work = mkdtempSync(join(tmpdir(), 'listenfds-prebuild-'));
   try {
     const digests = [];

@@ -39,11 +39,13 @@ export function parseDuration(option: string, value: unknown): number {
     );
   let total = 0;
   if (typeof value === 'number') total = value;
-  else if (typeof value === 'string' && /^\s*(?:\d+(?:\.\d+)?\s*[a-z]*\s*)+$/.test(value)) {
-    for (const [, amount, unit] of value.matchAll(/(\d+(?:\.\d+)?)\s*([a-z]*)/g)) {
-      const factor = units[unit!];
-      if (factor === undefined) throw bad();
-      total += Number(amount) * factor;
+  else if (typeof value === 'string') {
+    // One part after the other: a single expression for all of them tries every way to cut a long number up.
+    const part = /\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*/y;
+    while (part.lastIndex < value.length) {
+      const [, amount, unit] = part.exec(value) ?? [];
+      if (unit === undefined || !Object.hasOwn(units, unit)) throw bad();
+      total += Number(amount) * units[unit]!;
     }
   } else throw bad();
   if (!(total > 0 && total <= most)) throw bad();

@@ -98,6 +98,16 @@ function verifyAdopted(server: Server, address: Listening['address'], inherited:
   );
 }
 
+/** A server that cannot say where it is listens no longer: whoever gets the error must not serve all the same. */
+function addressOf(server: Server): Listening['address'] {
+  try {
+    return server.address();
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+}
+
 const anyAddress: Partial<Record<string, string>> = { '::': 'localhost', '0.0.0.0': 'localhost' };
 
 function urlOf(server: Server, address: AddressInfo | string | null): string | null {
@@ -180,14 +190,14 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
       putBack(found);
       throw error;
     }
-    address = server.address(); // once: it is a system call
+    address = addressOf(server); // once: it is a system call
     if (!connected && kind !== 'vsock') verifyAdopted(server, address, found);
     gatekeeper(server).shared = true;
   } else {
     const prepared = await prepareBind(store ? store.lasting(wanted) : wanted);
     await start(() => prepared.open(server));
     registerOwn(server, wanted.name ?? wanted.store);
-    address = server.address();
+    address = addressOf(server);
     await store?.keep(server, wanted);
   }
   readWhatComesLater();

@@ -142,7 +142,7 @@ function noAddon(failures: readonly string[]): ListenFdsError {
     'LISTENFDS_NO_ADDON',
     `The native addon cannot be loaded. Tried ${failures.join('; ')}. ` +
       (musl ? 'This is musl, and the shipped addons are for glibc. ' : '') +
-      `The command that builds it is: node ${/^[\w./-]*$/.test(builder) ? builder : `'${builder}'`}`,
+      `What builds it: npm install --no-save node-addon-api && node ${/^[\w./-]*$/.test(builder) ? builder : `'${builder}'`}`,
   );
 }
 

@@ -145,6 +145,19 @@ t.test('descendants whose parent has gone are told of', async (t) => {
   t.strictSame(found, { same: true, exit: { code: 7, signal: null } });
 });
 
+t.test('what fails before the program is there is an error, not a program that has ended', async (t) => {
+  // More descriptors than a process may have: the child's first step.
+  const source = `${prologue}
+    try {
+      const { pid } = start(['/bin/true'], { fds: Array(60).fill(0) });
+      out(pid);
+    } catch ({ code, syscall }) {
+      out({ code, syscall });
+    }`;
+  const through = ['sh', '-c', 'ulimit -n 40; exec "$@"', 'sh'];
+  t.same(await resultOf(t, source, { through }), { code: 'EINVAL', syscall: 'execve' });
+});
+
 t.test('no descriptor stays behind', async (t) => {
   const source = `${prologue}
     import { readdirSync } from 'node:fs';

@@ -25,7 +25,7 @@ t.test('without the addon', async (t) => {
     code: 'LISTENFDS_NO_ADDON',
     message: new RegExp(
       `^The native addon cannot be loaded\\. Tried ${copy}/prebuilds/linux-${process.arch}/listenfds\\.node: .*` +
-        `; ${copy}/build/Release/listenfds\\.node: .*builds it is: node ${copy}/native/build\\.js\\. It needs a C`,
+        `; ${copy}/build/Release/listenfds\\.node: .*builds it: npm install --no-save node-addon-api && node ${copy}/native/build\\.js\\. It needs a C`,
     ),
   };
 

@@ -32,16 +32,22 @@ function numbersIn(path: string): number[] {
 /** The environment it was started with: what it has changed since does not show. Null where that is not for us to see. */
 export function environmentOf(pid: number): NodeJS.ProcessEnv | null {
   const text = read(`/proc/${pid}/environ`);
-  if (text === null) return null;
+  return text === null ? null : environmentIn(text);
+}
+
+/** The text of /proc/PID/environ. */
+export function environmentIn(text: string): NodeJS.ProcessEnv {
   const entries = text.split('\0').filter((entry) => entry.includes('='));
   return Object.fromEntries(entries.map((entry) => [entry.replace(/=.*$/s, ''), entry.slice(entry.indexOf('=') + 1)]));
 }
 
 export function commandOf(pid: number): string[] {
-  const words = (read(`/proc/${pid}/cmdline`) ?? '').split('\0');
-  words.pop();
+  const words = commandIn(read(`/proc/${pid}/cmdline`) ?? '');
   return words.length > 0 ? words : [`[${nameOf(pid) ?? '?'}]`];
 }
+
+/** The text of /proc/PID/cmdline: each word ends with a NUL. */
+export const commandIn = (text: string): string[] => text.split('\0').slice(0, -1);
 
 export const exists = (pid: number): boolean => fs.existsSync(`/proc/${pid}`);
 export const nameOf = (pid: number): string | null => read(`/proc/${pid}/comm`)?.trim() ?? null;
@@ -51,8 +57,11 @@ export const descriptorsOf = (pid: number): number[] => numbersIn(`/proc/${pid}/
 export const linkOf = (pid: number, fd: number): string | null => link(`/proc/${pid}/fd/${fd}`);
 
 export function parentOf(pid: number): number {
-  return Number(/^PPid:\s*(\d+)/m.exec(read(`/proc/${pid}/status`) ?? '')?.[1] ?? 0);
+  return parentIn(read(`/proc/${pid}/status`) ?? '');
 }
+
+/** The text of /proc/PID/status. */
+export const parentIn = (text: string): number => Number(/^PPid:\s*(\d+)/m.exec(text)?.[1] ?? 0);
 
 /** Parent, its parent, … */
 export function ancestorsOf(pid: number): number[] {
@@ -64,7 +73,12 @@ export function ancestorsOf(pid: number): number[] {
 const closeOnExec = 0o2000000; // O_CLOEXEC, as fdinfo writes it on every architecture
 
 export function isCloseOnExec(pid: number, fd: number): boolean {
-  const flags = /^flags:\s*([0-7]+)/m.exec(read(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1];
+  return closesOnExec(read(`/proc/${pid}/fdinfo/${fd}`) ?? '');
+}
+
+/** The text of /proc/PID/fdinfo/FD. */
+export function closesOnExec(text: string): boolean {
+  const flags = /^flags:\s*([0-7]+)/m.exec(text)?.[1];
   return flags !== undefined && (Number.parseInt(flags, 8) & closeOnExec) !== 0;
 }
 
@@ -72,17 +86,21 @@ export function isCloseOnExec(pid: number, fd: number): boolean {
 export function awaitedInodes(pid: number): Set<number> | null {
   const loops = descriptorsOf(pid).filter((fd) => linkOf(pid, fd) === 'anon_inode:[eventpoll]');
   if (loops.length === 0) return null;
-  const inodes = loops.flatMap((fd) =>
-    [...(read(`/proc/${pid}/fdinfo/${fd}`) ?? '').matchAll(/^tfd:.*\bino:([0-9a-f]+)/gm)].map(([, ino]) =>
-      Number.parseInt(ino!, 16),
-    ),
-  );
-  return new Set(inodes);
+  return new Set(loops.flatMap((fd) => awaitedIn(read(`/proc/${pid}/fdinfo/${fd}`) ?? '')));
 }
+
+/** The text of /proc/PID/fdinfo/FD of an epoll descriptor. */
+export const awaitedIn = (text: string): number[] =>
+  [...text.matchAll(/^tfd:.*\bino:([0-9a-f]+)/gm)].map(([, inode]) => Number.parseInt(inode!, 16));
 
 /** The unit whose control group it is in, or null. */
 export function unitOf(pid: number): string | null {
-  const path = /^0::(.*)$/m.exec(read(`/proc/${pid}/cgroup`) ?? '')?.[1] ?? '';
+  return unitIn(read(`/proc/${pid}/cgroup`) ?? '');
+}
+
+/** The text of /proc/PID/cgroup. */
+export function unitIn(text: string): string | null {
+  const path = /^0::(.*)$/m.exec(text)?.[1] ?? '';
   return path.split('/').findLast((part) => part.endsWith('.service')) ?? null;
 }
 

@@ -159,7 +159,7 @@ function udevProperties(message: Buffer): Buffer | null {
  *
  * @returns null for what is no such message
  */
-function parseUevent(message: Buffer): Uevent | null {
+export function parseUevent(message: Buffer): Uevent | null {
   const fromUdev = message.toString('latin1', 0, 8) === 'libudev\0';
   const text = fromUdev ? udevProperties(message) : message;
   if (!text) return null;

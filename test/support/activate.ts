@@ -21,7 +21,7 @@ export interface Activation {
   readonly count?: number | string | null;
   /** LISTEN_PID. Default: the program's own. */
   readonly pid?: number | string;
-  /** Nothing else but PATH is set (and NODE_V8_COVERAGE, where somebody measures). */
+  /** Nothing else but PATH is set (and what is listed as `measuring`, where somebody does). */
   readonly env?: Readonly<Record<string, string>>;
   /** Descriptor 0, written as in `fds`, or a pipe from the test. Default: /dev/null. */
   readonly stdin?: Passed | 'pipe';
@@ -108,11 +108,17 @@ export class Activated {
   }
 }
 
+// What somebody who measures all programs has set: coverage, and the sanitizers of test/sanitize.
+const measuring = ['NODE_V8_COVERAGE', 'LD_PRELOAD', 'ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'];
+
 function variables(activation: Activation): string[] {
   const { fds = [], names, env = {} } = activation;
   const count = activation.count === undefined ? fds.length || null : activation.count;
   const all: Record<string, string> = { PATH: process.env['PATH'] ?? '/usr/bin:/bin' };
-  if (process.env['NODE_V8_COVERAGE']) all['NODE_V8_COVERAGE'] = process.env['NODE_V8_COVERAGE'];
+  for (const name of measuring) {
+    const value = process.env[name];
+    if (value !== undefined) all[name] = value;
+  }
   if (count !== null) all['LISTEN_FDS'] = String(count);
   if (names !== undefined) all['LISTEN_FDNAMES'] = typeof names === 'string' ? names : names.join(':');
   if (activation.pid !== undefined) all['LISTEN_PID'] = String(activation.pid);
@@ -153,7 +159,9 @@ export function activate(t: Test, command: readonly string[], activation: Activa
     ...through,
     ...command,
   ];
-  const child = spawn(file!, args, { stdio: stdio as StdioOptions, cwd: activation.cwd ?? root, detached: true });
+  // The opener is none of what is measured.
+  const { LD_PRELOAD: _, ...env } = process.env;
+  const child = spawn(file!, args, { stdio: stdio as StdioOptions, cwd: activation.cwd ?? root, detached: true, env });
   const program = new Activated(child);
   t.teardown(() => program.kill());
   return program;
