@@ -1,128 +1,87 @@
-// Every error this library raises of its own accord, one table. docs/errors.md is written from it.
+// Every error this library raises of its own accord, one table. docs/errors.md is written from it, comments included: what
+// only readers of the docs need is not loaded at every start.
 
-/** One row of the error table. */
-export interface ErrorRow {
-  /** What was found. */
-  readonly when: string;
-  /** What the person who reads it can do; the end of every message with this code. */
-  readonly remedy: string;
-}
-
-/** Every code, when it is raised and what to do about it. */
-export const errorTable = {
-  LISTENFDS_BAD_ENVIRONMENT: {
-    when: 'A LISTEN_*, WATCHDOG_* or NOTIFY_SOCKET variable is malformed, or LISTEN_FDNAMES does not name as many descriptors as LISTEN_FDS announces.',
-    remedy: 'Look at what starts this program: a service manager never sends this, a hand-written wrapper may',
-  },
-  LISTENFDS_NOT_OPEN: {
-    when: 'LISTEN_FDS announces a descriptor that is not open in this process.',
-    remedy:
-      'Something between the manager and this program closed it: start the program directly (npm start, npx and sudo close descriptors)',
-  },
-  LISTENFDS_NOT_INHERITED: {
-    when: "An announced descriptor turned out to be the runtime's own (event loop, IPC channel): the real one was closed before the program started.",
-    remedy:
-      'Something between the manager and this program closed it: start the program directly (npm start, npx and sudo close descriptors)',
-  },
-  LISTENFDS_TAKEN: {
-    when: 'take() was called twice for one descriptor, or a listener asked for one that another listener already has.',
-    remedy: 'Take each descriptor once and hand the result on',
-  },
-  LISTENFDS_WORKER_THREAD: {
-    when: 'Inherited descriptors were asked for in a worker thread.',
-    remedy: 'Call it in the main thread; descriptors belong to the whole process',
-  },
-  LISTENFDS_CLUSTER_PRIMARY: {
-    when: 'A cluster worker asked for descriptors that were passed to its primary, and that one has not consumed them.',
-    remedy:
-      'Call listenFds() in the primary before it forks, or start it with `node --import listenfds/register`; workers then listen through it',
-  },
-  LISTENFDS_NO_ADDON: {
-    when: 'The native addon cannot be loaded, and descriptors were passed, NOTIFY_SOCKET is set, or something was asked for that only the addon can do.',
-    remedy: 'It needs a C++ compiler; a bundle of the program must leave listenfds outside',
-  },
-  LISTENFDS_NOT_ACTIVATED: {
-    when: "activation is 'required' and no suitable descriptor was passed.",
-    remedy: "Start the program through its socket unit, or allow binding with activation: 'auto'",
-  },
-  LISTENFDS_NAME_NOT_FOUND: {
-    when: 'Descriptors were passed, but none has the name asked for.',
-    remedy: 'Make FileDescriptorName= of the socket unit and the name option agree',
-  },
-  LISTENFDS_WRONG_KIND: {
-    when: 'The descriptor asked for is not what the call can serve, for example a datagram socket given to listen().',
-    remedy: 'Use the Listen*= directive that fits, or the call that fits the descriptor',
-  },
-  LISTENFDS_AMBIGUOUS: {
-    when: 'Several inherited descriptors would do and nothing tells which one is meant.',
-    remedy: 'Select one by name (FileDescriptorName= and the name option) or by its address',
-  },
-  LISTENFDS_ADDRESS_MISMATCH: {
-    when: "The inherited socket is bound elsewhere than the address asked for. A warning by default, an error with mismatch: 'error'.",
-    remedy:
-      "The socket unit decides the address: change ListenStream= there, or ask for the address it has, select it with { name }, or say mismatch: 'ignore'",
-  },
-  LISTENFDS_WRONG_SOCKET: {
-    when: 'After adoption the server is not on the inherited descriptor: the runtime opened a socket of its own.',
-    remedy: 'Run the program with Node.js, or let it bind its own address with activation: never',
-  },
-  LISTENFDS_BAD_ADDRESS: {
-    when: 'An address string is not one that the Listen*= directive of the call takes.',
-    remedy:
-      'Write 8080, 127.0.0.1:8080, [::1]:8080, /run/app.sock, @abstract or vsock:2:1234; give host names as { host, port }. docs/sockets.md has what the other calls take',
-  },
-  LISTENFDS_BAD_OPTION: {
-    when: 'An option, or an argument, has a value that cannot be used.',
-    remedy: 'See the documentation of the call',
-  },
-  LISTENFDS_BAD_APP: {
-    when: 'What was given as the app is neither a server, nor a request listener, nor a framework that is known.',
-    remedy: 'Pass a net, http, https, http2 or tls server, a (req, res) function, or the framework instance itself',
-  },
-  LISTENFDS_ALREADY_LISTENING: {
-    when: 'The server given is listening already.',
-    remedy: 'Leave the listening to this call',
-  },
-  LISTENFDS_UNKNOWN_USER: {
-    when: 'A user or group name cannot be resolved.',
-    remedy: 'Check it with getent passwd or getent group, or give the number',
-  },
-  LISTENFDS_TIMEOUT: {
-    when: 'Something that was waited for did not happen within the time allowed.',
-    remedy: 'Look at what was waited for, or allow more time with the timeout option',
-  },
-  LISTENFDS_NOT_UNIX: {
-    when: 'Credentials were asked of something that is no unix socket.',
-    remedy: 'Only unix sockets know who is on the other end: listen on a path, or authenticate in another way',
-  },
-  LISTENFDS_CLOSED: {
-    when: 'Something was asked of a socket, or still waited to be sent, when the socket was closed.',
-    remedy: 'Wait for what was sent before closing',
-  },
-  LISTENFDS_TRUNCATED: {
-    when: 'A packet is longer than the memory for it, and a stream cannot pass on a part of it as the whole.',
-    remedy: 'Raise maxMessageSize',
-  },
-  LISTENFDS_UPGRADE_FAILED: {
-    when: 'The successor did not get ready: it ended, hung, or could not be started. This process goes on serving.',
-    remedy: 'Look at what the successor printed, then ask for the upgrade again',
-  },
-  LISTENFDS_UPGRADE_REFUSED: {
-    when: 'An upgrade was asked for while one is under way, or while the service is starting or stopping.',
-    remedy: 'Wait for it to end, then ask again',
-  },
-  LISTENFDS_NOT_STORED: {
-    when: 'A listener could not be put into the file descriptor store. A warning: the server serves all the same.',
-    remedy: 'Until it is stored, connections are refused while the service restarts; see the message for the reason',
-  },
-  LISTENFDS_UNSUPPORTED: {
-    when: 'This runtime, platform or kernel cannot do what was asked.',
-    remedy: 'See the message for what it needs',
-  },
-} as const satisfies Record<string, ErrorRow>;
+/**
+ * What the person who reads an error can do: the end of every message with its code. Before each stands when it is raised.
+ */
+export const remedies = {
+  /**
+   * A LISTEN_*, WATCHDOG_* or NOTIFY_SOCKET variable is malformed, or LISTEN_FDNAMES does not name as many descriptors
+   * as LISTEN_FDS announces.
+   */
+  LISTENFDS_BAD_ENVIRONMENT:
+    'Look at what starts this program: a service manager never sends this, a hand-written wrapper may',
+  /** LISTEN_FDS announces a descriptor that is not open in this process. */
+  LISTENFDS_NOT_OPEN:
+    'Something between the manager and this program closed it: start the program directly (npm start, npx and sudo close descriptors)',
+  /**
+   * An announced descriptor turned out to be the runtime's own (event loop, IPC channel): the real one was closed before
+   * the program started.
+   */
+  LISTENFDS_NOT_INHERITED:
+    'Something between the manager and this program closed it: start the program directly (npm start, npx and sudo close descriptors)',
+  /** take() was called twice for one descriptor, or a listener asked for one that another listener already has. */
+  LISTENFDS_TAKEN: 'Take each descriptor once and hand the result on',
+  /** Inherited descriptors were asked for in a worker thread. */
+  LISTENFDS_WORKER_THREAD: 'Call it in the main thread; descriptors belong to the whole process',
+  /** A cluster worker asked for descriptors that were passed to its primary, and that one has not consumed them. */
+  LISTENFDS_CLUSTER_PRIMARY:
+    'Call listenFds() in the primary before it forks, or start it with `node --import listenfds/register`; workers then listen through it',
+  /**
+   * The native addon cannot be loaded, and descriptors were passed, NOTIFY_SOCKET is set, or something was asked for
+   * that only the addon can do.
+   */
+  LISTENFDS_NO_ADDON: 'It needs a C++ compiler; a bundle of the program must leave listenfds outside',
+  /** activation is 'required' and no suitable descriptor was passed. */
+  LISTENFDS_NOT_ACTIVATED: "Start the program through its socket unit, or allow binding with activation: 'auto'",
+  /** Descriptors were passed, but none has the name asked for. */
+  LISTENFDS_NAME_NOT_FOUND: 'Make FileDescriptorName= of the socket unit and the name option agree',
+  /** The descriptor asked for is not what the call can serve, for example a datagram socket given to listen(). */
+  LISTENFDS_WRONG_KIND: 'Use the Listen*= directive that fits, or the call that fits the descriptor',
+  /** Several inherited descriptors would do and nothing tells which one is meant. */
+  LISTENFDS_AMBIGUOUS: 'Select one by name (FileDescriptorName= and the name option) or by its address',
+  /**
+   * The inherited socket is bound elsewhere than the address asked for. A warning by default, an error with mismatch:
+   * 'error'.
+   */
+  LISTENFDS_ADDRESS_MISMATCH:
+    "The socket unit decides the address: change ListenStream= there, or ask for the address it has, select it with { name }, or say mismatch: 'ignore'",
+  /** After adoption the server is not on the inherited descriptor: the runtime opened a socket of its own. */
+  LISTENFDS_WRONG_SOCKET: 'Run the program with Node.js, or let it bind its own address with activation: never',
+  /** An address string is not one that the Listen*= directive of the call takes. */
+  LISTENFDS_BAD_ADDRESS:
+    'Write 8080, 127.0.0.1:8080, [::1]:8080, /run/app.sock, @abstract or vsock:2:1234; give host names as { host, port }. docs/sockets.md has what the other calls take',
+  /** An option, or an argument, has a value that cannot be used. */
+  LISTENFDS_BAD_OPTION: 'See the documentation of the call',
+  /** What was given as the app is neither a server, nor a request listener, nor a framework that is known. */
+  LISTENFDS_BAD_APP:
+    'Pass a net, http, https, http2 or tls server, a (req, res) function, or the framework instance itself',
+  /** The server given is listening already. */
+  LISTENFDS_ALREADY_LISTENING: 'Leave the listening to this call',
+  /** A user or group name cannot be resolved. */
+  LISTENFDS_UNKNOWN_USER: 'Check it with getent passwd or getent group, or give the number',
+  /** Something that was waited for did not happen within the time allowed. */
+  LISTENFDS_TIMEOUT: 'Look at what was waited for, or allow more time with the timeout option',
+  /** Credentials were asked of something that is no unix socket. */
+  LISTENFDS_NOT_UNIX:
+    'Only unix sockets know who is on the other end: listen on a path, or authenticate in another way',
+  /** Something was asked of a socket, or still waited to be sent, when the socket was closed. */
+  LISTENFDS_CLOSED: 'Wait for what was sent before closing',
+  /** A packet is longer than the memory for it, and a stream cannot pass on a part of it as the whole. */
+  LISTENFDS_TRUNCATED: 'Raise maxMessageSize',
+  /** The successor did not get ready: it ended, hung, or could not be started. This process goes on serving. */
+  LISTENFDS_UPGRADE_FAILED: 'Look at what the successor printed, then ask for the upgrade again',
+  /** An upgrade was asked for while one is under way, or while the service is starting or stopping. */
+  LISTENFDS_UPGRADE_REFUSED: 'Wait for it to end, then ask again',
+  /** A listener could not be put into the file descriptor store. A warning: the server serves all the same. */
+  LISTENFDS_NOT_STORED:
+    'Until it is stored, connections are refused while the service restarts; see the message for the reason',
+  /** This runtime, platform or kernel cannot do what was asked. */
+  LISTENFDS_UNSUPPORTED: 'See the message for what it needs',
+} satisfies Record<string, string>;
 
 /** A code of the error table. */
-export type ErrorCode = keyof typeof errorTable;
+export type ErrorCode = keyof typeof remedies;
 
 /** What an error is about, where it is about something that can be named. */
 export interface ErrorDetails {
@@ -157,7 +116,7 @@ export class ListenFdsError extends Error {
    * @param details what it is about
    */
   constructor(code: ErrorCode, found: string, details: ErrorDetails = {}) {
-    super(`${found}. ${errorTable[code].remedy}.`, 'cause' in details ? { cause: details.cause } : undefined);
+    super(`${found}. ${remedies[code]}.`, 'cause' in details ? { cause: details.cause } : undefined);
     this.name = 'ListenFdsError';
     this.code = code;
     if (details.fd !== undefined) this.fd = details.fd;

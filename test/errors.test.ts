@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { ListenFdsError } from 'listenfds';
+import { root } from './support/activate.ts';
 import { internal } from './support/internal.ts';
 import { checkTable } from './support/table.ts';
 
@@ -16,11 +19,12 @@ t.test('an error says what was found and what to do, and is recognised across tw
 
 t.test('docs/errors.md has every code', (t) => {
   const withCode = (text: string) => text.replaceAll(/\b[A-Z]+_[A-Z_*]*/g, '`$&`');
-  const rows = Object.entries(internal.errorTable).map(([code, { when, remedy }]) => [
-    `\`${code}\``,
-    withCode(when),
-    withCode(`${remedy}.`),
-  ]);
+  const source = readFileSync(join(root, 'src/errors.ts'), 'utf8');
+  const rows = Object.entries(internal.remedies).map(([code, remedy]) => {
+    const [, comment] = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s*${code}:`).exec(source)!;
+    const when = comment!.replaceAll(/\s*\n\s*\*?\s*/g, ' ').trim();
+    return [`\`${code}\``, withCode(when), withCode(`${remedy}.`)];
+  });
   checkTable(t, 'docs/errors.md', 'errors', ['Code', 'When', 'What to do'], rows);
   t.end();
 });
