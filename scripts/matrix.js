@@ -11,26 +11,22 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  chmodSync,
-  cpSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
   renameSync,
   rmSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cache, cleanEnvironment, majors, nodeBinary } from './node-versions.js';
+import { addSources, checkout, openFolder } from './copy.js';
 import { emulated, underEmulator } from './emulated.js';
 
-const checkout = resolve(import.meta.dirname, '..');
 const resultsFile = join(cache, 'matrix.json');
 const page = join(checkout, 'docs/matrix.md');
 
@@ -91,20 +87,12 @@ function prebuildsAreCurrent() {
  */
 function unpackWithTests() {
   if (!prebuildsAreCurrent()) execFileSync('npm', ['run', '--silent', 'prebuild'], { cwd: checkout, stdio: 'inherit' });
-  const folder = mkdtempSync(join(tmpdir(), 'listenfds-matrix-'));
-  chmodSync(folder, 0o755); // tests become other users
+  const folder = openFolder('matrix');
   const quiet = { cwd: checkout, stdio: ['ignore', 'pipe', 'inherit'] };
   const packed = execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], quiet);
   const [{ filename, size }] = Object.values(JSON.parse(packed));
   execFileSync('tar', ['-xzf', join(folder, filename), '--strip-components=1', '-C', folder]);
-  const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], quiet);
-  for (const file of listed.toString().trim().split('\n')) {
-    const copy = join(folder, file);
-    if (existsSync(copy) || !existsSync(join(checkout, file))) continue;
-    mkdirSync(dirname(copy), { recursive: true });
-    cpSync(join(checkout, file), copy);
-  }
-  symlinkSync(join(checkout, 'node_modules'), join(folder, 'node_modules'));
+  addSources(folder);
   return { folder, filename, size };
 }
 

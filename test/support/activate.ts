@@ -21,7 +21,7 @@ export interface Activation {
   readonly count?: number | string | null;
   /** LISTEN_PID. Default: the program's own. */
   readonly pid?: number | string;
-  /** Nothing else but PATH is set (and NODE_V8_COVERAGE, where somebody measures). */
+  /** Nothing else but PATH is set (and what scripts/coverage.js needs, when it measures). */
   readonly env?: Readonly<Record<string, string>>;
   /** Descriptor 0, written as in `fds`, or a pipe from the test. Default: /dev/null. */
   readonly stdin?: Passed | 'pipe';
@@ -108,11 +108,17 @@ export class Activated {
   }
 }
 
+/** scripts/coverage/hook.js, without what tap puts into its children. */
+function counting(): Record<string, string> {
+  const hook = new URL('../../scripts/coverage/hook.js', import.meta.url).href;
+  return { LISTENFDS_COVERAGE: process.env['LISTENFDS_COVERAGE']!, NODE_OPTIONS: `--import=${hook}` };
+}
+
 function variables(activation: Activation): string[] {
   const { fds = [], names, env = {} } = activation;
   const count = activation.count === undefined ? fds.length || null : activation.count;
   const all: Record<string, string> = { PATH: process.env['PATH'] ?? '/usr/bin:/bin' };
-  if (process.env['NODE_V8_COVERAGE']) all['NODE_V8_COVERAGE'] = process.env['NODE_V8_COVERAGE'];
+  if (process.env['LISTENFDS_COVERAGE']) Object.assign(all, counting());
   if (count !== null) all['LISTEN_FDS'] = String(count);
   if (names !== undefined) all['LISTEN_FDNAMES'] = typeof names === 'string' ? names : names.join(':');
   if (activation.pid !== undefined) all['LISTEN_PID'] = String(activation.pid);
