@@ -1,6 +1,6 @@
 // npm run coverage [-- --docs] [FILE …]: the tests with every Node.js process counting what of dist/ it runs, and with the
 // addon built to count as well. Prints lines and branches by room and what is not covered; --docs writes that to
-// docs/coverage.md. As long as `npm test` and half as long again.
+// docs/coverage.md. --keep leaves the counts in a folder, which --from reads again. It takes half as long again as `npm test`.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,10 @@ import { branchesOf } from './coverage/branches.js';
 import { mappingsOf } from './coverage/source-map.js';
 import { cleanEnvironment } from './node-versions.js';
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { docs: { type: 'boolean' } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { docs: { type: 'boolean' }, keep: { type: 'boolean' }, from: { type: 'string' } },
+});
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The run, in a copy with an addon of its own
@@ -24,7 +27,7 @@ async function run(folder, counts) {
   chmodSync(counts, 0o777);
   const flags = { CXXFLAGS: '--coverage -fprofile-update=atomic', LDFLAGS: '--coverage' };
   const env = cleanEnvironment();
-  const build = ['run', '--silent', 'build:native'];
+  const build = ['exec', '--', 'node-gyp', 'rebuild', '--loglevel=error']; // npm tells it where the headers are
   execFileSync('npm', build, { cwd: folder, env: { ...env, ...flags }, stdio: ['ignore', 'ignore', 'inherit'] });
 
   const hook = pathToFileURL(join(folder, 'scripts/coverage/hook.js')).href;
@@ -66,14 +69,14 @@ function addUp(counts, texts) {
 }
 
 /** src/x.ts → line → whether it was run; and its branches */
-function readSources(counts) {
-  const dist = join(checkout, 'dist');
+function readSources(folder, counts) {
+  const dist = join(folder, 'dist');
   const files = readdirSync(dist).filter((file) => file.endsWith('.js'));
   const texts = new Map(files.map((file) => [file, readFileSync(join(dist, file), 'utf8')]));
   const totals = addUp(counts, texts);
   const sources = new Map();
   const sourceOf = (name) => {
-    const path = resolve(dist, name).slice(checkout.length + 1);
+    const path = resolve(dist, name).slice(folder.length + 1);
     if (!path.startsWith('src/')) return null;
     if (!sources.has(path)) sources.set(path, { lines: new Map(), branches: new Map() });
     return sources.get(path);
@@ -104,7 +107,7 @@ function readNative(folder) {
   const objects = join(folder, 'build/Release/obj.target/listenfds/native');
   const sources = readdirSync(join(folder, 'native')).filter((file) => file.endsWith('.cc'));
   const out = join(folder, 'gcov');
-  mkdirSync(out);
+  mkdirSync(out, { recursive: true });
   const found = new Map();
   for (const file of sources) {
     const options = ['--branch-probabilities', '--object-directory', objects];
@@ -185,11 +188,11 @@ function report(sources) {
   return `${table(cells)}\n\n${table([['File', 'Lines never run', 'Lines with a way never taken'], ['---', '---', '---'], ...missing])}`;
 }
 
-const folder = openFolder('coverage');
+const folder = values.from ?? openFolder('coverage');
 const counts = join(folder, 'counts');
 try {
-  await run(folder, counts);
-  const sources = new Map([...readSources(counts), ...readNative(folder)]);
+  if (!values.from) await run(folder, counts);
+  const sources = new Map([...readSources(folder, counts), ...readNative(folder)]);
   const text = report(sources);
   console.log(text);
   if (values.docs) {
@@ -200,6 +203,6 @@ try {
     execFileSync('npx', ['prettier', '--write', '--log-level=warn', page], { cwd: checkout, stdio: 'inherit' });
   }
 } finally {
-  if (process.env.KEEP_COVERAGE) console.error(`kept in ${folder}`);
+  if (values.keep || values.from) console.error(`All counts are in ${folder}`);
   else rmSync(folder, { recursive: true });
 }

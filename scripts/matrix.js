@@ -10,16 +10,7 @@
 // of time, not wrong, and is told apart in the table.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -72,28 +63,24 @@ function newestSystemd() {
 // ---------------------------------------------------------------------------------------------------------------------
 // The package, and its tests beside it
 
-/** Newer than what they are made of. */
-function prebuildsAreCurrent() {
-  const made = ['x64', 'arm64'].map((arch) => join(checkout, `prebuilds/linux-${arch}/listenfds.node`));
-  if (!made.every((file) => existsSync(file))) return false;
-  const sources = readdirSync(join(checkout, 'native')).map((file) => join(checkout, 'native', file));
-  const newest = Math.max(...[...sources, join(checkout, 'binding.gyp')].map((file) => statSync(file).mtimeMs));
-  return made.every((file) => statSync(file).mtimeMs > newest);
-}
-
 /**
  * A folder with the unpacked tarball, and in it everything that is tested with it, from the checkout: `import 'listenfds'`
- * finds the package itself. What this compiled here, in dist/ and build/, is not there.
+ * finds the package itself. It is packed in another copy, so that what was compiled in the checkout is in neither.
  */
 function unpackWithTests() {
-  if (!prebuildsAreCurrent()) execFileSync('npm', ['run', '--silent', 'prebuild'], { cwd: checkout, stdio: 'inherit' });
   const folder = openFolder('matrix');
-  const quiet = { cwd: checkout, stdio: ['ignore', 'pipe', 'inherit'] };
-  const packed = execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], quiet);
-  const [{ filename, size }] = Object.values(JSON.parse(packed));
-  execFileSync('tar', ['-xzf', join(folder, filename), '--strip-components=1', '-C', folder]);
-  addSources(folder);
-  return { folder, filename, size };
+  const source = openFolder('source');
+  try {
+    addSources(source);
+    const options = { cwd: source, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] };
+    const packed = execFileSync('npm', ['pack', '--json', '--pack-destination', folder], options);
+    const [{ filename, size }] = Object.values(JSON.parse(packed.slice(packed.search(/^[[{]/m))));
+    execFileSync('tar', ['-xzf', join(folder, filename), '--strip-components=1', '-C', folder]);
+    addSources(folder);
+    return { folder, filename, size };
+  } finally {
+    rmSync(source, { recursive: true });
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
