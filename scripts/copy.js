@@ -13,8 +13,9 @@ export function openFolder(name) {
   return folder;
 }
 
-/** Copies all that git knows or would, but what is there already, and links node_modules. */
+/** Links node_modules, and copies all that git knows or would, but what is there already. */
 export function addSources(folder) {
+  symlinkSync(join(checkout, 'node_modules'), join(folder, 'node_modules'));
   const list = ['ls-files', '--cached', '--others', '--exclude-standard'];
   const files = execFileSync('git', list, { cwd: checkout, encoding: 'utf8' }).trim().split('\n');
   for (const file of files) {
@@ -23,5 +24,4 @@ export function addSources(folder) {
     mkdirSync(dirname(copy), { recursive: true });
     cpSync(join(checkout, file), copy);
   }
-  symlinkSync(join(checkout, 'node_modules'), join(folder, 'node_modules'));
 }

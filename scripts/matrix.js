@@ -4,7 +4,7 @@
 //   npm run test:matrix                                      everything
 //   npm run test:matrix -- --only node22,systemd-sid         some of it; --list says what there is
 //   npm run test:matrix -- --only node26 test/peer.test.ts   some files of it
-//   npm run test:matrix -- --docs                            … and write the table of the last results to docs/matrix.md
+//   npm run test:matrix -- --docs                            nothing, but write the last results to docs/matrix.md
 //
 // The exit status is 1 when a test failed. What failed beside others is run once more by itself: who passes then was short
 // of time, not wrong, and is told apart in the table.
@@ -309,6 +309,11 @@ if (unknown.length > 0 || values.list) {
   process.exit(unknown.length > 0 ? 2 : 0);
 }
 
+if (values.docs) {
+  writePage(keep([]));
+  process.exit();
+}
+
 const { folder, filename, size } = unpackWithTests();
 const logs = mkdtempSync(join(tmpdir(), 'listenfds-matrix-logs-'));
 console.error(`${filename}, ${Math.round(size / 1000)} kB; the output of the tests goes to ${logs}`);
@@ -330,5 +335,4 @@ try {
 }
 
 console.log(report(rows));
-if (values.docs) writePage(keep([]));
 process.exitCode = rows.some(({ failed }) => failed > 0) ? 1 : 0;
