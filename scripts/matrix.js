@@ -54,7 +54,7 @@ function newestSystemd() {
   if (existsSync(folder)) return folder;
   console.error('fetching the systemd of Debian sid …');
   const work = mkdtempSync(`${folder}.`);
-  const include = '--include=systemd,python3,libstdc++6';
+  const include = '--include=systemd,procps,python3,libstdc++6';
   execFileSync('debootstrap', ['--variant=minbase', include, 'sid', work], { stdio: ['ignore', 'ignore', 'inherit'] });
   renameSync(work, folder);
   return folder;
