@@ -104,10 +104,12 @@ function presentPath(server: Server, path: string): void {
   server.once('close', () => server.once('listening', () => delete (server as Partial<Server>).address));
 }
 
-/** Node 20 pads an abstract name with NULs to its full length: a name that no other program looks for. */
+/**
+ * Node 20 pads an abstract name with NULs to its full length: a name that no other program looks for. A newer one writes the
+ * NUL into its errors, and still has the address when the server is closed.
+ */
 function openAbstract(server: Server, path: string, node: ListenOptions): void {
-  const [major = 0] = process.versions.node.split('.').map(Number);
-  if (major >= 22 || !bindingIfAny()) server.listen({ ...node, path });
+  if (!bindingIfAny()) server.listen({ ...node, path });
   else {
     listenOnBound(server, bindExactly(path), node, path);
     presentPath(server, path);

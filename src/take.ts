@@ -81,7 +81,9 @@ export function refuseInactive(): never {
   const why =
     other === null
       ? 'LISTEN_FDS and LISTEN_PID are not set, and standard input is no listening socket'
-      : `LISTEN_PID=${other} is another process, this one is ${process.pid} (a shell or npm in between?)`;
+      : other === process.pid
+        ? 'LISTEN_PIDFDID is that of another process (did whoever set LISTEN_PID anew leave it behind?)'
+        : `LISTEN_PID=${other} is another process, this one is ${process.pid} (a shell or npm in between?)`;
   throw new ListenFdsError('LISTENFDS_NOT_ACTIVATED', `No descriptor was passed: ${why}`);
 }
 

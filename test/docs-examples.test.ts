@@ -80,7 +80,14 @@ const commands: readonly [RegExp, string][] = [
 ];
 
 // Pages about installing and releasing are checked by the scripts they describe.
-const byScripts = ['docs/install.md', 'docs/releasing.md', 'docs/hardening.md', 'docs/benchmarks.md'];
+const byScripts = [
+  'docs/install.md',
+  'docs/releasing.md',
+  'docs/hardening.md',
+  'docs/benchmarks.md',
+  'docs/matrix.md',
+  'docs/coverage.md',
+];
 
 t.test('every shell command has a test that runs its kind', (t) => {
   for (const [, file] of commands) t.ok(existsSync(join(root, file)), file);

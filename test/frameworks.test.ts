@@ -131,9 +131,15 @@ function rowOf(folder: string, { title, npm, code }: Framework): string[] {
 const rows: string[][] = [];
 
 t.setTimeout(600_000); // older versions are installed at the first run
+
+// It reaches for a part of Node's inside that is gone.
+const tooOld: Partial<Record<string, number>> = { restify: 26 };
+const unable = names.filter((name) => Number.parseInt(process.versions.node) >= (tooOld[name] ?? Infinity));
+
 t.jobs = 4;
 for (const name of names) {
-  t.test(name, async (t) => {
+  const skip = unable.includes(name) && `${name} itself does not load on Node.js ${tooOld[name]}`;
+  t.test(name, { skip }, async (t) => {
     let framework: Framework | undefined;
     await t.test('TCP, restarted under load', async (t) => {
       framework = await proveTcp(t, name);
@@ -143,7 +149,7 @@ for (const name of names) {
   });
 }
 
-t.test('docs/frameworks.md shows this', { buffered: false }, (t) => {
+t.test('docs/frameworks.md shows this', { buffered: false, skip: unable.length > 0 }, (t) => {
   const header = ['Framework', 'Version', 'One line', 'TCP', 'unix', 'drain', 'WebSocket'];
   checkTable(t, 'docs/frameworks.md', 'frameworks', header, rows);
   t.end();

@@ -47,3 +47,14 @@ t.test("the parent's, for pid: 'parent'", { skip }, async (t) => {
   t.same(await outcome(own), [1, []]);
   t.same(await outcome(`${own} + 1`), [0, []]);
 });
+
+t.test('what is not ours is refused with the variable that says so', { skip }, async (t) => {
+  const required = `
+    import { listen } from 'listenfds';
+    await listen(() => {}, { activation: 'required' }).catch(({ code, message }) => console.log(JSON.stringify({ code, message })));
+  `;
+  t.match(await resultOf(t, required, { fds: ['tcp()'], through: setting(`${own} + 1`) }), {
+    code: 'LISTENFDS_NOT_ACTIVATED',
+    message: 'No descriptor was passed: LISTEN_PIDFDID is that of another process',
+  });
+});

@@ -1,11 +1,14 @@
-// npm run bench -- [NAME…] [--json] [--rounds N]: measures one thing, or everything. docs/benchmarks.md says what and how.
-// It exits 0 whatever the figures are: a benchmark informs, a test decides.
+// npm run bench -- [NAME…] [--rounds N] [--json] [--missing] [--docs]: measures what is named, or everything, and prints one
+// table. docs/benchmarks.md says what and how. It exits 0 whatever the figures are: a benchmark informs, a test decides.
 import { readdirSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { columns, keep, publish, readResults, verdict } from './results.js';
 
 // A file here that is no support is a benchmark; its name is what one types.
 const support = [
   'main.js',
+  'results.js',
   'rounds.js',
   'activate.js',
   'installed.js',
@@ -20,45 +23,54 @@ const benches = readdirSync(import.meta.dirname)
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean' }, rounds: { type: 'string' } },
+  options: {
+    json: { type: 'boolean' },
+    rounds: { type: 'string' },
+    missing: { type: 'boolean' },
+    docs: { type: 'boolean' },
+    results: { type: 'string', default: resolve(import.meta.dirname, '../../bench-results') },
+  },
 });
 const unknown = positionals.filter((name) => !benches.includes(name));
 if (unknown.length > 0) {
   console.error(`There is no benchmark ${unknown.join(', ')}. There are: ${benches.join(', ')}.`);
   process.exit(2);
 }
-const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
+const rounds = values.rounds === undefined ? null : Number(values.rounds);
+if (rounds !== null && !(Number.isInteger(rounds) && rounds > 0)) {
   console.error(`--rounds takes a whole number above 0, not ${values.rounds}.`);
   process.exit(2);
 }
 
+/** Those that are named; without a name all, or none where only the docs are asked for. */
+function asked() {
+  if (positionals.length > 0) return positionals;
+  if (values.missing) {
+    const known = readResults(values.results);
+    return benches.filter((name) => known.get(name)?.rounds !== null);
+  }
+  return values.docs ? [] : benches;
+}
+
 const rows = [];
-for (const name of positionals.length > 0 ? positionals : benches) {
-  if (!values.json) console.error(`measuring ${name} …`);
-  const { default: measure } = await import(`./${name}.js`);
-  rows.push(...(await measure({ rounds })));
+for (const bench of asked()) {
+  if (!values.json) console.error(`measuring ${bench} …`);
+  const began = performance.now();
+  try {
+    const { default: measure } = await import(`./${bench}.js`);
+    const found = await measure({ rounds: rounds ?? undefined });
+    keep(values.results, { bench, rounds, seconds: (performance.now() - began) / 1000, rows: found });
+    rows.push(...found);
+  } catch (error) {
+    console.error(`${bench} could not be measured:`, error);
+    process.exitCode = 1;
+  }
 }
 
-/** 12345.6 → '12346', 70.123 → '70.1', 0.98765 → '0.988'. */
-function figure(value) {
-  if (value === null) return '';
-  return value.toFixed(Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 10 ? 1 : 3);
-}
-
+if (values.docs) await publish(values.results);
 if (values.json) {
   console.log(JSON.stringify(rows, null, 2));
-} else {
-  console.table(
-    rows.map(({ bench, metric, ours, other, against, ratio, target, met }) => ({
-      bench,
-      metric,
-      ours: figure(ours),
-      other: figure(other),
-      against: against ?? '',
-      ratio: figure(ratio),
-      target: target ?? '',
-      met: met === null ? '' : met ? 'yes' : 'NO',
-    })),
-  );
+} else if (rows.length > 0) {
+  console.table(rows.map(columns));
+  console.log(verdict(rows));
 }

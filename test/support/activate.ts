@@ -21,7 +21,7 @@ export interface Activation {
   readonly count?: number | string | null;
   /** LISTEN_PID. Default: the program's own. */
   readonly pid?: number | string;
-  /** Nothing else but PATH is set (and what is listed as `measuring`, where somebody does). */
+  /** Nothing else but PATH is set, and what somebody who measures every program needs. */
   readonly env?: Readonly<Record<string, string>>;
   /** Descriptor 0, written as in `fds`, or a pipe from the test. Default: /dev/null. */
   readonly stdin?: Passed | 'pipe';
@@ -108,17 +108,24 @@ export class Activated {
   }
 }
 
-// What somebody who measures all programs has set: coverage, and the sanitizers of test/sanitize.
-const measuring = ['NODE_V8_COVERAGE', 'LD_PRELOAD', 'ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'];
+// What the sanitizers of test/sanitize need in every program.
+const sanitizing = ['LD_PRELOAD', 'ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'];
+
+/** scripts/coverage/hook.js, without what tap puts into its children. */
+function counting(): Record<string, string> {
+  const hook = new URL('../../scripts/coverage/hook.js', import.meta.url).href;
+  return { LISTENFDS_COVERAGE: process.env['LISTENFDS_COVERAGE']!, NODE_OPTIONS: `--import=${hook}` };
+}
 
 function variables(activation: Activation): string[] {
   const { fds = [], names, env = {} } = activation;
   const count = activation.count === undefined ? fds.length || null : activation.count;
   const all: Record<string, string> = { PATH: process.env['PATH'] ?? '/usr/bin:/bin' };
-  for (const name of measuring) {
+  for (const name of sanitizing) {
     const value = process.env[name];
     if (value !== undefined) all[name] = value;
   }
+  if (process.env['LISTENFDS_COVERAGE']) Object.assign(all, counting());
   if (count !== null) all['LISTEN_FDS'] = String(count);
   if (names !== undefined) all['LISTEN_FDNAMES'] = typeof names === 'string' ? names : names.join(':');
   if (activation.pid !== undefined) all['LISTEN_PID'] = String(activation.pid);

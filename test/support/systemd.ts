@@ -25,6 +25,15 @@ export function withoutSystemd(): string | false {
   return unless(reason === '', reason);
 }
 
+/** For `{ skip: olderThan(257) }`: the reason when the systemd that is booted has not what the test is about. */
+export function olderThan(version: number): string | false {
+  const root = process.env['LAB_ROOT'];
+  const command = [...(root ? ['chroot', root] : []), 'systemctl', '--version'];
+  const [, found] =
+    /^systemd (\d+)/.exec(spawnSync(command[0]!, command.slice(1), { encoding: 'utf8' }).stdout ?? '') ?? [];
+  return Number(found) >= version ? false : `needs systemd ${version}, not ${found}`;
+}
+
 /** Words as a value of ExecStart=. */
 export function commandLine(...words: readonly string[]): string {
   return words

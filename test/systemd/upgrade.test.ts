@@ -171,6 +171,7 @@ t.test(
         while (running) answered.add(await get(port)); // a lost request rejects
       });
       const state = (instance: string): Promise<string> => lab.property(`web@${instance}.service`, 'ActiveState');
+      await lab.systemctl('start', 'web@blue'); // it answers before its ExecStartPost= has ended
       t.equal(await state('blue'), 'active');
       await change(t, lab, 'green', 'blue');
       await change(t, lab, 'blue', 'green');

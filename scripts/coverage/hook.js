@@ -1,0 +1,58 @@
+// Loaded into every Node.js process while coverage is measured: writes how often each part of dist/ has run into the folder
+// LISTENFDS_COVERAGE. Node's own NODE_V8_COVERAGE writes at a regular end only, and most services here end by a signal; and
+// it writes the counts of all that was loaded, for thousands of processes.
+import { existsSync, writeFileSync } from 'node:fs';
+import { Session } from 'node:inspector';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { threadId } from 'node:worker_threads';
+
+const folder = process.env.LISTENFDS_COVERAGE;
+const session = new Session();
+session.connect();
+const post = (method, params) => {
+  let result;
+  session.post(method, params, (error, answer) => (result = error ? undefined : answer)); // answered at once
+  return result;
+};
+post('Profiler.enable');
+post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
+
+const known = new Map();
+
+/** Which file of dist/ it is, in this copy of the package or another. */
+function ours(url) {
+  if (!known.has(url)) {
+    const found = /^file:.*\/dist\/([a-z-]+\.js)(\?.*)?$/.exec(url);
+    const isOurs = found && existsSync(join(dirname(fileURLToPath(url)), 'stored-listener.js'));
+    known.set(url, isOurs ? found[1] : null);
+  }
+  return known.get(url);
+}
+
+let written = 0;
+
+function write() {
+  // It also sets the counts back to 0.
+  const scripts = post('Profiler.takePreciseCoverage')?.result ?? [];
+  const mine = scripts.filter(({ url }) => ours(url));
+  if (mine.length === 0) return;
+  const counts = mine.map(({ url, functions }) => ({
+    file: ours(url),
+    functions: functions.map(({ ranges }) =>
+      ranges.map(({ startOffset, endOffset, count }) => [startOffset, endOffset, count]),
+    ),
+  }));
+  try {
+    writeFileSync(
+      join(folder, `${process.pid}-${threadId}-${performance.timeOrigin}-${written++}.json`),
+      JSON.stringify(counts),
+    );
+  } catch {
+    // A service that may not write, or another user.
+  }
+}
+
+process.on('exit', write);
+// What a signal ends is lost from the last time on.
+setInterval(write, 400).unref();
