@@ -40,6 +40,14 @@ export interface StopContext {
 export interface UpgradeTrigger extends UpgradeOptions {
   /** Without it only service.upgrade() and `listenfds upgrade PID` do. */
   signal?: 'SIGHUP' | 'SIGUSR2';
+  /**
+   * Called when an upgrade begins, for options that are not known before: the state and the connections there are then.
+   * When it fails, so does the upgrade.
+   *
+   * @example
+   * await serve(server, { port: 7000, upgrade: { prepare: () => ({ state: { counts } }) } });
+   */
+  prepare?: () => UpgradeOptions | Promise<UpgradeOptions>;
 }
 
 /** Options of {@link serve}, next to the target's. */
@@ -294,14 +302,15 @@ class RunningService implements Service {
       throw new ListenFdsError('LISTENFDS_UPGRADE_REFUSED', `There is no upgrade now: ${why}`);
     }
     const { upgrade: by } = this.#options;
-    const configured = typeof by === 'object' ? by : {};
+    const configured: UpgradeTrigger = typeof by === 'object' ? by : {};
     this.#upgrading = new AbortController();
     // Before that, NOTIFY_SOCKET is the old process's, which is about to leave.
     await this.#takenOver;
     this.#tell({ reloading: true, status: 'Upgrading' });
     let result: UpgradeResult;
     try {
-      result = await upgrade({ ...configured, ...options }, this.#upgrading.signal);
+      const prepared = await configured.prepare?.();
+      result = await upgrade({ ...configured, ...prepared, ...options }, this.#upgrading.signal);
     } catch (error) {
       const status = (this.#failure = `Upgrade failed, going on as before: ${oneLine(error)}`);
       console.error(status);
