@@ -24,4 +24,4 @@ function answer(request, response) {
 const server = createServer({ keepAliveTimeout: 75_000 }, answer);
 
 // By the time of the drain nothing is on its way any more: idle connections need no more than a second.
-service = await serve(server, { port: 3000, drainDelay: '2s', drain: { grace: 1_000 } });
+service = await serve(server, { name: 'web', port: 3000, drainDelay: '2s', drain: { grace: 1_000 } });

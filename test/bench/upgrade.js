@@ -29,7 +29,7 @@ const dataFile = resolve(import.meta.dirname, '../../docs/zero-downtime.json');
 
 /** Upgrades and quiet in turn, so that what disturbs the machine disturbs both. */
 async function alternate(rounds) {
-  const blocks = 10;
+  const blocks = 8;
   return withService('library', 'Type=notify', async (lab, target) => {
     const load = await startLoad(target);
     await sleep(settle);
@@ -41,13 +41,13 @@ async function alternate(rounds) {
         const at = now();
         await lab.systemctl('reload', 'web.service');
         actions.push({ at, ms: now() - at, untilAnswer: now() - at });
-        await sleep(250);
+        await sleep(100);
       }
       const ended = now();
       windows.push({ began, ended, upgrading: true });
       await sleep(2_000); // the last of the old processes leave
       const quiet = now();
-      await sleep((ended - began) / 2);
+      await sleep((ended - began) * 0.4);
       windows.push({ began: quiet, ended: now(), upgrading: false });
     }
     const requests = await load.stop();
@@ -61,7 +61,7 @@ async function alternate(rounds) {
 
 // A hang costs its timeout, so it is rarer.
 const mishaps = ['crash', 'exit', 'killed', 'crash', 'exit', 'killed', 'crash', 'exit', 'killed', 'hang'];
-const hangTimeout = 3_000;
+const hangTimeout = 2_000;
 
 /** Half of the upgrades fail: first at random, then in a row in one process whose memory and descriptors are watched. */
 async function failing(rounds) {
@@ -100,7 +100,7 @@ async function failing(rounds) {
     await lab.systemctl('reload', 'web.service');
     await untilOne(processes);
     before = await descriptors();
-    const result = await underLoad(target, fail.length, act, 50);
+    const result = await underLoad(target, fail.length, act, 0);
     await untilOne(processes);
     const left = { processes: processes(), descriptors: (await descriptors()) - before };
     return { result, memory, left, ...outcomes };
@@ -238,14 +238,14 @@ export default async function upgrade({ rounds = 200 }) {
   );
 
   const upgradePicture = await withService('library', 'Type=notify', (lab, target) =>
-    underLoad(target, 8, () => lab.systemctl('reload', 'web.service'), 1_000),
+    underLoad(target, 6, () => lab.systemctl('reload', 'web.service'), 1_000),
   );
   tell('upgrade', upgradePicture);
   const ways = {
-    'restart with drain': () => restarted('library', 10, 1_000),
-    'plain Node restart': () => restarted('plain', 10, 1_000),
-    'pm2 reload': () => reloadedByPm2(5),
-    'nginx reload (GET only)': () => nginxReloaded(20),
+    'restart with drain': () => restarted('library', 5, 1_000),
+    'plain Node restart': () => restarted('plain', 8, 1_000),
+    'pm2 reload': () => reloadedByPm2(4),
+    'nginx reload (GET only)': () => nginxReloaded(15),
   };
   const pictures = { upgrade: series('upgrade', upgradePicture) };
   const own = { failed: summary(all).perThousand, p999: p999(upgrading) };
