@@ -1,103 +1,20 @@
 // service.upgrade(): the successor serves before the old process leaves, and where it does not get there, nothing changes.
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
-import { execa } from 'execa';
-import t, { type Test } from 'tap';
-import { activate, root, type Activated, type Passed } from './support/activate.ts';
+import t from 'tap';
 import { receive, type Receiver } from './support/receiver.ts';
 import { temporaryFolder } from './support/folder.ts';
-
-const cli = join(root, 'dist/cli.js');
-
-interface Upgradable extends Activated {
-  /** Where the behaviour stands; the variable that names it marks the whole family. */
-  file: string;
-  port: number;
-  /** What the next successors do; see fixtures/upgrade.js. */
-  behave(behaviour: string): void;
-}
-
-async function start(
-  t: Test,
-  {
-    options = {},
-    env = {},
-    fds = [],
-    names = [],
-    program = 'upgrade.js',
-  }: {
-    options?: object;
-    env?: Record<string, string>;
-    fds?: readonly Passed[];
-    names?: readonly string[];
-    program?: string;
-  } = {},
-): Promise<Upgradable> {
-  const file = join(temporaryFolder(t), 'behaviour');
-  const behave = (behaviour: string): void => writeFileSync(file, behaviour);
-  behave('');
-  const service = activate(t, [process.execPath, `test/fixtures/${program}`], {
-    fds,
-    ...(names.length > 0 ? { names } : {}),
-    env: { BEHAVIOUR: file, SERVE_OPTIONS: JSON.stringify(options), ...env },
-  });
-  const { port } = await listening(service);
-  t.teardown(() => killSuccessors(file));
-  return Object.assign(service, { file, port, behave });
-}
-
-/** The whole family of a service has this variable. */
-function family(file: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`BEHAVIOUR=${file}`);
-      } catch {
-        return false; // it has ended
-      }
-    });
-}
-
-function killSuccessors(file: string): void {
-  for (const pid of family(file)) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // it has ended meanwhile
-    }
-  }
-}
-
-const alive = (service: Upgradable): number[] => family(service.file);
-
-/** Waits until the service has started its successor. */
-async function successorOf(service: Upgradable): Promise<void> {
-  while (alive(service).length < 2) await new Promise((resolve) => setImmediate(resolve));
-}
-
-async function listening(service: Activated): Promise<{ pid: number; port: number }> {
-  for (;;) {
-    const match = /^listening (\d+) (.*)$/.exec(await service.line());
-    if (match) return { pid: Number(match[1]), port: JSON.parse(match[2]!)?.port };
-  }
-}
-
-async function answer(port: number, path = '/'): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: 'close' } });
-  return (await response.text()).trim();
-}
-
-/** The exit status; `ended` waits for the pipes as well, and those the successor has. */
-async function exitOf({ child }: Activated): Promise<number | null> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-  return child.exitCode;
-}
-
-const upgrade = (pid: number) => execa(process.execPath, [cli, 'upgrade', String(pid)], { reject: false });
+import {
+  alive,
+  answer,
+  exitOf,
+  listening,
+  start,
+  successorOf,
+  upgrade,
+  type Upgradable,
+} from './support/upgradable.ts';
 
 /** What a process has open. */
 const descriptors = (pid: number): string[] => readdirSync(`/proc/${pid}/fd`);
@@ -281,60 +198,10 @@ t.test('names and order of what was passed stay, what nobody took and what was b
   t.pass('the path is still there when the old process has gone');
 });
 
-t.test('an open raw connection goes to the successor between two messages', async (t) => {
-  const service = await start(t, { program: 'upgrade-connections.js', options: {} });
-  const client = connect(service.port, '127.0.0.1').setEncoding('utf8');
-  const ask = async (text: string): Promise<string> => {
-    client.write(text);
-    return (await once(client, 'data'))[0] as string;
-  };
-  t.equal(await ask('one'), `one ${service.pid}`);
-  process.kill(service.pid, 'SIGUSR2');
-  const { pid } = await listening(service);
-  await exitOf(service);
-  t.equal(await ask('two'), `two ${pid}`);
-  client.destroy();
-});
-
-t.test('after an upgrade that failed, open connections are read from as before', async (t) => {
-  const service = await start(t, { program: 'upgrade-connections.js' });
-  const client = connect(service.port, '127.0.0.1').setEncoding('utf8');
-  const ask = async (text: string): Promise<string> => {
-    client.write(text);
-    return (await once(client, 'data'))[0] as string;
-  };
-  await ask('one');
-  service.behave('crash');
-  process.kill(service.pid, 'SIGUSR2');
-  while (!/ended with status 1/.test(service.stderr)) await once(service.child.stderr!, 'data');
-  t.equal(await ask('two'), `two ${service.pid}`);
-  client.destroy();
-});
-
-t.test('state goes along as it is: Buffers, Maps and what JSON knows; too much of it is refused', async (t) => {
-  const fixture = { program: 'upgrade-state.js', options: { port: 0, host: '127.0.0.1' } };
-  for (const [state, expected] of [
-    [{ buffer: 1 << 20 }, `buffer ${1 << 20} 7`],
-    [{ json: { a: [1, 'two', null], b: { c: true } } }, '{"a":[1,"two",null],"b":{"c":true}}'],
-  ] as const) {
-    const service = await start(t, { ...fixture, env: { STATE: JSON.stringify(state) } });
-    t.equal(await answer(service.port), 'null', 'nobody handed it anything');
-    t.equal((await upgrade(service.pid)).exitCode, 0);
-    await listening(service);
-    t.equal(await answer(service.port), expected);
-  }
-  const service = await start(t, { ...fixture, env: { STATE: JSON.stringify({ buffer: (64 << 20) + 1 }) } });
-  const { exitCode, stderr } = await upgrade(service.pid);
-  t.equal(exitCode, 1);
-  t.match(stderr, /The state to hand over takes \d+ bytes, more than the 67108864 that are allowed/);
-  t.equal(await answer(service.port), 'null');
-  t.same(alive(service), [service.pid]);
-});
-
 t.test('listenfds upgrade says why it cannot ask', async (t) => {
   const nobody = await upgrade(process.pid);
   t.equal(nobody.exitCode, 1);
   t.match(nobody.stderr, /does not take upgrades/);
-  const wrong = await execa(process.execPath, [cli, 'upgrade', 'web.service'], { reject: false });
+  const wrong = await upgrade('web.service');
   t.equal(wrong.exitCode, 2);
 });
