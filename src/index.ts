@@ -37,7 +37,7 @@ export {
   type SocketType,
 } from './predicates.js';
 export type { App } from './frameworks.js';
-export { drain, serve, upgradeState } from './service/entry.js';
+export { drain, serve, storeConnections, upgradeState } from './service/entry.js';
 export type { UpgradeOptions, UpgradeResult } from './service/upgrade.js';
 export type { ServedApp, ServeOptions, Service, StopContext, StopReason, UpgradeTrigger } from './service/serve.js';
 export type { StatsMessage } from './service/status.js';

@@ -77,6 +77,37 @@ t.test('a second signal ends it at once, as it would have without us', async (t)
   t.match(await service.ended, { code: null, signal: 'SIGTERM' });
 });
 
+t.test('with drainDelay it serves on after the signal, and only its health endpoint says no', async (t) => {
+  const manager = await managed(t);
+  const service = await start(t, { drainDelay: 2000 }, { NOTIFY_SOCKET: manager.address });
+  t.equal(await fetched(service.port, '/health'), 'ready');
+  process.kill(service.pid, 'SIGTERM');
+  t.match(await manager.until(/STOPPING=1/), /EXTEND_TIMEOUT_USEC=15000000\nSTATUS=Not ready, draining soon/);
+  t.equal(await fetched(service.port, '/health'), 'not ready');
+  const answers = [await fetched(service.port), await fetched(service.port, '/slow?ms=1')];
+  t.match(answers, [/^pid \d+/, 'slow'], 'new connections are served as before');
+  for (const line of ['slow', 'draining 0', 'stop SIGTERM']) t.equal(await service.line(), line);
+  t.match(await service.ended, { code: 0, signal: null, stderr: '' });
+});
+
+t.test('a drain that the program asks for does not wait, and a second signal still ends it at once', async (t) => {
+  const before = process.listenerCount('SIGTERM');
+  const service = await serve(() => {}, { port: 0, exit: false, drainDelay: '1h' });
+  t.equal(service.ready, true);
+  process.kill(process.pid, 'SIGTERM');
+  while (service.ready) await new Promise((resolve) => setImmediate(resolve));
+  t.ok(service.listening[0]!.server.listening, 'it listens still');
+  await service.drain();
+  await service.close();
+  t.equal(process.listenerCount('SIGTERM'), before);
+
+  const other = await start(t, { drainDelay: 3_600_000 });
+  process.kill(other.pid, 'SIGTERM');
+  while ((await fetched(other.port, '/health')) === 'ready');
+  process.kill(other.pid, 'SIGTERM');
+  t.match(await other.ended, { code: null, signal: 'SIGTERM' });
+});
+
 t.test('after an uncaught error requests in flight are answered, and it exits 1', async (t) => {
   const service = await start(t, { crashTimeout: 5000 });
   const answer = fetched(service.port, '/slow?ms=300');
@@ -228,6 +259,7 @@ t.test('bad options are refused before anything is opened', async (t) => {
     { idleTimeout: 0 },
     { idleTimeout: '1year' },
     { idleTimout: '1min' },
+    { drainDelay: 'a while' },
     { maxConnections: 0 },
     { allow: ['10.0.0.0/33'] },
     { deny: ['example.org'] },

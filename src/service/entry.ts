@@ -1,5 +1,5 @@
 // The doors to the room, part of the core: they load it when it is first asked for.
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { App } from '../frameworks.js';
 import { refuseMore, type ListenTarget, type Target } from '../target.js';
 import type { DrainOptions, DrainResult } from './drain.js';
@@ -60,4 +60,27 @@ export async function serve(
 export async function upgradeState(): Promise<unknown> {
   room ??= await import('./room.js');
   return room.upgradeState();
+}
+
+/**
+ * Leaves open connections with the service manager, for the next start: they are stored as {@link storeFds} does it, and
+ * closed here without the client noticing. For raw TCP and unix connections between two messages; one with something in its
+ * buffers, read but not handled or written but not sent, cannot move and stays as it is.
+ *
+ * The next start finds them in listenFds() under `name`, `connected`, takes them, and has to remove them from the store at
+ * once: as long as the manager has a copy, no connection ends for its client.
+ *
+ * @example
+ * const stored = listenFds().filter(({ name, connected }) => name === 'client' && connected);
+ * for (const one of stored) talk(new Socket({ fd: one.take() }));
+ * await removeStoredFds('client');
+ * server.on('draining', ({ sockets }) => storeConnections('client', sockets));
+ * await serve(server, 7000);
+ *
+ * @returns how many are with the manager now; 0 where there is none
+ * @throws ListenFdsError as {@link storeFds} does; then all of them are open as before
+ */
+export async function storeConnections(name: string, sockets: readonly Socket[]): Promise<number> {
+  room ??= await import('./room.js');
+  return room.storeConnections(name, sockets);
 }

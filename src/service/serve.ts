@@ -40,12 +40,27 @@ export interface StopContext {
 export interface UpgradeTrigger extends UpgradeOptions {
   /** Without it only service.upgrade() and `listenfds upgrade PID` do. */
   signal?: 'SIGHUP' | 'SIGUSR2';
+  /**
+   * Called when an upgrade begins, for options that are not known before: the state and the connections there are then.
+   * When it fails, so does the upgrade.
+   *
+   * @example
+   * await serve(server, { port: 7000, upgrade: { prepare: () => ({ state: { counts } }) } });
+   */
+  prepare?: () => UpgradeOptions | Promise<UpgradeOptions>;
 }
 
 /** Options of {@link serve}, next to the target's. */
 export interface ServeOptions {
   /** How to drain at the end; see {@link DrainOptions}. */
   drain?: DrainOptions;
+  /**
+   * How long a service that SIGTERM or SIGINT tells to end goes on as before, with {@link Service.ready} false, until it
+   * drains: milliseconds, or a time span such as '5s'. For load balancers, which need to find its health endpoint saying
+   * no before they send the next request elsewhere. An upgrade and an idle exit need no such time.
+   * @default 0
+   */
+  drainDelay?: number | string;
   /**
    * Leave with status 0 when nothing has been going on for that long: milliseconds, or a time span such as '10min'. Only
    * where every listener was inherited, since the manager then keeps them. A connection that says nothing is idle, a
@@ -91,6 +106,16 @@ export interface Service {
   /** Connections of all listeners together, now. */
   readonly stats: ConnectionStats;
   /**
+   * What a health endpoint says: true from READY=1 until the service is told to end, with {@link ServeOptions.drainDelay}
+   * that long before it stops accepting.
+   *
+   * @example
+   * let service;
+   * app.get('/health', (request, response) => response.status(service?.ready ? 200 : 503).end());
+   * service = await serve(app, { port: 3000, drainDelay: '5s' });
+   */
+  readonly ready: boolean;
+  /**
    * Starts the program anew with all sockets of this process, waits until it is ready, tells the manager, and then drains
    * and ends this one as a signal would.
    *
@@ -134,6 +159,7 @@ class RunningService implements Service {
   /** What the last reload or upgrade failed with: it stays in the status until one succeeds. */
   #failure: string | null = null;
   #toldToGo = false;
+  #endDelay: () => void = () => {};
 
   constructor(options: ServeOptions) {
     this.#options = options;
@@ -141,6 +167,10 @@ class RunningService implements Service {
 
   get stats(): ConnectionStats {
     return total(this.#keepers());
+  }
+
+  get ready(): boolean {
+    return this.#ready && this.#stopping === null && this.#draining === null;
   }
 
   #keepers(): ReturnType<typeof gatekeeper>[] {
@@ -272,14 +302,15 @@ class RunningService implements Service {
       throw new ListenFdsError('LISTENFDS_UPGRADE_REFUSED', `There is no upgrade now: ${why}`);
     }
     const { upgrade: by } = this.#options;
-    const configured = typeof by === 'object' ? by : {};
+    const configured: UpgradeTrigger = typeof by === 'object' ? by : {};
     this.#upgrading = new AbortController();
     // Before that, NOTIFY_SOCKET is the old process's, which is about to leave.
     await this.#takenOver;
     this.#tell({ reloading: true, status: 'Upgrading' });
     let result: UpgradeResult;
     try {
-      result = await upgrade({ ...configured, ...options }, this.#upgrading.signal);
+      const prepared = await configured.prepare?.();
+      result = await upgrade({ ...configured, ...prepared, ...options }, this.#upgrading.signal);
     } catch (error) {
       const status = (this.#failure = `Upgrade failed, going on as before: ${oneLine(error)}`);
       console.error(status);
@@ -336,7 +367,9 @@ class RunningService implements Service {
       return;
     }
     this.#toldToGo = signal !== null;
-    this.#stop({ reason }, this.#options.drain ?? {}).then(
+    const { drainDelay = 0 } = this.#options;
+    const delay = signal === null || drainDelay === 0 ? 0 : parseDuration('drainDelay', drainDelay);
+    this.#stop({ reason }, this.#options.drain ?? {}, delay).then(
       () => this.#exit(0),
       (error: unknown) => {
         console.error('The service did not end cleanly:', error);
@@ -376,18 +409,36 @@ class RunningService implements Service {
   }
 
   #drain(options: DrainOptions): Promise<DrainResult> {
+    this.#endDelay();
     this.#draining ??= this.#drainAll(options);
     return this.#draining;
   }
 
-  async #drainAll(options: DrainOptions): Promise<DrainResult> {
-    const started = performance.now();
-    const say = (): void =>
-      this.#tell({ stopping: true, extendTimeout, status: `Draining, ${this.stats.active} connections left` });
+  /** The manager is to wait while that lasts. @returns stops telling it */
+  #tellStopping(status: () => string): () => void {
+    const say = (): void => this.#tell({ stopping: true, extendTimeout, status: status() });
     say();
     const timer = setInterval(say, extendInterval);
+    return () => clearInterval(timer);
+  }
+
+  /** Goes on as before, but not ready; a drain() that the program asks for meanwhile ends it. */
+  async #delay(milliseconds: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const told = this.#tellStopping(() => `Not ready, draining soon, ${this.stats.active} connections`);
+    await new Promise<void>((resolve) => {
+      this.#endDelay = resolve;
+      timer = setTimeout(resolve, milliseconds);
+    });
+    clearTimeout(timer);
+    told();
+  }
+
+  async #drainAll(options: DrainOptions): Promise<DrainResult> {
+    const started = performance.now();
+    const told = this.#tellStopping(() => `Draining, ${this.stats.active} connections left`);
     const results = await Promise.all(this.#apps.map((adapted) => this.#drainApp(adapted, options)));
-    clearInterval(timer);
+    told();
     const sum = (key: 'completed' | 'closedIdle' | 'destroyed'): number =>
       results.reduce((all, one) => all + one[key], 0);
     return {
@@ -413,13 +464,14 @@ class RunningService implements Service {
     return this.#stop({ reason: 'close' }, this.#options.drain ?? {});
   }
 
-  #stop(context: Omit<StopContext, 'deadline'>, options: DrainOptions): Promise<void> {
+  #stop(context: Omit<StopContext, 'deadline'>, options: DrainOptions, delay = 0): Promise<void> {
     this.#upgrading?.abort();
-    this.#stopping ??= this.#stopOnce(context, options);
+    this.#stopping ??= this.#stopOnce(context, options, delay);
     return this.#stopping;
   }
 
-  async #stopOnce(context: Omit<StopContext, 'deadline'>, options: DrainOptions): Promise<void> {
+  async #stopOnce(context: Omit<StopContext, 'deadline'>, options: DrainOptions, delay: number): Promise<void> {
+    if (delay > 0 && !this.#draining) await this.#delay(delay);
     const deadline = Date.now() + (options.timeout ?? 30_000);
     try {
       await this.#drain(options);
@@ -450,6 +502,7 @@ export async function serve(
     typeof options === 'number' ? { port: options } : typeof options === 'string' ? { address: options } : options;
   const {
     drain: draining,
+    drainDelay,
     idleTimeout = process.env['LISTENFDS_IDLE_TIMEOUT'] || undefined,
     onReload,
     onStop,
@@ -462,6 +515,7 @@ export async function serve(
   const own: ServeOptions = Object.fromEntries(
     Object.entries({
       drain: draining,
+      drainDelay,
       idleTimeout,
       onReload,
       onStop,
@@ -473,6 +527,7 @@ export async function serve(
   );
   // Nothing is begun that an option would make fail later.
   if (idleTimeout !== undefined) parseDuration('idleTimeout', idleTimeout);
+  if (drainDelay !== undefined && drainDelay !== 0) parseDuration('drainDelay', drainDelay);
   const several = Array.isArray(app);
   if (several && Object.keys(target).length > 0) {
     throw new ListenFdsError(

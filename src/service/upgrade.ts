@@ -15,6 +15,7 @@ import {
 } from '../internal.js';
 import type { UnixDatagram } from '../sockets/datagram.js';
 import type { Program } from '../spawn.js';
+import { holdConnection, type HeldConnection } from './connections.js';
 import { abstractName, Briefing, upgradeVariable } from './successor.js';
 
 /** Options of an upgrade. */
@@ -52,8 +53,6 @@ interface Passed {
   readonly fd: number;
   readonly name: string;
 }
-
-const handleFd = (socket: Socket): number => (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 
 /** What was passed to us and is still open, in the order and under the names it came, then what we bound ourselves. */
 function socketsToPass(): Passed[] {
@@ -99,29 +98,14 @@ function ownCommand(): string[] {
   return [process.execPath, ...process.execArgv, ...(script === '' ? [] : [name]), ...args];
 }
 
-function movable(socket: Socket): boolean {
-  return handleFd(socket) >= 0 && !socket.destroyed && socket.readableLength === 0 && socket.writableLength === 0;
-}
-
 /** Stops reading from connections that are to be handed over, so that nothing arrives here that belongs there. */
-function holdConnections(connections: NonNullable<UpgradeOptions['connections']>): {
-  passed: Passed[];
-  sockets: Socket[];
-} {
-  const held: { passed: Passed[]; sockets: Socket[] } = { passed: [], sockets: [] };
-  for (const [name, sockets] of Object.entries(connections)) {
-    for (const socket of sockets) {
-      socket.pause();
-      if (!movable(socket)) {
-        socket.resume();
-        continue;
-      }
-      (socket as unknown as { _handle: { readStop(): void } })._handle.readStop();
-      held.passed.push({ fd: handleFd(socket), name });
-      held.sockets.push(socket);
-    }
-  }
-  return held;
+function holdConnections(connections: NonNullable<UpgradeOptions['connections']>): (HeldConnection & Passed)[] {
+  return Object.entries(connections).flatMap(([name, sockets]) =>
+    sockets.flatMap((socket) => {
+      const held = holdConnection(socket);
+      return held ? { ...held, name } : [];
+    }),
+  );
 }
 
 /** What the successor says through NOTIFY_SOCKET. */
@@ -234,7 +218,7 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
   let program: Program | undefined;
   let released = false;
   try {
-    const sockets = [...socketsToPass(), ...held.passed];
+    const sockets = [...socketsToPass(), ...held];
     program = await startReleasable(command, {
       fds: sockets.map(({ fd }) => fd),
       names: sockets.map(({ name }) => name),
@@ -252,12 +236,12 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
     await briefing.go();
     program.unref();
     for (const own of ownSockets()) own.handOver();
-    for (const socket of held.sockets) socket.destroy(); // close(2) only: the connection lives on
+    for (const connection of held) connection.leave();
     return { pid, durationMs: performance.now() - started };
   } catch (error) {
     if (program && !program.exit) program.kill('SIGKILL', true);
     if (!released) await program?.exited;
-    for (const socket of held.sockets) socket.resume();
+    for (const connection of held) connection.resume();
     if (error instanceof ListenFdsError) throw error;
     throw failed(`The successor could not be started: ${(error as Error).message}`, error);
   } finally {

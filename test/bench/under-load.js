@@ -87,7 +87,7 @@ export async function reloadedByPm2(times) {
   const pm2 = (...args) => run(join(folder, 'node_modules/.bin/pm2'), args, { cwd: folder, env });
   try {
     writeFileSync(join(folder, 'package.json'), '{}');
-    execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', 'pm2@7'], {
+    execFileSync('npm', ['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', 'pm2@7'], {
       cwd: folder,
       stdio: 'ignore',
     });

@@ -29,7 +29,7 @@ const dataFile = resolve(import.meta.dirname, '../../docs/zero-downtime.json');
 
 /** Upgrades and quiet in turn, so that what disturbs the machine disturbs both. */
 async function alternate(rounds) {
-  const blocks = 10;
+  const blocks = 8;
   return withService('library', 'Type=notify', async (lab, target) => {
     const load = await startLoad(target);
     await sleep(settle);
@@ -41,13 +41,13 @@ async function alternate(rounds) {
         const at = now();
         await lab.systemctl('reload', 'web.service');
         actions.push({ at, ms: now() - at, untilAnswer: now() - at });
-        await sleep(250);
+        await sleep(100);
       }
       const ended = now();
       windows.push({ began, ended, upgrading: true });
       await sleep(2_000); // the last of the old processes leave
       const quiet = now();
-      await sleep((ended - began) / 2);
+      await sleep((ended - began) * 0.4);
       windows.push({ began: quiet, ended: now(), upgrading: false });
     }
     const requests = await load.stop();
@@ -61,7 +61,9 @@ async function alternate(rounds) {
 
 // A hang costs its timeout, so it is rarer.
 const mishaps = ['crash', 'exit', 'killed', 'crash', 'exit', 'killed', 'crash', 'exit', 'killed', 'hang'];
-const hangTimeout = 3_000;
+const hangTimeout = 2_000;
+// The heap of a process that has just taken over grows for some 15 seconds under this load, with upgrades or without.
+const warmUp = 10_000;
 
 /** Half of the upgrades fail: first at random, then in a row in one process whose memory and descriptors are watched. */
 async function failing(rounds) {
@@ -88,6 +90,7 @@ async function failing(rounds) {
         // What the first upgrade loads stays open: it is not what leaks.
         await lab.systemctl('reload', 'web.service');
       }
+      if (turn === 2 * quarter) await sleep(warmUp);
       const mishap = fail[turn] ? mishaps[Math.floor(Math.random() * mishaps.length)] : '';
       writeFileSync(lab.path('/run/behaviour'), mishap);
       const { code } = await lab.run('systemctl', 'reload', 'web.service');
@@ -100,7 +103,7 @@ async function failing(rounds) {
     await lab.systemctl('reload', 'web.service');
     await untilOne(processes);
     before = await descriptors();
-    const result = await underLoad(target, fail.length, act, 50);
+    const result = await underLoad(target, fail.length, act, 0);
     await untilOne(processes);
     const left = { processes: processes(), descriptors: (await descriptors()) - before };
     return { result, memory, left, ...outcomes };
@@ -210,7 +213,6 @@ export default async function upgrade({ rounds = 200 }) {
 
   const half = await failing(rounds);
   tell(`half of them fail (${half.failed} did, ${half.unexpected} unexpectedly)`, half.result);
-  // A process that has just taken over grows for a while under its first load.
   const fifth = Math.max(1, Math.floor(half.memory.length / 5));
   const [warm, last] = [half.memory.slice(2 * fifth, 3 * fifth), half.memory.slice(-fifth)];
   console.error(`    MiB in a row: ${half.memory.map(Math.round).join(' ')}`);
@@ -238,14 +240,14 @@ export default async function upgrade({ rounds = 200 }) {
   );
 
   const upgradePicture = await withService('library', 'Type=notify', (lab, target) =>
-    underLoad(target, 8, () => lab.systemctl('reload', 'web.service'), 1_000),
+    underLoad(target, 6, () => lab.systemctl('reload', 'web.service'), 1_000),
   );
   tell('upgrade', upgradePicture);
   const ways = {
-    'restart with drain': () => restarted('library', 10, 1_000),
-    'plain Node restart': () => restarted('plain', 10, 1_000),
-    'pm2 reload': () => reloadedByPm2(5),
-    'nginx reload (GET only)': () => nginxReloaded(20),
+    'restart with drain': () => restarted('library', 5, 1_000),
+    'plain Node restart': () => restarted('plain', 8, 1_000),
+    'pm2 reload': () => reloadedByPm2(4),
+    'nginx reload (GET only)': () => nginxReloaded(15),
   };
   const pictures = { upgrade: series('upgrade', upgradePicture) };
   const own = { failed: summary(all).perThousand, p999: p999(upgrading) };

@@ -1,7 +1,8 @@
 // What the manager keeps for a service while it is gone.
 import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -211,6 +212,51 @@ t.test('descriptors come back under their names until they are removed, or the s
     t.strictSame((await service.start({})).passed, [{ name: 'other', address: c }]);
     await lab.systemctl('stop', 'kept.service');
     t.strictSame((await service.start({}, 'start')).passed, [], 'a stop gives everything up');
+  });
+});
+
+t.test('open connections outlive restarts and upgrades, and their clients notice nothing', { skip }, async (t) => {
+  const port = await freePort();
+  const units = {
+    'web.socket': `[Socket]\nListenStream=${port}\n`,
+    'web.service': `[Service]\nType=notify\nEnvironment=PORT=${port}\nFileDescriptorStoreMax=16\nExecStart=${execStart('../../examples/connections.js')}\nExecReload=kill -USR2 $MAINPID\n`,
+  };
+  await withSystemd({ units }, async (lab) => {
+    const clients = [1, 2, 3].map(() => connect(port, '127.0.0.1').setEncoding('utf8'));
+    const ask = async (client: Socket, line: string): Promise<{ count: number; pid: number }> => {
+      client.write(line);
+      const [count, pid, ...echo] = String((await once(client, 'data'))[0]).split(' ');
+      t.equal(echo.join(' '), line);
+      return { count: Number(count), pid: Number(pid) };
+    };
+    const askAll = async (): Promise<{ count: number; pid: number }> => {
+      let last = { count: 0, pid: 0 };
+      for (const client of clients) last = await ask(client, 'a line');
+      return last;
+    };
+    const processes = [await askAll()];
+    for (const verb of ['restart', 'reload', 'restart']) {
+      const before = lab.log().length;
+      await lab.systemctl(verb, 'web.service');
+      await lab.logged(/ 3$/m, before);
+      processes.push(await askAll());
+    }
+    t.equal(new Set(processes.map(({ pid }) => pid)).size, 4, 'each time another process answers');
+    t.same(
+      processes.map(({ count }) => count),
+      [3, 3, 6, 3],
+      'an upgrade hands over the count as well',
+    );
+    t.equal(await lab.property('web.service', 'NFileDescriptorStore'), '0', 'nothing stays in the store');
+
+    const [first, second, third] = clients as [Socket, Socket, Socket];
+    const ended = once(first.end(), 'close');
+    await ended;
+    t.pass('a client that ends has its connection ended by the process that has it now');
+    await lab.systemctl('stop', 'web.service');
+    await Promise.all([second, third].map((client) => client.destroyed || once(client, 'close')));
+    t.pass('a stop ends the rest');
+    t.notMatch(lab.log(), /Warning|Failed/);
   });
 });
 

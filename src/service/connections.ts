@@ -1,0 +1,69 @@
+// Open connections that go to another process: to the successor, or into the manager's store until the next start.
+import type { Socket } from 'node:net';
+import { storeFds } from '../internal.js';
+
+interface Handle {
+  fd?: number;
+  reading?: boolean;
+  readStart(): number;
+  readStop(): number;
+}
+
+const handleOf = (socket: Socket): Handle | null => (socket as unknown as { _handle?: Handle | null })._handle ?? null;
+const fdOf = (socket: Socket): number => handleOf(socket)?.fd ?? -1;
+
+/** What is read but not handled, or written but not sent, cannot move. */
+function isMovable(socket: Socket): boolean {
+  return fdOf(socket) >= 0 && !socket.destroyed && socket.readableLength === 0 && socket.writableLength === 0;
+}
+
+/** A connection that is not read from any more: what arrives stays with the kernel, for whoever reads next. */
+export interface HeldConnection {
+  readonly fd: number;
+  /** It is somebody else's now. close(2) only, no shutdown(2): the connection lives on. */
+  leave(): void;
+  /** It stays here. */
+  resume(): void;
+}
+
+/** @returns null where it cannot move; then nothing has changed */
+export function holdConnection(socket: Socket): HeldConnection | null {
+  const handle = handleOf(socket);
+  if (!isMovable(socket) || handle === null) return null;
+  const paused = socket.isPaused();
+  socket.pause();
+  // Pausing a stream lets one more chunk come in.
+  handle.readStop();
+  handle.reading = false;
+  return {
+    fd: fdOf(socket),
+    leave: () => void socket.destroy(),
+    resume() {
+      if (socket.destroyed) return;
+      // A stream that is waiting for data does not ask its handle again.
+      handle.reading = true;
+      handle.readStart();
+      if (!paused) socket.resume();
+    },
+  };
+}
+
+/** See entry.ts. */
+export async function storeConnections(name: string, sockets: readonly Socket[]): Promise<number> {
+  const held = sockets.flatMap((socket) => holdConnection(socket) ?? []);
+  let stored = false;
+  try {
+    stored =
+      held.length > 0 &&
+      (await storeFds(
+        name,
+        held.map(({ fd }) => fd),
+      ));
+  } finally {
+    for (const connection of held) {
+      if (stored) connection.leave();
+      else connection.resume();
+    }
+  }
+  return stored ? held.length : 0;
+}

@@ -1,0 +1,99 @@
+// A service that upgrades itself, and the family that comes of it.
+import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { activate, root, type Activated, type Passed, type Test } from './activate.ts';
+import { temporaryFolder } from './folder.ts';
+
+const cli = join(root, 'dist/cli.js');
+
+export interface Upgradable extends Activated {
+  /** Where the behaviour stands; the variable that names it marks the whole family. */
+  file: string;
+  port: number;
+  /** What the next successors do; see fixtures/upgrade.js. */
+  behave(behaviour: string): void;
+}
+
+export async function start(
+  t: Test,
+  {
+    options = {},
+    env = {},
+    fds = [],
+    names = [],
+    program = 'upgrade.js',
+  }: {
+    options?: object;
+    env?: Record<string, string>;
+    fds?: readonly Passed[];
+    names?: readonly string[];
+    program?: string;
+  } = {},
+): Promise<Upgradable> {
+  const file = join(temporaryFolder(t), 'behaviour');
+  const behave = (behaviour: string): void => writeFileSync(file, behaviour);
+  behave('');
+  const service = activate(t, [process.execPath, `test/fixtures/${program}`], {
+    fds,
+    ...(names.length > 0 ? { names } : {}),
+    env: { BEHAVIOUR: file, SERVE_OPTIONS: JSON.stringify(options), ...env },
+  });
+  const { port } = await listening(service);
+  t.teardown(() => killSuccessors(file));
+  return Object.assign(service, { file, port, behave });
+}
+
+/** The whole family of a service has this variable. */
+function family(file: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`BEHAVIOUR=${file}`);
+      } catch {
+        return false; // it has ended
+      }
+    });
+}
+
+function killSuccessors(file: string): void {
+  for (const pid of family(file)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // it has ended meanwhile
+    }
+  }
+}
+
+export const alive = (service: Upgradable): number[] => family(service.file);
+
+/** Waits until the service has started its successor. */
+export async function successorOf(service: Upgradable): Promise<void> {
+  while (alive(service).length < 2) await new Promise((resolve) => setImmediate(resolve));
+}
+
+export async function listening(service: Activated): Promise<{ pid: number; port: number }> {
+  for (;;) {
+    const match = /^listening (\d+) (.*)$/.exec(await service.line());
+    if (match) return { pid: Number(match[1]), port: JSON.parse(match[2]!)?.port };
+  }
+}
+
+export async function answer(port: number, path = '/'): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: 'close' } });
+  return (await response.text()).trim();
+}
+
+/** The exit status; `ended` waits for the pipes as well, and those the successor has. */
+export async function exitOf({ child }: Activated): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  return child.exitCode;
+}
+
+/** `listenfds upgrade PID`. */
+export const upgrade = (pid: number | string) =>
+  execa(process.execPath, [cli, 'upgrade', String(pid)], { reject: false });
