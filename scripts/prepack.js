@@ -1,38 +1,31 @@
 // Makes what the package ships beside its sources: dist/ from nothing, and the addons. The code is minified and has no source
-// maps, which would be more than half of the package; a stack still tells the line, and the release its commit.
+// maps, which would be more than half of the package; functions and classes keep their names, for the stacks.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { transform } from 'esbuild';
+import { join } from 'node:path';
+import { rollup } from 'rollup';
+import { dts } from 'rollup-plugin-dts';
+import { minify } from 'terser';
 
 rmSync('dist', { recursive: true, force: true });
 execFileSync('npm', ['run', '--silent', 'build:ts'], { stdio: ['ignore', 2, 2] });
 for (const name of readdirSync('dist').filter((name) => /\.c?js$/.test(name))) {
   const file = join('dist', name);
-  const { code } = await transform(readFileSync(file, 'utf8'), {
-    target: 'node20.19',
-    minifyWhitespace: true,
-    minifyIdentifiers: true,
-    legalComments: 'none',
-    lineLimit: 120,
+  const { code } = await minify(readFileSync(file, 'utf8'), {
+    module: name === 'cli.js', // it waits at its top level
+    compress: false,
+    mangle: { keep_fnames: true, keep_classnames: true },
+    format: { max_line_len: 120 },
   });
   writeFileSync(file, code);
 }
 
-// Of the declarations those that index.d.ts and register.d.ts lead to.
-const declared = new Set();
-const follow = (file) => {
-  if (declared.has(file)) return;
-  declared.add(file);
-  for (const [, path] of readFileSync(file, 'utf8').matchAll(/(?:from |import\()'(\.[^']+)\.js'/g)) {
-    follow(join(dirname(file), `${path}.d.ts`));
-  }
-};
-follow('dist/index.d.ts');
-follow('dist/register.d.ts');
-for (const name of readdirSync('dist', { recursive: true })) {
-  const file = join('dist', name);
-  if (file.endsWith('.map') || (file.endsWith('.d.ts') && !declared.has(file))) rmSync(file);
+// One file of declarations, with those that the public ones lead to.
+const bundle = await rollup({ input: 'dist/index.d.ts', external: /^node:/, plugins: [dts()] });
+const [{ code: declarations }] = (await bundle.generate({ format: 'es' })).output;
+for (const { name } of readdirSync('dist', { withFileTypes: true })) {
+  if (!/^register\.d\.c?ts$|js$|\.1$/.test(name)) rmSync(join('dist', name), { recursive: true });
 }
+writeFileSync('dist/index.d.ts', declarations);
 
 execFileSync(process.execPath, ['scripts/prebuild.js'], { stdio: ['ignore', 2, 2] });
