@@ -134,7 +134,7 @@ t.test('a connection on stdin is served only when asked for', async (t) => {
 
 t.test('systemd-socket-activate --accept', { skip: without('systemd-socket-activate') }, async (t) => {
   const port = await freePort();
-  const command = [process.execPath, '--input-type=module', '-e', http('listen(app, 80, {})')];
+  const command = [process.execPath, '--input-type=module', '-e', http('listen(app, 80)')];
   const manager = activate(t, ['systemd-socket-activate', '-a', '-l', `127.0.0.1:${port}`, ...command]);
   while (!manager.stderr.includes('Listening on')) await once(manager.child.stderr!, 'data');
   for (let i = 0; i < 2; i++) {

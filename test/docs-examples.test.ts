@@ -69,6 +69,7 @@ const commands: readonly [RegExp, string][] = [
   [/^(npx )?listenfds inspect /, 'test/inspect.test.ts'],
   [/^(npx )?listenfds unit /, 'test/unit.test.ts'],
   [/^systemd-socket-activate .* listenfds inspect/, 'test/inspect.test.ts'],
+  [/^node app\.js &$|^listenfds upgrade /, 'test/upgrade.test.ts'],
   [/^systemctl (start|stop) web@/, 'test/systemd/unit.test.ts'],
   [/^systemctl (--user )?(daemon-reload|enable --now express\.socket)/, 'test/systemd/unit.test.ts'],
   [/^curl http:\/\/localhost:3001\//, 'test/examples.test.ts'],

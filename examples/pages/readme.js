@@ -52,6 +52,11 @@ const cases = {
       onStop: () => database.end(),
     });
   },
+  async health() {
+    let service;
+    app.get('/health', (request, response) => response.status(service?.ready ? 200 : 503).end());
+    service = await serve(app, { port: 3000, drainDelay: '5s' });
+  },
   async stats() {
     subscribe('listenfds:stats', ({ listeners, total }) => gauge.set(total.active));
   },
