@@ -3,8 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { rollup } from 'rollup';
-import { dts } from 'rollup-plugin-dts';
+import { generateDtsBundle } from 'dts-bundle-generator';
 import { minify } from 'terser';
 
 rmSync('dist', { recursive: true, force: true });
@@ -21,8 +20,9 @@ for (const name of readdirSync('dist').filter((name) => /\.c?js$/.test(name))) {
 }
 
 // One file of declarations, with those that the public ones lead to.
-const bundle = await rollup({ input: 'dist/index.d.ts', external: /^node:/, plugins: [dts()] });
-const [{ code: declarations }] = (await bundle.generate({ format: 'es' })).output;
+const [declarations] = generateDtsBundle([{ filePath: 'src/index.ts', output: { noBanner: true } }], {
+  preferredConfigPath: 'tsconfig.json',
+});
 for (const { name } of readdirSync('dist', { withFileTypes: true })) {
   if (!/^register\.d\.c?ts$|js$|\.1$/.test(name)) rmSync(join('dist', name), { recursive: true });
 }

@@ -39,7 +39,7 @@ export {
 export type { App } from './frameworks.js';
 export { drain, serve, storeConnections, upgradeState } from './service/entry.js';
 export type { UpgradeOptions, UpgradeResult } from './service/upgrade.js';
-export type { ServedApp, ServeOptions, Service, StopContext, StopReason, UpgradeTrigger } from './service/serve.js';
+export type { ServedApp, ServeOptions, Service, StopContext, StopReason, UpgradeTrigger } from './service/options.js';
 export type { StatsMessage } from './service/status.js';
 export type { DrainingEvent, DrainOptions, DrainResult } from './service/drain.js';
 export type { ConnectionStats, RefusedMessage } from './gate.js';

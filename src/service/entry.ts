@@ -4,7 +4,7 @@ import type { App } from '../frameworks.js';
 import { refuseMore, type ListenTarget, type Target } from '../target.js';
 import type { DrainOptions, DrainResult } from './drain.js';
 import type * as Room from './room.js';
-import type { ServedApp, ServeOptions, Service } from './serve.js';
+import type { ServedApp, ServeOptions, Service } from './options.js';
 
 let room: typeof Room | undefined;
 

@@ -9,124 +9,29 @@ import {
   parseTarget,
   startWatchdog,
   type AdaptedApp,
+  type App,
+  type ListenTarget,
+  type Listening,
   type NotifyState,
+  type Target,
 } from '../internal.js';
-// From their own files: what the package declares would otherwise lead to everything.
-import type { App } from '../frameworks.js';
 import type { ConnectionStats } from '../gate.js';
-import type { Listening } from '../listen.js';
-import type { ListenTarget, Target } from '../target.js';
 import { listenForCommands } from './control.js';
 import { drain, type DrainOptions, type DrainResult } from './drain.js';
 import { watchIdle } from './idle.js';
+import {
+  readOptions,
+  type AppWithTarget,
+  type ServedApp,
+  type ServeOptions,
+  type Service,
+  type StopContext,
+  type StopReason,
+  type UpgradeTrigger,
+} from './options.js';
 import { reportStatus, statusText, total } from './status.js';
 import { joinSuccession, type Succession } from './successor.js';
 import { upgrade, type UpgradeOptions, type UpgradeResult } from './upgrade.js';
-
-/** Why a service ends. */
-export type StopReason = NodeJS.Signals | 'idle' | 'error' | 'close' | 'upgrade';
-
-/** What a stop hook is told. */
-export interface StopContext {
-  /** What ended it: a signal, or the word for what it was. */
-  readonly reason: StopReason;
-  /** The error that ended it, where reason is 'error'. */
-  readonly error?: unknown;
-  /** When the process goes at the latest, in milliseconds since the epoch. */
-  readonly deadline: number;
-}
-
-/** The options of an upgrade, and the signal that asks for one. */
-export interface UpgradeTrigger extends UpgradeOptions {
-  /** Without it only service.upgrade() and `listenfds upgrade PID` do. */
-  signal?: 'SIGHUP' | 'SIGUSR2';
-  /**
-   * Called when an upgrade begins, for options that are not known before: the state and the connections there are then.
-   * When it fails, so does the upgrade.
-   *
-   * @example
-   * await serve(server, { port: 7000, upgrade: { prepare: () => ({ state: { counts } }) } });
-   */
-  prepare?: () => UpgradeOptions | Promise<UpgradeOptions>;
-}
-
-/** Options of {@link serve}, next to the target's. */
-export interface ServeOptions {
-  /** How to drain at the end; see {@link DrainOptions}. */
-  drain?: DrainOptions;
-  /**
-   * How long a service that SIGTERM or SIGINT tells to end goes on as before, with {@link Service.ready} false, until it
-   * drains: milliseconds, or a time span such as '5s'. For load balancers, which need to find its health endpoint saying
-   * no before they send the next request elsewhere. An upgrade and an idle exit need no such time.
-   * @default 0
-   */
-  drainDelay?: number | string;
-  /**
-   * Leave with status 0 when nothing has been going on for that long: milliseconds, or a time span such as '10min'. Only
-   * where every listener was inherited, since the manager then keeps them. A connection that says nothing is idle, a
-   * WebSocket is not.
-   * @default the environment variable LISTENFDS_IDLE_TIMEOUT, else never
-   */
-  idleTimeout?: number | string;
-  /** Called on SIGHUP. When it fails the service goes on with what it had, and says so in its status. */
-  onReload?: () => unknown;
-  /** Called after draining: close databases here. */
-  onStop?: (context: StopContext) => unknown;
-  /** Asked before every watchdog ping; false, or an error, lets the watchdog run out. */
-  healthy?: () => boolean | Promise<boolean>;
-  /**
-   * Milliseconds that requests in flight get after an uncaught error.
-   * @default 2000
-   */
-  crashTimeout?: number;
-  /**
-   * How an upgrade can be asked for, next to service.upgrade(): by a signal, by `listenfds upgrade PID` (true, and with a
-   * signal as well), and with which options.
-   * @default false
-   */
-  upgrade?: 'SIGHUP' | 'SIGUSR2' | boolean | UpgradeTrigger;
-  /**
-   * Exit the process when the service has ended: 0 after a signal or idle exit, 1 after an uncaught error or a failed
-   * stop hook. With false the caller does, and uncaught errors are left to it.
-   * @default true
-   */
-  exit?: boolean;
-}
-
-/** One of several apps. */
-export interface ServedApp extends ListenTarget {
-  /** What serves there. */
-  app: App;
-}
-
-/** A service that is up. */
-export interface Service {
-  /** One per app, in order. */
-  readonly listening: readonly Listening[];
-  /** Connections of all listeners together, now. */
-  readonly stats: ConnectionStats;
-  /**
-   * What a health endpoint says: true from READY=1 until the service is told to end, with {@link ServeOptions.drainDelay}
-   * that long before it stops accepting.
-   *
-   * @example
-   * let service;
-   * app.get('/health', (request, response) => response.status(service?.ready ? 200 : 503).end());
-   * service = await serve(app, { port: 3000, drainDelay: '5s' });
-   */
-  readonly ready: boolean;
-  /**
-   * Starts the program anew with all sockets of this process, waits until it is ready, tells the manager, and then drains
-   * and ends this one as a signal would.
-   *
-   * @throws ListenFdsError LISTENFDS_UPGRADE_FAILED, LISTENFDS_UPGRADE_REFUSED: this process goes on serving
-   */
-  upgrade(options?: UpgradeOptions): Promise<UpgradeResult>;
-  /** Stops accepting and lets what was accepted end. */
-  drain(): Promise<DrainResult>;
-  /** Drains, closes the frameworks and runs onStop. Does not exit. */
-  close(): Promise<void>;
-}
 
 /** How far ahead systemd's stop timeout is moved while we drain, and how often. Milliseconds. */
 const extendTimeout = 15_000;
@@ -177,7 +82,7 @@ class RunningService implements Service {
     return this.#apps.map(({ server }) => gatekeeper(server));
   }
 
-  async start(apps: readonly { app: App; target: Target | undefined }[]): Promise<void> {
+  async start(apps: readonly AppWithTarget[]): Promise<void> {
     // systemd refuses Type=notify-reload services that do not catch SIGHUP by READY=1, and a signal may come any time.
     this.#catchSignals();
     const { healthy } = this.#options;
@@ -498,46 +403,7 @@ export async function serve(
   app: App | readonly ServedApp[],
   options: Target | (ListenTarget & ServeOptions) = {},
 ): Promise<Service> {
-  const given: ListenTarget & ServeOptions =
-    typeof options === 'number' ? { port: options } : typeof options === 'string' ? { address: options } : options;
-  const {
-    drain: draining,
-    drainDelay,
-    idleTimeout = process.env['LISTENFDS_IDLE_TIMEOUT'] || undefined,
-    onReload,
-    onStop,
-    healthy,
-    crashTimeout,
-    upgrade: upgrading,
-    exit,
-    ...target
-  } = given;
-  const own: ServeOptions = Object.fromEntries(
-    Object.entries({
-      drain: draining,
-      drainDelay,
-      idleTimeout,
-      onReload,
-      onStop,
-      healthy,
-      crashTimeout,
-      upgrade: upgrading,
-      exit,
-    }).filter(([, value]) => value !== undefined),
-  );
-  // Nothing is begun that an option would make fail later.
-  if (idleTimeout !== undefined) parseDuration('idleTimeout', idleTimeout);
-  if (drainDelay !== undefined && drainDelay !== 0) parseDuration('drainDelay', drainDelay);
-  const several = Array.isArray(app);
-  if (several && Object.keys(target).length > 0) {
-    throw new ListenFdsError(
-      'LISTENFDS_BAD_OPTION',
-      `With several apps, ${Object.keys(target).join(', ')} must stand beside the app that it is for`,
-    );
-  }
-  const apps = several
-    ? (app as readonly ServedApp[]).map(({ app: one, ...its }) => ({ app: one, target: its }))
-    : [{ app: app as App, target }];
+  const { apps, own } = readOptions(app, options);
   const service = new RunningService(own);
   await service.start(apps);
   return service;

@@ -1,7 +1,7 @@
 // The doors to the room, part of the core: they load it when it is first asked for.
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Duplex as DuplexStream } from 'node:stream';
 import type { DatagramTarget, UnixDatagram } from './datagram.js';
 import type { SpecialTarget } from './special.js';
 import type { FifoTarget } from './fifo.js';
@@ -77,7 +77,7 @@ export async function listenFifo(target: string | FifoTarget): Promise<Socket> {
  *
  * @throws ListenFdsError LISTENFDS_WRONG_KIND where it is no device or file, or cannot be written; docs/errors.md has the rest
  */
-export async function listenSpecial(target: string | SpecialTarget): Promise<Duplex> {
+export async function listenSpecial(target: string | SpecialTarget): Promise<DuplexStream> {
   return (await import('./room.js')).listenSpecial(target);
 }
 
