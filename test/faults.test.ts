@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { root } from './support/activate.ts';
 import { errnos, Faulty, withoutFaults, type Call, type Errno, type Fault } from './support/faults.ts';
+import { addon } from './support/package.ts';
 import { without } from './support/tools.ts';
 
 const skip = withoutFaults;
@@ -93,7 +94,6 @@ const imported: Readonly<Record<string, readonly string[]>> = {
 const ofTheRuntime = /^(_Z|__cxa_|_ITM_|__gmon_start__|__gxx_|napi_|uv_)/;
 
 t.test('every function that the addon takes from the C library is in the table', { skip: without('nm') }, (t) => {
-  const addon = join(root, 'build/Release/listenfds.node');
   const symbols = execFileSync('nm', ['-D', '--undefined-only', addon], { encoding: 'utf8' })
     .split('\n')
     .flatMap((line) => /^ *[Uwv] ([^@]+)/.exec(line)?.slice(1) ?? [])

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import t from 'tap';
 import { receive, type Receiver } from './support/receiver.ts';
 import { temporaryFolder } from './support/folder.ts';
+import { without } from './support/tools.ts';
 import {
   alive,
   answer,
@@ -141,6 +142,28 @@ t.test('a stop during an upgrade ends both', async (t) => {
   await exitOf(service);
   while (alive(service).length > 0) await new Promise((resolve) => setImmediate(resolve));
   t.pass('nobody is left');
+});
+
+// execve(2) takes its time on a busy machine, and here on every one.
+const slowExec = [
+  'strace',
+  '-f',
+  '-qq',
+  '-o',
+  '/dev/null',
+  '-e',
+  'trace=execve',
+  '-e',
+  'inject=execve:delay_enter=500000',
+];
+
+t.test('nor when the stop comes while the successor is being started', { skip: without('strace') }, async (t) => {
+  const options = { port: 0, host: '127.0.0.1', drain: { timeout: 0, grace: 0 } };
+  const service = await start(t, { options, through: slowExec });
+  service.behave('hang');
+  t.equal(await answer(service.port, '/upgrade-and-stop'), 'stopping');
+  t.equal(await exitOf(service), 0);
+  t.same(alive(service), []);
 });
 
 t.test('the old process is killed in the middle: the successor serves, it has the sockets', async (t) => {

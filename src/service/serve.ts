@@ -58,6 +58,8 @@ class RunningService implements Service {
   #succession: Succession | null = null;
   #takenOver: Promise<void> = Promise.resolve();
   #upgrading: AbortController | null = null;
+  /** Settled when no successor is being started that would be left behind. */
+  #starting: Promise<unknown> = Promise.resolve();
   /** The successor is the service now: the manager does not listen to us any more. */
   #handedOver = false;
   #warned = false;
@@ -215,7 +217,9 @@ class RunningService implements Service {
     let result: UpgradeResult;
     try {
       const prepared = await configured.prepare?.();
-      result = await upgrade({ ...configured, ...prepared, ...options }, this.#upgrading.signal);
+      const running = upgrade({ ...configured, ...prepared, ...options }, this.#upgrading.signal);
+      this.#starting = running.catch(() => {});
+      result = await running;
     } catch (error) {
       const status = (this.#failure = `Upgrade failed, going on as before: ${oneLine(error)}`);
       console.error(status);
@@ -383,6 +387,7 @@ class RunningService implements Service {
       const { onStop } = this.#options;
       if (onStop) await withDeadline(onStop({ ...context, deadline }), Math.max(leastHookTime, deadline - Date.now()));
     } finally {
+      await this.#starting;
       this.#release();
     }
   }

@@ -206,6 +206,7 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
   const started = performance.now();
   const timeout = options.timeout === undefined ? defaultTimeout : parseDuration('timeout', options.timeout);
   const command = options.command ?? ownCommand();
+  if (signal?.aborted) throw failed('The service is stopping');
   const { startReleasable } = await import('../spawn.js');
   const briefing = new Briefing({
     notifySocket: process.env['NOTIFY_SOCKET'] ?? null,

@@ -5,6 +5,11 @@ import { root } from './activate.ts';
 
 const addons = ['build/Release/listenfds.node', 'prebuilds'];
 
+/** The addon that is loaded from here. */
+export const addon = [`prebuilds/linux-${process.arch}/listenfds.node`, addons[0]!]
+  .map((place) => join(root, place))
+  .find((file) => existsSync(file))!;
+
 /** Copies package.json, dist and the addon to `folder`. */
 export function copyPackage(folder: string): void {
   for (const part of ['package.json', 'dist', ...addons]) {

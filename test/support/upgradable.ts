@@ -24,12 +24,15 @@ export async function start(
     fds = [],
     names = [],
     program = 'upgrade.js',
+    through = [],
   }: {
     options?: object;
     env?: Record<string, string>;
     fds?: readonly Passed[];
     names?: readonly string[];
     program?: string;
+    /** A command that starts it. */
+    through?: readonly string[];
   } = {},
 ): Promise<Upgradable> {
   const file = join(temporaryFolder(t), 'behaviour');
@@ -37,6 +40,7 @@ export async function start(
   behave('');
   const service = activate(t, [process.execPath, `test/fixtures/${program}`], {
     fds,
+    through,
     ...(names.length > 0 ? { names } : {}),
     env: { BEHAVIOUR: file, SERVE_OPTIONS: JSON.stringify(options), ...env },
   });
