@@ -158,7 +158,6 @@ class Gatekeeper implements ConnectionStats {
   /** @returns whether the server's own listeners are to hear of it */
   event(server: EventEmitter, event: string | symbol, first: unknown, second: unknown): boolean {
     switch (event) {
-      case 'request':
       case 'checkContinue':
       case 'checkExpectation':
         this.requested(first as IncomingMessage, second as ServerResponse);
@@ -205,6 +204,10 @@ export function gatekeeper(server: Server | EventEmitter): Gatekeeper {
     second?: unknown,
     third?: unknown,
   ) {
+    if (event === 'request') {
+      keeper.requested(first as IncomingMessage, second as ServerResponse);
+      return emit.call(this, event, first, second);
+    }
     if (!keeper.event(server, event, first, second)) return true;
     return emit.call(this, event, first, second, third);
   } as typeof emit;
