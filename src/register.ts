@@ -10,10 +10,10 @@ const { env } = process;
 function maybeListeningStdin(): boolean {
   const fs = process.getBuiltinModule('node:fs');
   try {
-    const { ino } = fs.fstatSync(0);
-    if (!fs.fstatSync(0).isSocket()) return false;
+    const stats = fs.fstatSync(0);
+    if (!stats.isSocket()) return false;
     // /proc/net/unix: Num RefCount Protocol Flags Type St Inode Path; __SO_ACCEPTCON is flag 0x10000.
-    const line = new RegExp(`^\\S+ \\S+ \\S+ (\\S+) \\S+ \\S+ +${ino}(?: |$)`, 'm').exec(
+    const line = new RegExp(`^\\S+ \\S+ \\S+ (\\S+) \\S+ \\S+ +${stats.ino}(?: |$)`, 'm').exec(
       fs.readFileSync('/proc/self/net/unix', 'latin1'),
     );
     return line === null || line[1] === '00010000';

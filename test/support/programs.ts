@@ -4,11 +4,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { cache, cleanEnvironment } from '../../scripts/node-versions.js';
 import { root } from './activate.ts';
-
-const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'listenfds-test');
 
 async function run(cwd: string, env: NodeJS.ProcessEnv, file: string, ...args: string[]): Promise<void> {
   const child = spawn(file, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -16,14 +14,6 @@ async function run(cwd: string, env: NodeJS.ProcessEnv, file: string, ...args: s
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`${file} ${args.join(' ')} in ${cwd} failed (${code}):\n${output.slice(-4000)}`);
-}
-
-/** tap puts itself into every Node program that inherits these. */
-function cleanEnvironment(): NodeJS.ProcessEnv {
-  const names = Object.keys(process.env).filter((name) =>
-    /^(PATH|HOME|NODE_EXTRA_CA_CERTS|(https?|no)_proxy|npm_config_.*|XDG_.*)$/i.test(name),
-  );
-  return Object.fromEntries(names.map((name) => [name, process.env[name]]));
 }
 
 function hashOf(folder: string): string {
