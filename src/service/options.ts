@@ -130,6 +130,13 @@ const serviceOptions: Readonly<Record<keyof ServeOptions, true>> = {
   exit: true,
 };
 
+/** The service's own options, times in milliseconds. */
+export interface OwnOptions extends Omit<ServeOptions, 'idleTimeout' | 'drainDelay'> {
+  /** Null for never. */
+  idleTimeout: number | null;
+  drainDelay: number;
+}
+
 /** One app and where it listens. */
 export interface AppWithTarget {
   readonly app: App;
@@ -144,19 +151,20 @@ export interface AppWithTarget {
 export function readOptions(
   app: App | readonly ServedApp[],
   options: Target | (ListenTarget & ServeOptions),
-): { apps: AppWithTarget[]; own: ServeOptions } {
+): { apps: AppWithTarget[]; own: OwnOptions } {
   if (typeof options === 'number') options = { port: options };
   if (typeof options === 'string') options = { address: options };
   if (typeof options !== 'object' || options === null) parseTarget(options); // says what is wrong
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const own: ServeOptions = Object.fromEntries(given.filter(([name]) => name in serviceOptions));
+  const service: ServeOptions = Object.fromEntries(given.filter(([name]) => name in serviceOptions));
   const target: ListenTarget = Object.fromEntries(given.filter(([name]) => !(name in serviceOptions)));
-  const idleTimeout = own.idleTimeout ?? process.env['LISTENFDS_IDLE_TIMEOUT'];
-  if (idleTimeout !== undefined && idleTimeout !== '') {
-    parseDuration('idleTimeout', idleTimeout);
-    own.idleTimeout = idleTimeout;
-  }
-  if (own.drainDelay !== undefined && own.drainDelay !== 0) parseDuration('drainDelay', own.drainDelay);
+  const idleTimeout = service.idleTimeout ?? (process.env['LISTENFDS_IDLE_TIMEOUT'] || undefined);
+  const { drainDelay = 0 } = service;
+  const own: OwnOptions = {
+    ...service,
+    idleTimeout: idleTimeout === undefined ? null : parseDuration('idleTimeout', idleTimeout),
+    drainDelay: drainDelay === 0 ? 0 : parseDuration('drainDelay', drainDelay),
+  };
   if (!Array.isArray(app)) return { apps: [{ app: app as App, target }], own };
   if (Object.keys(target).length > 0) {
     throw new ListenFdsError(

@@ -5,7 +5,6 @@ import {
   listenAdapted,
   ListenFdsError,
   notify,
-  parseDuration,
   parseTarget,
   startWatchdog,
   type AdaptedApp,
@@ -22,6 +21,7 @@ import { watchIdle } from './idle.js';
 import {
   readOptions,
   type AppWithTarget,
+  type OwnOptions,
   type ServedApp,
   type ServeOptions,
   type Service,
@@ -44,7 +44,7 @@ const oneLine = (error: unknown): string => String((error as Error)?.message ?? 
 class RunningService implements Service {
   readonly listening: Listening[] = [];
   readonly #apps: AdaptedApp[] = [];
-  readonly #options: ServeOptions;
+  readonly #options: OwnOptions;
   readonly #handlers: [NodeJS.Signals, () => void][] = [];
   readonly #cleanups: (() => void)[] = [];
   #stopping: Promise<void> | null = null;
@@ -68,7 +68,7 @@ class RunningService implements Service {
   #toldToGo = false;
   #endDelay: () => void = () => {};
 
-  constructor(options: ServeOptions) {
+  constructor(options: OwnOptions) {
     this.#options = options;
   }
 
@@ -109,10 +109,8 @@ class RunningService implements Service {
     const { idleTimeout } = this.#options;
     if (this.#options.upgrade) this.#cleanups.push(listenForCommands(this));
     this.#cleanups.push(reportStatus(this.#keepers(), (counts) => this.#tell({ status: this.#status(counts) })));
-    if (idleTimeout !== undefined && this.listening.every(({ source }) => source === 'inherited')) {
-      this.#cleanups.push(
-        watchIdle(this.#keepers(), parseDuration('idleTimeout', idleTimeout), () => this.#end('idle')),
-      );
+    if (idleTimeout !== null && this.listening.every(({ source }) => source === 'inherited')) {
+      this.#cleanups.push(watchIdle(this.#keepers(), idleTimeout, () => this.#end('idle')));
     }
     this.#endWithConnection();
     this.#ready = true;
@@ -276,8 +274,7 @@ class RunningService implements Service {
       return;
     }
     this.#toldToGo = signal !== null;
-    const { drainDelay = 0 } = this.#options;
-    const delay = signal === null || drainDelay === 0 ? 0 : parseDuration('drainDelay', drainDelay);
+    const delay = signal === null ? 0 : this.#options.drainDelay;
     this.#stop({ reason }, this.#options.drain ?? {}, delay).then(
       () => this.#exit(0),
       (error: unknown) => {
