@@ -54,8 +54,7 @@ export interface Program {
   unref(): void;
   /**
    * For what startReleasable() has started: makes it the child of the service manager, or whoever else gets our orphans,
-   * and not of ours. How it ends is not known
-   * here from then on: `exited` stays as it is.
+   * and not of ours. How it ends is not known here from then on: `exited` stays as it is.
    */
   release(): Promise<void>;
 }
@@ -145,8 +144,8 @@ function watchExits(): void {
 }
 
 /**
- * Makes orphaned descendants our children, keeps the event loop alive, and tells when one ends: a program that has handed its work over to a
- * successor of its own and left. As PID 1 of a container it is the reaping that a PID 1 owes.
+ * Makes orphaned descendants our children, keeps the event loop alive, and tells when one ends: a program that has handed
+ * its work over to a successor of its own and left. As PID 1 of a container it is the reaping that a PID 1 owes.
  *
  * Not for a process that uses node:child_process as well: this would take its exit statuses away.
  */
@@ -205,7 +204,8 @@ export function start(command: readonly string[], options: StartOptions = {}): P
   try {
     watchExits();
     let pid = binding().startProcess(...plan.launch());
-    if (pid === noExec()) pid = binding().startProcess(...plan.launchShell());
+    // A script without a first line that says what runs it: execvp(3) and every shell take sh(1).
+    if (pid === errnoOf('ENOEXEC')) pid = binding().startProcess(...plan.launchShell());
     return plan.started(pid < 0 ? pid : { pid, child: pid });
   } finally {
     plan.close();
@@ -221,15 +221,17 @@ export async function startReleasable(command: readonly string[], options: Start
   try {
     watchExits();
     let found = await binding().startGuardedProcess(...plan.launch());
-    if (found === noExec()) found = await binding().startGuardedProcess(...plan.launchShell());
+    if (found === errnoOf('ENOEXEC')) found = await binding().startGuardedProcess(...plan.launchShell());
     return plan.started(found);
   } finally {
     plan.close();
   }
 }
 
-/** A script without a first line that says what runs it: execvp(3) and every shell take sh(1). */
-const noExec = (): number => -process.getBuiltinModule('node:os').constants.errno.ENOEXEC;
+type ErrnoName = keyof (typeof import('node:os'))['constants']['errno'];
+
+/** As the addon returns it. */
+const errnoOf = (name: ErrnoName): number => -process.getBuiltinModule('node:os').constants.errno[name];
 
 type Launch = Parameters<Binding['startProcess']>;
 
@@ -244,9 +246,8 @@ function prepare(command: readonly string[], options: StartOptions): Plan {
   check(options);
   const { fds = [], stdio = [0, 1, 2], env = process.env, cwd = null, ownGroup = false } = options;
   const [name = ''] = command;
-  const { constants } = process.getBuiltinModule('node:os');
   const found = findExecutable(name, env, cwd ?? undefined);
-  if (found.error) throw systemError(-constants.errno[found.error], 'execve', name);
+  if (found.error) throw systemError(errnoOf(found.error), 'execve', name);
 
   const nothing = stdio.includes(null) ? fs.openSync('/dev/null', fs.constants.O_RDWR) : -1;
   const all = Int32Array.from([...stdio.map((fd) => fd ?? nothing), ...fds]);
