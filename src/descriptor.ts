@@ -218,6 +218,17 @@ export function describe(fd: number): Description {
   return describeFacts(facts);
 }
 
+/** Whether `fd` is open on what was described: a number may have been closed, and taken by something else. */
+export function isOpenOn(fd: number, { inode }: Description): boolean {
+  const facts = binding().facts(fd);
+  return (
+    typeof facts !== 'number' &&
+    facts.inode === inode.number &&
+    facts.deviceMinor === inode.minor &&
+    facts.deviceMajor === inode.major
+  );
+}
+
 /** One descriptor in one line, as messages and listings show it: `fd 3 web tcp 0.0.0.0:80 listening`. */
 export function summary(descriptor: {
   readonly fd: number;

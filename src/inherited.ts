@@ -2,7 +2,7 @@
 // process, not to the module: two copies of the package must never adopt the same socket.
 import type { AddressInfo } from 'node:net';
 import { util } from './builtins.js';
-import { describeFacts, procLink, summary, type Description, type Kind } from './descriptor.js';
+import { describeFacts, isOpenOn, procLink, summary, type Description, type Kind } from './descriptor.js';
 import {
   firstFd,
   listenVariables,
@@ -325,9 +325,7 @@ export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[
 
 /** Undoes take() for a descriptor that its taker could not use, if it is still the same open one. */
 export function putBack(inherited: InheritedFd): void {
-  const facts = binding().facts(inherited.fd);
-  if (typeof facts === 'number' || facts.inode !== inherited.description.inode.number) return;
-  (inherited as Inherited).putBack();
+  if (isOpenOn(inherited.fd, inherited.description)) (inherited as Inherited).putBack();
 }
 
 /** The process that LISTEN_PID names when it is not us: the likely reason why nothing was found. */

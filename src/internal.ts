@@ -20,6 +20,7 @@ export * from './notify.js';
 export * from './notify-state.js';
 export * from './peer.js';
 export * from './predicates.js';
+export * from './read-ahead.js';
 export * from './take.js';
 export * from './target.js';
 export * from './watchdog.js';

@@ -4,13 +4,14 @@ import { formatAddress } from './address.js';
 import { authorize } from './authorize.js';
 import { prepareBind } from './bind.js';
 import { matches } from './choose.js';
+import { isOpenOn } from './descriptor.js';
 import { ListenFdsError } from './errors.js';
 import { adaptApp, schemeOf, type AdaptedApp, type App } from './frameworks.js';
 import { gatekeeper } from './gate.js';
 import { putBack, type InheritedFd } from './inherited.js';
 import { takeInherited } from './take.js';
-import { binding } from './native.js';
 import { ownSockets } from './own.js';
+import { readAhead } from './read-ahead.js';
 import type { RemoteEnd } from './sockets/connection.js';
 import { parseTarget, refuseMore, type Target, type Wanted } from './target.js';
 
@@ -33,17 +34,19 @@ export interface Listening {
   readonly remote: RemoteEnd | null;
 }
 
-// Clamped by the kernel to net.core.somaxconn: where the backlog in force is not known, it at least never shrinks.
-const mostBacklog = 0x7fffffff;
-
 /**
- * Node calls listen(2) again on what it adopts, with 511 unless told otherwise: that would shrink the queue for the
- * manager as well. Only the positional form is honoured next to `fd`.
+ * Node calls listen(2) again on what it adopts, with 511 unless told otherwise: that would shrink the queue for all who
+ * hold the socket. Where the backlog in force is not known it at least never shrinks: the kernel clamps what is given to
+ * net.core.somaxconn. Only the positional form is honoured next to `fd`.
  */
+export function backlogToKeep({ backlog }: InheritedFd): number {
+  return backlog ?? 0x7fffffff;
+}
+
 function listenOn(server: Server, inherited: InheritedFd, path: string | null, signal?: AbortSignal): void {
   const listen = server.listen as (options: ListenOptions & { fd: number }, backlog: number) => Server;
   const { fd } = inherited;
-  listen.call(server, signal ? { fd, signal } : { fd }, inherited.backlog ?? mostBacklog);
+  listen.call(server, signal ? { fd, signal } : { fd }, backlogToKeep(inherited));
   if (path !== null) namePath(server, path);
 }
 
@@ -70,19 +73,14 @@ function servedPath({ address, description }: InheritedFd, wanted: Wanted): stri
   return wanted.address?.kind === 'unix' && matches(wanted.address, description) ? wanted.address.path : address;
 }
 
-/** In a cluster worker the primary's descriptor has come here under another number. */
-function isSameSocket(fd: number, { description: { inode } }: InheritedFd): boolean {
-  const facts = binding().facts(fd);
-  return typeof facts === 'object' && facts.inode === inode.number && facts.deviceMinor === inode.minor;
-}
-
 /**
  * Some runtimes take { fd } for "any port": then the server is up, but on a socket nobody knows. For a unix socket
  * namePath() hides that, so the runtime is asked: Node and Deno say null, Bun says {}.
  */
 function verifyAdopted(server: Server, address: Listening['address'], inherited: InheritedFd): void {
   const handle = (server as { _handle?: { fd?: number } | null })._handle;
-  const sameFd = handle?.fd === undefined || handle.fd === inherited.fd || isSameSocket(handle.fd, inherited);
+  // In a cluster worker the primary's descriptor has come here under another number.
+  const sameFd = handle?.fd === undefined || handle.fd === inherited.fd || isOpenOn(handle.fd, inherited.description);
   const isUnix = inherited.kind === 'unix';
   const found = isUnix ? (Object.getPrototypeOf(server) as Server).address.call(server) : address;
   const isThere =
@@ -139,20 +137,7 @@ export async function listen(app: App, target: Target | undefined, ...more: unkn
   return listenAdapted(adapting instanceof Promise ? await adapting : adapting, wanted);
 }
 
-// By then, it is hoped, the first request has its answer. Milliseconds.
-const readAheadDelay = 1000;
-let readAhead = false;
-
-/**
- * What a drain or an upgrade takes is read before it is needed: an update of the program may replace or remove the files
- * before it restarts it.
- */
-function readWhatComesLater(): void {
-  if (readAhead) return;
-  readAhead = true;
-  const read = (): void => void import('./service/room.js').then(({ readAll }) => readAll()).catch(() => {});
-  setTimeout(read, readAheadDelay).unref();
-}
+let readingAhead = false;
 
 export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wanted): Promise<Listening> {
   if (server.listening) {
@@ -200,7 +185,8 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
     address = addressOf(server);
     await store?.keep(server, wanted);
   }
-  readWhatComesLater();
+  if (!readingAhead) readAhead(async () => (await import('./service/room.js')).readAll());
+  readingAhead = true;
   return {
     server,
     address,

@@ -2,7 +2,7 @@
 import type { Cluster } from 'node:cluster';
 import { formatAddress, type Place } from './address.js';
 import { fs, net } from './builtins.js';
-import { choose, type Choice } from './choose.js';
+import { choose } from './choose.js';
 import type { Description, Kind } from './descriptor.js';
 import { ListenFdsError } from './errors.js';
 import { adoptStdin, isWorkerThread, listenFds, meantForPid, type InheritedFd } from './inherited.js';
@@ -87,15 +87,11 @@ export function refuseInactive(): never {
   throw new ListenFdsError('LISTENFDS_NOT_ACTIVATED', `No descriptor was passed: ${why}`);
 }
 
-function reportMismatch({ inherited }: Choice, wanted: Wanted<Place>): void {
-  if (wanted.mismatch === 'ignore') return;
-  const error = new ListenFdsError(
-    'LISTENFDS_ADDRESS_MISMATCH',
-    `The inherited ${inherited.kind} fd ${inherited.fd} (FileDescriptorName '${inherited.name}') is bound to ` +
-      `${formatAddress(inherited.address)}, not to ${formatAddress(wanted.address)} as asked for`,
-    { fd: inherited.fd },
-  );
-  if (wanted.mismatch === 'error') throw error;
+/** Warns of a socket that is not where the program means to listen, or throws, as `mismatch` says. */
+export function reportMismatch(mismatch: string, { fd }: InheritedFd, message: string): void {
+  if (mismatch === 'ignore') return;
+  const error = new ListenFdsError('LISTENFDS_ADDRESS_MISMATCH', message, { fd });
+  if (mismatch === 'error') throw error;
   process.emitWarning(error.message, { type: 'ListenFdsWarning', code: error.code });
 }
 
@@ -119,7 +115,15 @@ export async function takeInherited(wanted: Wanted<Place>, suitable: Suitable): 
   // From here to take() nothing waits: two calls at once never choose the same one.
   const choice = choose(passed, { ...suitable, name: wanted.name, addresses, required });
   if (choice === null) return null;
-  if (choice.mismatch) reportMismatch(choice, wanted);
-  choice.inherited.take();
-  return choice.inherited;
+  const { inherited } = choice;
+  if (choice.mismatch) {
+    reportMismatch(
+      wanted.mismatch,
+      inherited,
+      `The inherited ${inherited.kind} fd ${inherited.fd} (FileDescriptorName '${inherited.name}') is bound to ` +
+        `${formatAddress(inherited.address)}, not to ${formatAddress(wanted.address)} as asked for`,
+    );
+  }
+  inherited.take();
+  return inherited;
 }

@@ -3,7 +3,7 @@
 import type { Address } from '../address.js';
 import type { Kind } from '../descriptor.js';
 import type { InheritedFd } from '../inherited.js';
-import { binding, formatAddress, ListenFdsError, putBack, systemError } from '../internal.js';
+import { binding, formatAddress, putBack, reportMismatch, systemError } from '../internal.js';
 import { pick } from './pick.js';
 import type { PrimaryFd } from './workers.js';
 
@@ -42,9 +42,17 @@ export class Lender {
     if (before) return this.#lend(before);
     const found = pick(free, wanted);
     if (!found) return null;
-    if (found.mismatch) this.#report(found.inherited, wanted);
-    this.#borrowers.set(found.inherited, key);
-    return this.#lend(found.inherited);
+    const { inherited } = found;
+    if (found.mismatch) {
+      reportMismatch(
+        this.#mismatch,
+        inherited,
+        `The program listens on ${formatAddress(wanted)} and gets the inherited fd ${inherited.fd} ` +
+          `(FileDescriptorName '${inherited.name}'), which is bound to ${formatAddress(inherited.address)}`,
+      );
+    }
+    this.#borrowers.set(inherited, key);
+    return this.#lend(inherited);
   }
 
   /** For who asks by number: cluster workers, whose numbers are the primary's. */
@@ -88,17 +96,5 @@ export class Lender {
   #takeBack(inherited: InheritedFd): void {
     if (this.isWorker) (inherited as PrimaryFd).putBack();
     else putBack(inherited);
-  }
-
-  #report({ fd, name, address }: InheritedFd, wanted: Address): void {
-    if (this.#mismatch === 'ignore') return;
-    const error = new ListenFdsError(
-      'LISTENFDS_ADDRESS_MISMATCH',
-      `The program listens on ${formatAddress(wanted)} and gets the inherited fd ${fd} (FileDescriptorName '${name}'), ` +
-        `which is bound to ${formatAddress(address)}`,
-      { fd },
-    );
-    if (this.#mismatch === 'error') throw error;
-    process.emitWarning(error.message, { type: 'ListenFdsWarning', code: error.code });
   }
 }

@@ -7,6 +7,7 @@ import {
   ListenFdsError,
   notify,
   parseDuration,
+  readAhead,
   startWatchdog,
   workersCluster,
   type Gatekeeper,
@@ -39,8 +40,6 @@ export function lifeOptions(env: NodeJS.ProcessEnv): LifeOptions {
 }
 
 const service = (): Promise<typeof import('../service/room.js')> => import('../service/room.js');
-/** After the first server listens and, as it is hoped, has answered its first request. Milliseconds. */
-const serviceDelay = 1000;
 
 const extendTimeout = 15_000;
 const extendInterval = 5_000;
@@ -126,7 +125,7 @@ export class Life {
   readonly #keepers: Gatekeeper[] = [];
   readonly #onTerminate = (): void => this.#terminate();
   #ready = false;
-  #loading = false;
+  #readingAhead = false;
   #signalled = false;
   #ending = false;
 
@@ -138,9 +137,8 @@ export class Life {
   }
 
   opened(server: Server, lent: boolean): void {
-    // What a drain takes is loaded before it is needed: by then an update may have replaced the files.
-    if (!this.#loading) setTimeout(() => void service().catch(() => {}), serviceDelay).unref();
-    this.#loading = true;
+    if (!this.#readingAhead) readAhead(service);
+    this.#readingAhead = true;
     this.#servers.set(server, lent);
     const keeper = gatekeeper(server);
     // Others listen on it as well: what waits in its queue is not ours alone to accept.

@@ -3,7 +3,7 @@
 import type { BindOptions, Socket as DatagramSocket } from 'node:dgram';
 import type { AddressInfo, ListenOptions, Server } from 'node:net';
 import type { Address } from '../address.js';
-import { bindItself, namePath, net, path as paths, unixAddress } from '../internal.js';
+import { backlogToKeep, bindItself, namePath, net, path as paths, unixAddress } from '../internal.js';
 import type { InheritedFd } from '../inherited.js';
 import type { Lender, Loan } from './lender.js';
 
@@ -33,8 +33,6 @@ const internals = net as typeof net & {
 };
 
 const streams = ['tcp', 'unix'] as const;
-// Clamped by the kernel: where the backlog in force is not known, it at least never shrinks.
-const mostBacklog = 0x7fffffff;
 
 const isNumberedPort = (port: unknown): boolean =>
   (typeof port === 'number' && port > 0) || (typeof port === 'string' && /^0*[1-9][0-9]*$/.test(port));
@@ -85,8 +83,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
       if (loan) {
         const { inherited, fd } = loan;
         const own: object = { fd, ...(options.signal ? { signal: options.signal } : {}) };
-        // Only the positional backlog is honoured next to `fd`; any other would shrink the queue for all who hold it.
-        listenOn.call(this, own, inherited.backlog ?? mostBacklog, callback ?? undefined);
+        listenOn.call(this, own, backlogToKeep(inherited), callback ?? undefined);
         if (typeof inherited.address === 'string') namePath(this, inherited.address);
       }
     }

@@ -5,6 +5,7 @@ import {
   binding,
   bindingIfAny,
   fs,
+  isOpenOn,
   listenFds,
   ListenFdsError,
   notify,
@@ -58,10 +59,8 @@ interface Passed {
 function socketsToPass(): Passed[] {
   const passed: Passed[] = [];
   for (const inherited of listenFds()) {
-    // A connection that was passed is its taker's business; a number may have been closed, and taken by something else.
-    if (inherited.connected) continue;
-    const facts = binding().facts(inherited.fd);
-    if (typeof facts === 'number' || facts.inode !== inherited.description.inode.number) continue;
+    // A connection that was passed is its taker's business.
+    if (inherited.connected || !isOpenOn(inherited.fd, inherited.description)) continue;
     passed.push({ fd: inherited.fd, name: inherited.name });
   }
   for (const own of ownSockets()) {
