@@ -11,6 +11,7 @@ const support = [
   'results.js',
   'rounds.js',
   'activate.js',
+  'bursts.js',
   'installed.js',
   'lab.js',
   'mixed-load.js',

@@ -1,18 +1,17 @@
 // An unmodified Express service: with the preload on a socket it was passed, against itself on a port of its own. And what
 // the preload costs a program that nothing was passed to.
-import autocannon from 'autocannon';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { get, stop } from './activate.js';
+import { stop } from './activate.js';
+import { measureBursts } from './bursts.js';
 import { installPackage } from './installed.js';
-import { interleave, median, medianDifference, row } from './rounds.js';
+import { interleave, medianDifference, row } from './rounds.js';
 
 const run = promisify(execFile);
-const requests = 4000;
 
 const preload = (program) =>
   `--import=${pathToFileURL(join(dirname(program('import-nothing')), 'node_modules/listenfds/dist/register.js'))}`;
@@ -43,31 +42,6 @@ async function startPreloaded(program) {
 
 const startOwn = (program) => start([program('express-unmodified')], [], { PORT: '0' });
 
-async function load({ port }) {
-  const before = Number(await get(port));
-  const { start: began, finish } = await autocannon({
-    url: `http://127.0.0.1:${port}/`,
-    connections: 32,
-    amount: requests,
-    sampleInt: 5,
-  });
-  const cpu = Number(await get(port)) - before;
-  return { perSecond: requests / ((finish - began) / 1000), cpu: cpu / requests };
-}
-
-/** Bursts on fresh servers every ten rounds: what the compiler does to one process it may not do to the next. */
-async function measureThroughput(program, rounds) {
-  const results = { preload: [], own: [] };
-  for (let left = rounds; left > 0; left -= 10) {
-    const servers = { preload: await startPreloaded(program), own: await startOwn(program) };
-    const sides = Object.entries(servers).map(([side, server]) => [side, () => load(server)]);
-    const part = await interleave(Object.fromEntries(sides), Math.min(left, 10));
-    for (const side of Object.keys(results)) results[side].push(...part[side]);
-    for (const { child } of Object.values(servers)) await stop(child);
-  }
-  return results;
-}
-
 async function started(starting) {
   const { child, wall, cpu } = await starting;
   await stop(child);
@@ -81,11 +55,14 @@ async function timed(...args) {
   return performance.now() - began;
 }
 
-export default async function register({ rounds = 60 }) {
+export default async function register({ rounds = 100 }) {
   const installed = installPackage();
   const { program } = installed;
   try {
-    const throughput = await measureThroughput(program, rounds);
+    const { preload: ours, own: other } = await measureBursts(
+      { preload: () => startPreloaded(program), own: () => startOwn(program) },
+      rounds,
+    );
     const nothing = program('import-nothing');
     const starts = await interleave(
       {
@@ -97,7 +74,6 @@ export default async function register({ rounds = 60 }) {
       rounds,
     );
     const bench = 'register';
-    const of = (side, key) => median(throughput[side].map((one) => one[key]));
     const against = 'own port';
     const pick = (side, key) => starts[side].map((one) => one[key]);
     const added = (key) => medianDifference(pick('preload', key), pick('own', key));
@@ -106,13 +82,13 @@ export default async function register({ rounds = 60 }) {
         {
           bench,
           metric: 'requests per second',
-          ours: of('preload', 'perSecond'),
-          other: of('own', 'perSecond'),
+          ours: ours.perSecond,
+          other: other.perSecond,
           against,
         },
         { ratioAtLeast: 0.98 },
       ),
-      row({ bench, metric: 'CPU µs per request', ours: of('preload', 'cpu'), other: of('own', 'cpu'), against }),
+      row({ bench, metric: 'CPU µs per request', ours: ours.cpu, other: other.cpu, against }),
       row(
         {
           bench,

@@ -1,0 +1,48 @@
+// Requests per second of http servers, and what a request costs them: short bursts of load on one after the other, by autocannon
+// from this process.
+import autocannon from 'autocannon';
+import { get, stop } from './activate.js';
+import { interleave, median } from './rounds.js';
+
+const requests = 4000;
+
+/** A server answers with its CPU time in µs. */
+async function burst({ port }) {
+  const before = Number(await get(port));
+  const { start, finish } = await autocannon({
+    url: `http://127.0.0.1:${port}/`,
+    connections: 32,
+    amount: requests,
+    sampleInt: 5, // it also is how precisely autocannon notices that it is done
+  });
+  const seconds = (finish - start) / 1000;
+  const cpu = Number(await get(port)) - before;
+  return { perSecond: requests / seconds, cpu: cpu / requests };
+}
+
+/**
+ * What the optimising compiler does to one process it may not do to the next: two processes that run the same program
+ * differ by 5 %. So servers are new every second round.
+ *
+ * @template {string} Side
+ * @param {Record<Side, () => Promise<{ child: import('node:child_process').ChildProcess, port: number }>>} starters
+ * @param {number} rounds
+ * @returns {Promise<Record<Side, { perSecond: number, cpu: number }>>} the medians; cpu is in µs per request
+ */
+export async function measureBursts(starters, rounds) {
+  const names = Object.keys(starters);
+  const results = Object.fromEntries(names.map((name) => [name, []]));
+  for (let left = rounds; left > 0; left -= 2) {
+    const servers = {};
+    try {
+      for (const name of names) servers[name] = await starters[name]();
+      const sides = names.map((name) => [name, () => burst(servers[name])]);
+      const part = await interleave(Object.fromEntries(sides), Math.min(left, 2));
+      for (const name of names) results[name].push(...part[name]);
+    } finally {
+      for (const { child } of Object.values(servers)) await stop(child);
+    }
+  }
+  const of = (name, key) => median(results[name].map((one) => one[key]));
+  return Object.fromEntries(names.map((name) => [name, { perSecond: of(name, 'perSecond'), cpu: of(name, 'cpu') }]));
+}
