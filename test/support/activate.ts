@@ -111,10 +111,11 @@ export class Activated {
 // What the sanitizers of test/sanitize need in every program.
 const sanitizing = ['LD_PRELOAD', 'ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'];
 
-/** scripts/coverage/hook.js, without what tap puts into its children. */
-function counting(): Record<string, string> {
+/** While coverage is measured: the variables of scripts/coverage/hook.js, without what tap puts into its children. */
+export function counting(): Record<string, string> {
+  const folder = process.env['LISTENFDS_COVERAGE'];
   const hook = new URL('../../scripts/coverage/hook.js', import.meta.url).href;
-  return { LISTENFDS_COVERAGE: process.env['LISTENFDS_COVERAGE']!, NODE_OPTIONS: `--import=${hook}` };
+  return folder ? { LISTENFDS_COVERAGE: folder, NODE_OPTIONS: `--import=${hook}` } : {};
 }
 
 function variables(activation: Activation): string[] {
@@ -125,7 +126,7 @@ function variables(activation: Activation): string[] {
     const value = process.env[name];
     if (value !== undefined) all[name] = value;
   }
-  if (process.env['LISTENFDS_COVERAGE']) Object.assign(all, counting());
+  Object.assign(all, counting());
   if (count !== null) all['LISTEN_FDS'] = String(count);
   if (names !== undefined) all['LISTEN_FDNAMES'] = typeof names === 'string' ? names : names.join(':');
   if (activation.pid !== undefined) all['LISTEN_PID'] = String(activation.pid);

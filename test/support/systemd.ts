@@ -5,6 +5,7 @@ import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { counting } from './activate.ts';
 import { unless } from './tools.ts';
 
 const checkout = realpathSync(fileURLToPath(new URL('../..', import.meta.url)));
@@ -115,7 +116,7 @@ export class Lab {
   async run(...command: readonly string[]): Promise<CommandOutcome> {
     const child = spawn('nsenter', ['-t', String(this.pid), '-a', '--', ...command], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
+      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...counting() },
     });
     let [stdout, stderr] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -160,9 +161,16 @@ class Log extends EventEmitter {
 }
 
 function start(options: LabOptions, folder: string): ChildProcess {
-  for (const [name, text] of Object.entries(options.units)) writeFileSync(join(folder, name), text);
+  const variables = Object.entries(counting()).map(([name, value]) => `Environment="${name}=${value}"\n`);
+  for (const [name, text] of Object.entries(options.units)) {
+    const counted =
+      name.endsWith('.service') && variables.length > 0 ? `[Service]\n${variables.join('')}${text}` : text;
+    writeFileSync(join(folder, name), counted);
+  }
   const root = options.root ?? process.env['LAB_ROOT'];
-  const bind = [checkout, modules, process.execPath, ...(options.bind ?? [])].map((path) => realpathSync(path));
+  const counts = process.env['LISTENFDS_COVERAGE'];
+  const own = [checkout, modules, process.execPath, ...(counts ? [counts] : [])];
+  const bind = [...own, ...(options.bind ?? [])].map((path) => realpathSync(path));
   return spawn(script, [folder], {
     stdio: 'pipe',
     env: {
