@@ -476,5 +476,6 @@ t.test('examples/authorized.js is what docs/credentials.md says', { skip: withou
   const stranger = connectAs(t, { uid: 65_534, gid: 7 }, path, { sent });
   await stranger.connected();
   t.notMatch(await stranger.received(), /user/);
+  if (!example.stderr.includes('\n')) await once(example.child.stderr!, 'data');
   t.match(example.stderr, /^authorize: uid 65534, gid 7 \(pid \d+\) is not allowed\n$/);
 });

@@ -197,6 +197,27 @@ t.test('the manager is told of the new main process and of its readiness in one 
   }
 });
 
+t.test('what the successor tells the manager before it takes over is not lost', async (t) => {
+  const manager = await receive(t, `@listenfds-test-${process.pid}-telling`);
+  const service = await start(t, {
+    program: 'upgrade-telling.js',
+    options: { port: 0, host: '127.0.0.1' },
+    env: { NOTIFY_SOCKET: manager.address },
+  });
+  const upgraded = upgrade(service.pid);
+  for (;;) {
+    const { text, fds, pid } = await manager.message();
+    if (!text.startsWith('FDSTORE=1')) continue;
+    t.match(text, /^FDNAME=kept$/m);
+    t.equal(fds.length, 1);
+    t.equal(pid, service.pid, 'the main process says it, whom the manager listens to');
+    break;
+  }
+  t.equal((await upgraded).exitCode, 0);
+  await listening(service);
+  t.same(await service.json(), { stored: true, told: true });
+});
+
 t.test('names and order of what was passed stay, what nobody took and what was bound here go along', async (t) => {
   const service = await start(t, {
     program: 'upgrade-many.js',

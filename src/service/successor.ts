@@ -4,6 +4,7 @@
 //   old → new   { hello: … }      where the manager is, and the state that is handed over
 //   new → old   READY=1           through NOTIFY_SOCKET, as any program says it
 //   old → new   { go: true }      the manager knows the new main process; talk to it yourself from now on
+//   new → old   end               it does
 import type { Server, Socket } from 'node:net';
 import { ListenFdsError, net, peerCredentials } from '../internal.js';
 
@@ -19,6 +20,9 @@ export interface Hello {
 
 /** Bytes of serialised state at most. */
 export const maxStateBytes = 64 << 20;
+
+/** A successor whose event loop stands still does not hear us. Milliseconds. */
+const hearingTime = 5_000;
 
 export const upgradeVariable = 'LISTENFDS_UPGRADE';
 
@@ -109,13 +113,16 @@ export class Briefing {
     });
   }
 
-  /** Says go, where somebody listens, and waits until it is sent. */
+  /** Says go, where somebody listens, and waits until it is heard: until then the other side speaks to us. */
   async go(): Promise<void> {
-    const sent = [...this.#sockets].map(
-      (socket) => new Promise<void>((resolve) => socket.once('close', resolve).end(frame({ go: true }), resolve)),
+    const heard = [...this.#sockets].map(
+      (socket) => new Promise<void>((resolve) => socket.once('close', resolve).end(frame({ go: true }))),
     );
     this.#server.close();
-    await Promise.all(sent);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, hearingTime)));
+    await Promise.race([Promise.all(heard), late]);
+    clearTimeout(timer);
   }
 
   close(): void {
@@ -173,7 +180,8 @@ async function join(name: string | undefined): Promise<Succession | null> {
     } catch {
       // The old process was killed: there is nobody left to wait for.
     }
-    socket.destroy();
+    // It tells the old process that we have heard, and comes after who waits for us has taken over.
+    setImmediate(() => socket.destroy());
   })();
   return { hello: first.value['hello'] as Hello, ours };
 }

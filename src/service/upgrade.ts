@@ -115,11 +115,31 @@ interface Progress {
   close(): void;
 }
 
+/**
+ * What the successor wants the manager to keep, to forget or to acknowledge goes there through us, as long as it does not
+ * know the manager itself.
+ */
+function relay(message: string, fds: readonly number[]): void {
+  try {
+    if (/^(FDSTORE|FDSTOREREMOVE|BARRIER)=1$/m.test(message)) notify(message, { fds });
+  } catch (error) {
+    const what = `What the successor tells the service manager is lost: ${(error as Error).message}`;
+    process.emitWarning(what, 'ListenFdsWarning');
+  } finally {
+    for (const fd of fds) fs.closeSync(fd);
+  }
+}
+
 async function openNotifySocket(): Promise<Progress & { address: string }> {
   const { listenDatagram } = await import('../sockets/room.js');
   const name = abstractName('listenfds/notify/');
   const passedOn = new Set(ownSockets());
-  const socket = (await listenDatagram({ path: name, activation: 'never', passCredentials: true })) as UnixDatagram;
+  const socket = (await listenDatagram({
+    path: name,
+    activation: 'never',
+    passCredentials: true,
+    receiveFds: true,
+  })) as UnixDatagram;
   // It is ours alone: not to be passed on.
   for (const own of ownSockets()) if (!passedOn.has(own)) ownSockets().delete(own);
   let resolve!: (pid: number | null) => void;
@@ -130,14 +150,12 @@ async function openNotifySocket(): Promise<Progress & { address: string }> {
     close: () => void socket.close(),
   };
   socket.on('error', () => {});
-  socket.on('message', (message, info) => {
-    const uid = info.credentials?.uid;
-    if (uid !== 0 && uid !== process.geteuid!()) return;
+  socket.on('message', (message, { credentials, fds = [] }) => {
+    const uid = credentials?.uid;
+    const text = uid === 0 || uid === process.geteuid!() ? message.toString() : '';
+    relay(text, fds);
     const fields = new Map(
-      message
-        .toString()
-        .split('\n')
-        .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+      text.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
     );
     const extend = Number(fields.get('EXTEND_TIMEOUT_USEC'));
     if (extend > 0) progress.onExtend?.(extend / 1000);
