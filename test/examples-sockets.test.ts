@@ -35,6 +35,7 @@ t.test('examples/per-connection.js is started for each connection', { skip }, as
     const client = connect(port, '127.0.0.1');
     client.write(name);
     t.equal(await text(client), `what is your name?\nhello ${name}\n`);
-    t.match(manager.stderr, `for 127.0.0.1 port ${client.localPort ?? ''}`);
+    const said = `for 127.0.0.1 port ${client.localPort ?? ''}`;
+    while (!manager.stderr.includes(said)) await once(manager.child.stderr!, 'data');
   }
 });
