@@ -12,7 +12,7 @@ const skip = unless(works, 'needs strace, and the right to trace');
 
 // Memory, threads and the event loop: V8 and libuv make these when they like.
 const ofTheRuntime =
-  /^(mmap|munmap|mprotect|madvise|brk|mremap|futex|epoll_\w+|sched_yield|getrandom|rt_sig\w+|clone3?)\(/;
+  /^(mmap|munmap|mprotect|madvise|brk|mremap|futex|epoll_\w+|sched_yield|getrandom|rt_sig\w+|clone3?|getpid)\(/;
 const wakeup = /^write\(\d+, "\\1\\0\\0\\0\\0\\0\\0\\0", 8\)/;
 
 /** `getsockopt(3, SOL_SOCKET, SO_TYPE, [1], [4]) = 0` → `getsockopt SO_TYPE` */
