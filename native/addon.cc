@@ -31,7 +31,6 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   gnu_get_libc_version();
 #endif
   Export(exports, "facts", Facts);
-  Export(exports, "getCloexec", GetCloexec);
   Export(exports, "setCloexec", SetCloexec);
   Export(exports, "pidfdInode", PidfdInode);
   Export(exports, "threadId", ThreadId);
@@ -76,7 +75,6 @@ Napi::Object Init(Napi::Env, Napi::Object exports) {
   Export(exports, "acceptSocket", AcceptSocket);
   Export(exports, "shutdownSocket", ShutdownSocket);
   Export(exports, "setSocketOption", SetSocketOption);
-  Export(exports, "getSocketOption", GetSocketOption);
   Export(exports, "openQueue", OpenQueue);
   Export(exports, "unlinkQueue", UnlinkQueue);
   Export(exports, "sendToQueue", SendToQueue);

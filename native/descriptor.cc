@@ -132,12 +132,6 @@ Napi::Value Facts(const Napi::CallbackInfo& info) {
   return out;
 }
 
-Napi::Value GetCloexec(const Napi::CallbackInfo& info) {
-  const int flags = fcntl(info[0].As<Napi::Number>().Int32Value(), F_GETFD);
-  if (flags < 0) return Napi::Number::New(info.Env(), -errno);
-  return Napi::Boolean::New(info.Env(), (flags & FD_CLOEXEC) != 0);
-}
-
 Napi::Value SetCloexec(const Napi::CallbackInfo& info) {
   const int fd = info[0].As<Napi::Number>().Int32Value();
   const bool on = info[1].As<Napi::Boolean>().Value();

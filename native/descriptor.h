@@ -6,8 +6,6 @@
 
 // facts(fd) -> object | -errno
 Napi::Value Facts(const Napi::CallbackInfo& info);
-// getCloexec(fd) -> boolean | -errno
-Napi::Value GetCloexec(const Napi::CallbackInfo& info);
 // setCloexec(fd, on) -> 0 | -errno
 Napi::Value SetCloexec(const Napi::CallbackInfo& info);
 // pidfdInode(pid) -> bigint | -errno; -EOPNOTSUPP where the kernel has no pidfs

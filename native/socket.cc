@@ -109,12 +109,3 @@ Napi::Value SetSocketOption(const Napi::CallbackInfo& info) {
   const int value = info[2].As<Napi::Number>().Int32Value();
   return Result(info, setsockopt(Fd(info), option->level, option->option, &value, sizeof(value)));
 }
-
-Napi::Value GetSocketOption(const Napi::CallbackInfo& info) {
-  const Option* option = Find(info[1].As<Napi::String>().Utf8Value());
-  if (option == nullptr) return Napi::Number::New(info.Env(), -ENOPROTOOPT);
-  int value = 0;
-  socklen_t length = sizeof(value);
-  if (getsockopt(Fd(info), option->level, option->option, &value, &length) != 0) return Result(info, -1);
-  return Napi::Number::New(info.Env(), value);
-}

@@ -20,7 +20,5 @@ Napi::Value AcceptSocket(const Napi::CallbackInfo& info);
 Napi::Value ShutdownSocket(const Napi::CallbackInfo& info);
 // setSocketOption(fd, name, number) -> 0 | -errno; the names stand in socket.cc
 Napi::Value SetSocketOption(const Napi::CallbackInfo& info);
-// getSocketOption(fd, name) -> number | -errno
-Napi::Value GetSocketOption(const Napi::CallbackInfo& info);
 
 #endif  // LISTENFDS_NATIVE_SOCKET_H_

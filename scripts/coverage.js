@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { addSources, checkout, openFolder } from './copy.js';
 import { branchesOf } from './coverage/branches.js';
+import { reasons } from './coverage/reasons.js';
 import { mappingsOf } from './coverage/source-map.js';
 import { cleanEnvironment } from './node-versions.js';
 
@@ -71,7 +72,7 @@ function addUp(counts, texts) {
 /** src/x.ts → line → whether it was run; and its branches */
 function readSources(folder, counts) {
   const dist = join(folder, 'dist');
-  const files = readdirSync(dist).filter((file) => file.endsWith('.js'));
+  const files = readdirSync(dist).filter((file) => /\.c?js$/.test(file));
   const texts = new Map(files.map((file) => [file, readFileSync(join(dist, file), 'utf8')]));
   const totals = addUp(counts, texts);
   const sources = new Map();
@@ -182,10 +183,12 @@ function report(sources) {
         .filter(({ taken, line }) => !taken && lines.get(line))
         .map(({ line }) => line);
       if (unrun.length + untaken.length === 0) return [];
-      return [[`${path}`, spans(unrun), spans(untaken)]];
+      const why = reasons[path];
+      if (why === undefined) console.error(`${path}: scripts/coverage/reasons.js does not say why`);
+      return [[path, spans(unrun), spans(untaken), why ?? '']];
     });
   const table = (lines) => lines.map((line) => `| ${line.join(' | ')} |`).join('\n');
-  return `${table(cells)}\n\n${table([['File', 'Lines never run', 'Lines with a way never taken'], ['---', '---', '---'], ...missing])}`;
+  return `${table(cells)}\n\n${table([['File', 'Lines never run', 'Lines with a way never taken', 'Why'], ['---', '---', '---', '---'], ...missing])}`;
 }
 
 const folder = values.from ?? openFolder('coverage');

@@ -49,7 +49,6 @@ export interface NativePoll {
 /** The addon. */
 export interface Binding {
   facts(fd: number): NativeFacts | number;
-  getCloexec(fd: number): boolean | number;
   setCloexec(fd: number, on: boolean): number;
   pidfdInode(pid: number): bigint | number;
   threadId(): number;
@@ -84,7 +83,6 @@ export interface Binding {
   acceptSocket(fd: number): number;
   shutdownSocket(fd: number): number;
   setSocketOption(fd: number, name: string, value: number): number;
-  getSocketOption(fd: number, name: string): number;
   openQueue(name: string, mode: number, maxMessages: number, messageSize: number): number;
   unlinkQueue(name: string): number;
   sendToQueue(fd: number, data: Uint8Array, priority: number): number;

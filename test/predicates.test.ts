@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import * as listenfds from 'listenfds';
-import { root } from './support/activate.ts';
+import { counting, root } from './support/activate.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { unless } from './support/tools.ts';
 
@@ -108,7 +108,7 @@ t.test(
     const script = 'cat > cases && "$0" answer < cases > c.txt && "$1" "$2" < cases > ours.txt';
     const child = spawn(program, ['open', directory, 'sh', '-c', script, program, process.execPath, fixture], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'] },
+      env: { PATH: process.env['PATH'], ...counting() },
     });
     const closed = once(child, 'close');
     let listed = '';

@@ -4,7 +4,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { threadId } from 'node:worker_threads';
 
 const folder = process.env.LISTENFDS_COVERAGE;
@@ -23,9 +22,9 @@ const known = new Map();
 /** Which file of dist/ it is, in this copy of the package or another. */
 function ours(url) {
   if (!known.has(url)) {
-    const found = /^file:.*\/dist\/([a-z-]+\.js)(\?.*)?$/.exec(url);
-    const isOurs = found && existsSync(join(dirname(fileURLToPath(url)), 'stored-listener.js'));
-    known.set(url, isOurs ? found[1] : null);
+    const found = /^(?:file:\/\/)?(\/.*\/dist\/([a-z-]+\.c?js))(?:\?.*)?$/.exec(url);
+    const isOurs = found && existsSync(join(dirname(decodeURI(found[1])), 'stored-listener.js'));
+    known.set(url, isOurs ? found[2] : null);
   }
   return known.get(url);
 }
@@ -55,4 +54,4 @@ function write() {
 
 process.on('exit', write);
 // What a signal ends is lost from the last time on.
-setInterval(write, 400).unref();
+setInterval(write, 50).unref();

@@ -15,7 +15,6 @@ const reports = join(folder, 'reports');
 /** The tests that use the addon most, but those that start programs through systemd-socket-activate(1), which clears the environment. */
 const files = [
   'describe',
-  'fuzz',
   'inherited',
   'listen-adopted',
   'message-queue',

@@ -1,7 +1,7 @@
 // systemd-socket-activate(1): the quick way to start a program on its first connection. It needs no privileges and no
 // manager, and knows nothing of units.
 import { once } from 'node:events';
-import { activate, type Activated } from './activate.ts';
+import { activate, counting, type Activated } from './activate.ts';
 
 export interface SocketActivation {
   /** As in ListenStream=. */
@@ -22,7 +22,7 @@ export async function socketActivate(
     'systemd-socket-activate',
     ...addresses.map((address) => `--listen=${address}`),
     ...(names ? [`--fdname=${names.join(':')}`] : []),
-    ...Object.entries(env).map(([name, value]) => `--setenv=${name}=${value}`),
+    ...Object.entries({ ...counting(), ...env }).map(([name, value]) => `--setenv=${name}=${value}`),
     ...command,
   ]);
   const listening = () => program.stderr.split('\n').filter((line) => line.startsWith('Listening on ')).length;
