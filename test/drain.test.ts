@@ -207,6 +207,24 @@ t.test('a body that is still being sent is received to its end', async (t) => {
   t.match(client.text, /rest/);
 });
 
+t.test('a request that its server has to tell to go on is one in flight', async (t) => {
+  let arrive!: () => void;
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  const server = await served(t, () => t.fail('it goes to checkContinue'));
+  server.on('checkContinue', (request, response) => {
+    arrive();
+    response.writeContinue();
+    request.pipe(response);
+  });
+  const client = new Client(server);
+  client.socket.write('POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n');
+  await arrived;
+  const draining = await begun(server, { grace: 20 });
+  client.socket.write('rest');
+  t.match(await draining.result, { destroyed: 0 });
+  t.match(client.text, /Connection: close\r\n[^]*rest/);
+});
+
 t.test('after the timeout what is left is cut, and counted', async (t) => {
   const { listener, arrived } = held();
   const server = await served(t, listener);

@@ -341,3 +341,15 @@ t.test('nothing leaks into a child, whatever way it is started', { skip }, async
     t.same([sockets.filter((socket: string) => passed.includes(socket)), variables], [[], []]);
   });
 });
+
+t.test('console.log() shows what a descriptor is', async (t) => {
+  const source = `
+    import { inspect } from 'node:util';
+    import { listenFds } from 'listenfds';
+    const [web] = listenFds();
+    console.log(JSON.stringify([inspect(web), inspect({ web }), JSON.parse(JSON.stringify(web))]));`;
+  const [alone, within, json] = await resultOf(t, source, { fds: ['tcp()'], names: ['web'] });
+  t.match(alone, /^InheritedFd \{[^]*\bfd: 3\b[^]*name: 'web'[^]*kind: 'tcp'/);
+  t.match(within, /web: InheritedFd \{/);
+  t.match(json, { fd: 3, name: 'web', kind: 'tcp', listening: true });
+});

@@ -104,6 +104,15 @@ t.test('what cannot be started is told before anything is opened', async (t) => 
   t.notOk(existsSync(join(folder, 'sock')));
 });
 
+t.test('what does not go together is told', async (t) => {
+  const together = await cli(t, ['run', '-l', '127.0.0.1:0', '--accept', '--now', '--', 'true']);
+  t.match(together, { code: 2, stderr: /--accept and --now do not go together/ });
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'file'), '');
+  const noFifo = await cli(t, ['run', '--fifo', join(folder, 'file'), '--', 'true']);
+  t.match(noFifo, { code: 1, stderr: /is there, and no FIFO/ });
+});
+
 t.test('an address in use is told, and nothing else stays open', async (t) => {
   const folder = temporaryFolder(t);
   const first = new Run(t, ['-l', '127.0.0.1:0', '--', 'true']);

@@ -5,7 +5,7 @@ import { get } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { serve, type ServeOptions } from 'listenfds';
-import { activate, type Activated } from './support/activate.ts';
+import { activate, activateModule, type Activated } from './support/activate.ts';
 import { receive } from './support/receiver.ts';
 
 const program = [process.execPath, 'test/fixtures/serve.js'];
@@ -140,6 +140,52 @@ t.test('a reload that fails leaves the service as it was, and the manager knows 
   const [, after] = await manager.states(2);
   t.match(after, /^READY=1\nSTATUS=Reload failed, going on as before: bad configuration$/);
   t.match(await fetched(service.port), /^pid \d+/);
+});
+
+t.test('what comes while a reload runs is one more reload', async (t) => {
+  const service = await start(t, {}, { RELOAD: 'slow' });
+  process.kill(service.pid, 'SIGHUP');
+  t.equal(await service.line(), 'reload');
+  for (let i = 0; i < 3; i++) {
+    process.kill(service.pid, 'SIGHUP');
+    t.match(await fetched(service.port), /^pid/, 'it has had the signal');
+  }
+  t.equal(await service.line(), 'reload');
+  process.kill(service.pid, 'SIGTERM');
+  t.equal(await service.line(), 'draining 0', 'and not three');
+  t.match(await service.ended, { code: 0 });
+});
+
+t.test('a stop hook that fails makes it exit 1, and says why', async (t) => {
+  const service = await start(t, {}, { STOP: 'fail' });
+  process.kill(service.pid, 'SIGTERM');
+  const { code, stderr } = await service.ended;
+  t.equal(code, 1);
+  t.match(stderr, /The service did not end cleanly: Error: the database is gone/);
+});
+
+t.test('a signal that comes while it starts ends it as soon as it has started', async (t) => {
+  const source = `
+    import { once } from 'node:events';
+    import fastify from 'fastify';
+    import { serve } from 'listenfds';
+    const app = fastify();
+    app.addHook('onReady', async () => {
+      setImmediate(() => process.kill(process.pid, 'SIGTERM'));
+      await once(process, 'SIGTERM');
+    });
+    await serve(app, { port: 0, host: '127.0.0.1', onStop: ({ reason }) => console.log('stop', reason) });
+    console.log('started');`;
+  const { code, signal, stdout } = await activateModule(t, source).ended;
+  t.same({ code, signal }, { code: 0, signal: null });
+  t.equal(stdout, 'started\nstop SIGTERM\n');
+});
+
+t.test('no upgrade begins in a service that is stopping', async (t) => {
+  const service = await serve(() => {}, { port: 0, host: '127.0.0.1', exit: false, upgrade: true });
+  await service.drain();
+  await t.rejects(service.upgrade(), { code: 'LISTENFDS_UPGRADE_REFUSED', message: /The service is stopping/ });
+  await service.close();
 });
 
 t.test('SIGHUP is caught by the time of READY=1, with a hook or without', async (t) => {

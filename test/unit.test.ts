@@ -64,6 +64,11 @@ t.test('a template keeps its instance specifier', async (t) => {
   t.match(stdout, /^Sockets=web.socket$/m);
 });
 
+t.test('a type that systemd does not know is none here', async (t) => {
+  const unknown = await cli(t, ['unit', '--name', 'web', '-l', '3000', '--type', 'forking', '--', 'node', 'app.js']);
+  t.match(unknown, { code: 2, stderr: /--type forking: not known/ });
+});
+
 t.test('a quadlet leaves the command to the image', async (t) => {
   const { stdout, code } = await cli(t, ['unit', '--name', 'web', '--quadlet', 'img', '-l', '80', 'no-such-program']);
   t.equal(code, 0);

@@ -197,6 +197,15 @@ t.test('the manager is told of the new main process and of its readiness in one 
   }
 });
 
+t.test('a successor may ask for more time', async (t) => {
+  const service = await start(t, { options: { port: 0, host: '127.0.0.1', upgrade: { timeout: 1000 } } });
+  service.behave('slow start');
+  const { exitCode, stderr } = await upgrade(service.pid);
+  t.equal(exitCode, 0, stderr);
+  const { pid } = await listening(service);
+  t.equal(await answer(service.port), `pid ${pid}`);
+});
+
 t.test('what the successor tells the manager before it takes over is not lost', async (t) => {
   const manager = await receive(t, `@listenfds-test-${process.pid}-telling`);
   const service = await start(t, {

@@ -7,6 +7,8 @@ import { CommandError } from './command-line.js';
 const leftOut = new Set(['node_modules', '.git']);
 
 const magic = /[*?[\]{}]/;
+/** `[a-z]`, `[!a-z]`; a `]` that comes first is one of the characters. */
+const sets = /^\[([!^]?)(\]?[^\]]*)\]/;
 
 /** `*`, `?`, `[a-z]`, `{a,b}` within a name, `**` across directories. */
 export function globToRegExp(glob: string): RegExp {
@@ -22,13 +24,10 @@ export function globToRegExp(glob: string): RegExp {
       i += 1;
     } else if (character === '*') source += '[^/]*';
     else if (character === '?') source += '[^/]';
-    else if (character === '[' && glob.indexOf(']', i + 2) > 0) {
-      const end = glob.indexOf(']', i + 2);
-      source += `[${glob
-        .slice(i + 1, end)
-        .replace(/^!/, '^')
-        .replaceAll('\\', '\\\\')}]`;
-      i = end;
+    else if (sets.test(glob.slice(i))) {
+      const [whole, not, characters] = sets.exec(glob.slice(i))!;
+      source += `[${not ? '^/' : ''}${characters!.replaceAll(/[\\\]^]/g, '\\$&')}]`;
+      i += whole.length - 1;
     } else if (character === '{') {
       source += '(?:';
       depth += 1;

@@ -4,10 +4,8 @@ import autocannon from 'autocannon';
 import { get, stop } from './activate.js';
 import { interleave, median } from './rounds.js';
 
-const requests = 4000;
-
 /** A server answers with its CPU time in µs. */
-async function burst({ port }) {
+async function burst({ port }, requests) {
   const before = Number(await get(port));
   const { start, finish } = await autocannon({
     url: `http://127.0.0.1:${port}/`,
@@ -27,16 +25,17 @@ async function burst({ port }) {
  * @template {string} Side
  * @param {Record<Side, () => Promise<{ child: import('node:child_process').ChildProcess, port: number }>>} starters
  * @param {number} rounds
+ * @param {number} requests in a burst, of which the first is not counted: it should take about half a second
  * @returns {Promise<Record<Side, { perSecond: number, cpu: number }>>} the medians; cpu is in µs per request
  */
-export async function measureBursts(starters, rounds) {
+export async function measureBursts(starters, rounds, requests) {
   const names = Object.keys(starters);
   const results = Object.fromEntries(names.map((name) => [name, []]));
   for (let left = rounds; left > 0; left -= 2) {
     const servers = {};
     try {
       for (const name of names) servers[name] = await starters[name]();
-      const sides = names.map((name) => [name, () => burst(servers[name])]);
+      const sides = names.map((name) => [name, () => burst(servers[name], requests)]);
       const part = await interleave(Object.fromEntries(sides), Math.min(left, 2));
       for (const name of names) results[name].push(...part[name]);
     } finally {

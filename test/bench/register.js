@@ -62,6 +62,7 @@ export default async function register({ rounds = 100 }) {
     const { preload: ours, own: other } = await measureBursts(
       { preload: () => startPreloaded(program), own: () => startOwn(program) },
       rounds,
+      4_000,
     );
     const nothing = program('import-nothing');
     const starts = await interleave(

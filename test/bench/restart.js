@@ -27,8 +27,10 @@ export default async function restart({ rounds = 100 }) {
     try {
       const result = await measure(Math.min(times, rounds));
       tell(against, result);
-      const other = summary(result).perThousand;
-      rows.push(row({ bench, metric: 'failed per 1000 requests', ours: perThousand, other, against }));
+      const other = summary(result);
+      if (other.failed === other.requests) throw new Error('it has answered nothing');
+      const metric = 'failed per 1000 requests';
+      rows.push(row({ bench, metric, ours: perThousand, other: other.perThousand, against }));
     } catch (error) {
       console.error(`${against} is left out: ${error.message}`);
     }

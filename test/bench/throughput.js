@@ -24,6 +24,7 @@ export default async function throughput({ rounds = 100 }) {
         bound: () => startBound(program('http-bound')),
       },
       rounds,
+      20_000,
     );
     const compare = (metric, key, other, against, limit) =>
       row({ bench: 'throughput', metric, ours: library[key], other: other[key], against }, limit);

@@ -125,8 +125,9 @@ function underValgrind() {
   );
   const text = readFileSync(log, 'utf8');
   const errors = text.match(/<error>.*?<\/error>/gs) ?? [];
-  // What V8 does with memory is its own business: an error counts where the addon is on the stack.
-  const ours = errors.filter((error) => error.includes('listenfds.node'));
+  // What V8 does with memory is its own business: an error counts where the addon is on the stack. Leaks, which valgrind
+  // looks for whenever it writes XML, are the leak sanitizer's part: what Node frees in a collection need not be freed here.
+  const ours = errors.filter((error) => error.includes('listenfds.node') && !error.includes('<kind>Leak_'));
   const { calls, rounds } = status === 0 ? JSON.parse(stdout) : { calls: 0, rounds: 0 };
   if (status !== 0) console.error(stderr);
   report('valgrind: every function', calls * rounds, ours, status === 0);
