@@ -32,7 +32,7 @@ async function run(folder, counts) {
   execFileSync('npm', build, { cwd: folder, env: { ...env, ...flags }, stdio: ['ignore', 'ignore', 'inherit'] });
 
   const hook = pathToFileURL(join(folder, 'scripts/coverage/hook.js')).href;
-  const counting = { LISTENFDS_COVERAGE: counts, NODE_OPTIONS: `--import=${hook}` };
+  const counting = { COVERAGE_FOLDER: counts, NODE_OPTIONS: `--import=${hook}` };
   const tap = spawn('node', ['node_modules/.bin/tap', '--reporter=tap', '--timeout=240', ...positionals], {
     cwd: folder,
     env: { ...env, ...counting },

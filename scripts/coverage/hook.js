@@ -1,12 +1,12 @@
 // Loaded into every Node.js process while coverage is measured: writes how often each part of dist/ has run into the folder
-// LISTENFDS_COVERAGE. Node's own NODE_V8_COVERAGE writes at a regular end only, and most services here end by a signal; and
+// COVERAGE_FOLDER. Node's own NODE_V8_COVERAGE writes at a regular end only, and most services here end by a signal; and
 // it writes the counts of all that was loaded, for thousands of processes.
 import { existsSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector';
 import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 
-const folder = process.env.LISTENFDS_COVERAGE;
+const folder = process.env.COVERAGE_FOLDER;
 const session = new Session();
 session.connect();
 const post = (method, params) => {

@@ -113,9 +113,9 @@ const sanitizing = ['LD_PRELOAD', 'ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS
 
 /** While coverage is measured: the variables of scripts/coverage/hook.js, without what tap puts into its children. */
 export function counting(): Record<string, string> {
-  const folder = process.env['LISTENFDS_COVERAGE'];
+  const folder = process.env['COVERAGE_FOLDER'];
   const hook = new URL('../../scripts/coverage/hook.js', import.meta.url).href;
-  return folder ? { LISTENFDS_COVERAGE: folder, NODE_OPTIONS: `--import=${hook}` } : {};
+  return folder ? { COVERAGE_FOLDER: folder, NODE_OPTIONS: `--import=${hook}` } : {};
 }
 
 function variables(activation: Activation): string[] {

@@ -168,7 +168,7 @@ function start(options: LabOptions, folder: string): ChildProcess {
     writeFileSync(join(folder, name), counted);
   }
   const root = options.root ?? process.env['LAB_ROOT'];
-  const counts = process.env['LISTENFDS_COVERAGE'];
+  const counts = process.env['COVERAGE_FOLDER'];
   const own = [checkout, modules, process.execPath, ...(counts ? [counts] : [])];
   const bind = [...own, ...(options.bind ?? [])].map((path) => realpathSync(path));
   return spawn(script, [folder], {
