@@ -199,7 +199,7 @@ t.test('the manager is told of the new main process and of its readiness in one 
 
 t.test('a successor may ask for more time', async (t) => {
   const service = await start(t, { options: { port: 0, host: '127.0.0.1', upgrade: { timeout: 1000 } } });
-  service.behave('slow start');
+  service.behave('extend');
   const { exitCode, stderr } = await upgrade(service.pid);
   t.equal(exitCode, 0, stderr);
   const { pid } = await listening(service);
