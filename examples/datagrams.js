@@ -1,6 +1,6 @@
 // Collects messages from a unix datagram socket, each with the user that sent it, as the kernel says.
 //   node datagrams.js /run/app/log.sock
-import { listenDatagram } from 'listenfds';
+import { listenDatagram } from 'listenfds/sockets';
 
 const socket = await listenDatagram({
   path: process.argv[2] ?? '/run/app/log.sock',

@@ -40,35 +40,35 @@ const userNamespace = 'not qemu: scripts/emulate runs in a user namespace, whose
  * @type {Record<string, Record<string, string>>}
  */
 const limits = {
-  'test/authorize.test.ts': {
+  'test/admit/authorize.test.ts': {
     'groups count as the kernel recorded them': peerGroups,
     'examples/authorized.js is what': peerGroups,
   },
-  'test/bind.test.ts': { 'the backlog is that of a socket unit': tcpInfo },
-  'test/datagram.test.ts': { 'what comes beside a message is told': 'SO_TIMESTAMPNS: ENOPROTOOPT' },
-  'test/describe.test.ts': {
+  'test/open/bind.test.ts': { 'the backlog is that of a socket unit': tcpInfo },
+  'test/sockets/datagram.test.ts': { 'what comes beside a message is told': 'SO_TIMESTAMPNS: ENOPROTOOPT' },
+  'test/receive/describe.test.ts': {
     'IP sockets': tcpInfo,
     'unix sockets': tcpInfo,
     'backlog and queue are what ss(8) says': tcpInfo,
     'a backlog over the limit of the kernel is the limit': tcpInfo,
   },
-  'test/inherited.test.ts': { 'what was passed, in its order, with its names': tcpInfo },
-  'test/listen-adopted.test.ts': {
+  'test/receive/inherited.test.ts': { 'what was passed, in its order, with its names': tcpInfo },
+  'test/listen/listen-adopted.test.ts': {
     "the manager's backlog stays as it is": tcpInfo,
     'a unix socket is found by the path it has been moved to': tcpInfo,
     'the successor of a program that bound its path itself': tcpInfo,
   },
-  'test/netlink.test.ts': { 'uevents of the kernel and of udev': userNamespace },
-  'test/notify.test.ts': {
+  'test/sockets/netlink.test.ts': { 'uevents of the kernel and of udev': userNamespace },
+  'test/manager/notify.test.ts': {
     'pid speaks for another process': userNamespace,
     'a descriptor that was closed behind our back': noCookie,
   },
-  'test/peer.test.ts': { 'ids and groups are those of the process': peerGroups },
-  'test/spawn.test.ts': {
+  'test/admit/peer.test.ts': { 'ids and groups are those of the process': peerGroups },
+  'test/programs/spawn.test.ts': {
     'a group of its own is killed as a whole': noSubreaper,
     'descendants whose parent has gone': noSubreaper,
   },
-  'test/stdin.test.ts': { 'a listening socket on stdin is adopted': tcpInfo },
+  'test/take/stdin.test.ts': { 'a listening socket on stdin is adopted': tcpInfo },
 };
 
 /**

@@ -3,7 +3,7 @@
 //
 //   npm run test:matrix                                      everything
 //   npm run test:matrix -- --only node22,systemd-sid         some of it; --list says what there is
-//   npm run test:matrix -- --only node26 test/peer.test.ts   some files of it
+//   npm run test:matrix -- --only node26 test/admit/peer.test.ts   some files of it
 //   npm run test:matrix -- --docs                            nothing, but write the last results to docs/matrix.md
 //
 // The exit status is 1 when a test failed. What failed beside others is run once more by itself: who passes then was short
@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cache, cleanEnvironment, majors, nodeBinary } from './node-versions.js';
 import { addSources, checkout, openFolder } from './copy.js';
+import { buildInsides } from './insides.js';
 import { emulated, underEmulator } from './emulated.js';
 
 const resultsFile = join(cache, 'matrix.json');
@@ -67,7 +68,7 @@ function newestSystemd() {
  * A folder with the unpacked tarball, and in it everything that is tested with it, from the checkout: `import 'listenfds'`
  * finds the package itself. It is packed in another copy, so that what was compiled in the checkout is in neither.
  */
-function unpackWithTests() {
+async function unpackWithTests() {
   const folder = openFolder('matrix');
   const source = openFolder('source');
   try {
@@ -77,6 +78,7 @@ function unpackWithTests() {
     const [{ filename, size }] = Object.values(JSON.parse(packed.slice(packed.search(/^[[{]/m))));
     execFileSync('tar', ['-xzf', join(folder, filename), '--strip-components=1', '-C', folder]);
     addSources(folder);
+    await buildInsides(folder);
     return { folder, filename, size };
   } finally {
     rmSync(source, { recursive: true });
@@ -314,7 +316,7 @@ if (values.docs) {
   process.exit();
 }
 
-const { folder, filename, size } = unpackWithTests();
+const { folder, filename, size } = await unpackWithTests();
 const logs = mkdtempSync(join(tmpdir(), 'listenfds-matrix-logs-'));
 console.error(`${filename}, ${Math.round(size / 1000)} kB; the output of the tests goes to ${logs}`);
 const rows = [];

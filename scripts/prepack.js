@@ -19,13 +19,16 @@ for (const name of readdirSync('dist').filter((name) => /\.c?js$/.test(name))) {
   writeFileSync(file, code);
 }
 
-// One file of declarations, with those that the public ones lead to.
-const [declarations] = generateDtsBundle([{ filePath: 'src/index.ts', output: { noBanner: true } }], {
-  preferredConfigPath: 'tsconfig.json',
-});
+// One file of declarations for each door, with those that the public ones lead to.
+const doors = ['index', 'sockets', 'sd'];
+const declarations = generateDtsBundle(
+  doors.map((door) => ({ filePath: `src/${door}.ts`, output: { noBanner: true } })),
+  { preferredConfigPath: 'tsconfig.json' },
+);
 for (const { name } of readdirSync('dist', { withFileTypes: true })) {
-  if (!/^register\.d\.c?ts$|js$|\.1$/.test(name)) rmSync(join('dist', name), { recursive: true });
+  if (name.startsWith('insides.') || !/^register\.d\.c?ts$|js$|\.1$/.test(name))
+    rmSync(join('dist', name), { recursive: true });
 }
-writeFileSync('dist/index.d.ts', declarations);
+doors.forEach((door, index) => writeFileSync(`dist/${door}.d.ts`, declarations[index]));
 
 execFileSync(process.execPath, ['scripts/prebuild.js'], { stdio: ['ignore', 2, 2] });

@@ -2,9 +2,9 @@
 /* oxlint-disable no-unused-vars -- they show what there is */
 import { createServer, get } from 'node:http';
 import { listen } from 'listenfds';
-import { authorizeDatagrams, listenDatagram } from 'listenfds';
+import { authorizeDatagrams, listenDatagram } from 'listenfds/sockets';
 import { peerCredentials } from 'listenfds';
-import { isSocket, isSocketInet, isSocketSockaddr, isSocketUnix } from 'listenfds';
+import { isSocket, isSocketInet, isSocketSockaddr, isSocketUnix } from 'listenfds/sd';
 
 const app = createServer((request, response) => {
   const { pid, uid, gid, groups, label } = peerCredentials(request);

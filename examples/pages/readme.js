@@ -3,7 +3,8 @@
 import express from 'express';
 import { listen } from 'listenfds';
 import { serve } from 'listenfds';
-import { authorize, listenDatagram, listenSequentialPacket, peerCredentials } from 'listenfds';
+import { authorize, peerCredentials } from 'listenfds';
+import { listenDatagram, listenSequentialPacket } from 'listenfds/sockets';
 import { listenFds, removeStoredFds, storeFds } from 'listenfds';
 import { notify, notifyBarrier, watchdogEnabled } from 'listenfds';
 import { subscribe } from 'node:diagnostics_channel';

@@ -1,15 +1,15 @@
 // The lines of docs/sockets.md: node sockets.js CASE
 /* oxlint-disable no-unused-vars -- they show what there is */
 import { createServer } from 'node:net';
+import { listen } from 'listenfds';
 import {
-  listen,
   listenDatagram,
   listenFifo,
   listenMessageQueue,
   listenNetlink,
   listenSequentialPacket,
   listenSpecial,
-} from 'listenfds';
+} from 'listenfds/sockets';
 
 const app = createServer();
 const server = createServer();

@@ -1,6 +1,6 @@
 // Completion scripts for bash, zsh and fish, from the table.
-import { UsageError, type CommandLine } from './command-line.js';
-import { commands, type CommandTable, type OptionTable } from './commands.js';
+import { type CommandLine, UsageError } from './command-line.js';
+import { type CommandTable, type OptionTable, commands } from './commands.js';
 import { write } from './terminal.js';
 
 const all = Object.entries(commands) as [string, CommandTable][];

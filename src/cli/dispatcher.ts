@@ -1,8 +1,10 @@
 // --accept: one command for each connection, as Accept=yes of systemd.socket(5).
-import { binding, describe, formatAddress } from '../internal.js';
-import type { Program } from '../spawn.js';
-import { Watcher, readable } from '../sockets/watcher.js';
-import { describeExit, type ManagerOptions } from './manager.js';
+import type { Program } from '../programs/spawn.js';
+import { describe } from '../receive/descriptor.js';
+import { binding } from '../system/addon.js';
+import { Watcher, readable } from '../system/watcher.js';
+import { formatAddress } from '../text/address.js';
+import { type ManagerOptions, describeExit } from './manager.js';
 import type { OpenSocket } from './open.js';
 
 export type DispatcherOptions = Pick<

@@ -1,6 +1,9 @@
 // What can be wrong with the descriptors of a process: one table of codes, and the check for each. Decides, looks at
 // nothing but the report.
-import { fs, formatAddress, isBoundTo, type Description } from '../internal.js';
+import { isBoundTo } from '../receive/choose.js';
+import type { Description } from '../receive/descriptor.js';
+import { fs } from '../system/builtins.js';
+import { formatAddress } from '../text/address.js';
 import type { Holder } from './proc.js';
 import type { Properties, UnitFacts } from './systemctl.js';
 

@@ -1,5 +1,5 @@
 // --help, from the table.
-import { commands, type CommandName, type CommandTable } from './commands.js';
+import { type CommandName, type CommandTable, commands } from './commands.js';
 import { styleFor, table } from './terminal.js';
 
 function wrap(text: string, width = 80): string {

@@ -1,16 +1,12 @@
 // listenfds inspect: looks at a process from outside, and shows what it was given and what is wrong with it.
-import {
-  ListenFdsError,
-  binding,
-  describeFacts,
-  firstFd,
-  formatAddress,
-  fs,
-  parseEnvironment,
-  systemError,
-} from '../internal.js';
-import { CommandError, UsageError, type CommandLine } from './command-line.js';
-import { findingsOf, type Finding, type Report, type Row } from './findings.js';
+import { describeFacts } from '../receive/descriptor.js';
+import { binding, systemError } from '../system/addon.js';
+import { fs } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
+import { formatAddress } from '../text/address.js';
+import { firstFd, parseEnvironment } from '../text/environment.js';
+import { CommandError, type CommandLine, UsageError } from './command-line.js';
+import { type Finding, type Report, type Row, findingsOf } from './findings.js';
 import {
   ancestorsOf,
   awaitedInodes,
@@ -26,7 +22,7 @@ import {
   programOf,
   unitOf,
 } from './proc.js';
-import { storedDescriptors, unitFacts, type UnitFacts } from './systemctl.js';
+import { type UnitFacts, storedDescriptors, unitFacts } from './systemctl.js';
 import { styleFor, table, write } from './terminal.js';
 
 /** Cannot be looked at: the status of a command line that makes no sense. */

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // The command `listenfds`: hands over to the subcommand, and puts errors into words.
-import { ListenFdsError, fs } from '../internal.js';
-import { CommandError, UsageError, parseCommandLine, type CommandLine } from './command-line.js';
-import { commands, type CommandName } from './commands.js';
+import { fs } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
+import { CommandError, type CommandLine, UsageError, parseCommandLine } from './command-line.js';
+import { type CommandName, commands } from './commands.js';
 import { completion } from './completion.js';
 import { commandHelp, generalHelp } from './help.js';
 import { inspect } from './inspect.js';

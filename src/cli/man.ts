@@ -1,5 +1,5 @@
 // listenfds(1), from the table; build.js writes it into dist/.
-import { commands, type CommandTable } from './commands.js';
+import { type CommandTable, commands } from './commands.js';
 
 /** Text for roff, groff_man(7): every hyphen may be part of something to type. */
 const roff = (text: string): string =>

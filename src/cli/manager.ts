@@ -1,9 +1,9 @@
 // The manager of one command: starts it when somebody connects, keeps the sockets when it ends, and knows its state by
 // what it says through NOTIFY_SOCKET. Nothing ticks: without a connection, a signal or a change it sleeps.
-import type { Exit, Program, start as startFunction } from '../spawn.js';
+import type { Exit, Program, start as startFunction } from '../programs/spawn.js';
+import { binding } from '../system/addon.js';
+import { Watcher, readable } from '../system/watcher.js';
 import type { OpenSocket } from './open.js';
-import { binding } from '../internal.js';
-import { Watcher, readable } from '../sockets/watcher.js';
 
 export interface ManagerOptions {
   readonly command: readonly string[];
@@ -25,13 +25,17 @@ export interface ManagerOptions {
 /** Pause before a command that failed at its start is tried again: the first, and the longest, in ms. */
 const firstPause = 200;
 const longestPause = 10_000;
+
 /** A command that lives that long, in ms, has started, whether it says READY=1 or not. */
 const startTime = 10_000;
+
 /** So long, in ms, a SIGHUP waits for READY=1: before it can be handled it would end the command. */
 const hangupPatience = 10_000;
+
 /** systemd.socket(5), TriggerLimitBurst= and TriggerLimitIntervalSec=: more is a loop. */
 const mostStarts = 20;
 const startsWithin = 2_000;
+
 /** What happens to several files at once is one change, in ms. */
 const settleTime = 50;
 

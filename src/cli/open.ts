@@ -1,18 +1,11 @@
 // Opens what a .socket unit would: sockets that listen, and that nobody here accepts from.
-import {
-  AF,
-  SOCK,
-  binding,
-  describe,
-  formatAddress,
-  fs,
-  net,
-  parseTarget,
-  removeOwn,
-  systemError,
-  type Address,
-} from '../internal.js';
+import { AF, SOCK, describe } from '../receive/descriptor.js';
 import { bindUnixSocket, openSocket } from '../sockets/unix.js';
+import { binding, systemError } from '../system/addon.js';
+import { fs, net } from '../system/builtins.js';
+import { removeOwn } from '../system/files.js';
+import { parseTarget } from '../take/target.js';
+import { type Address, formatAddress } from '../text/address.js';
 import { CommandError } from './command-line.js';
 import type { SocketWish } from './socket-options.js';
 

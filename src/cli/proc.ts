@@ -1,5 +1,5 @@
 // What /proc tells about a process, proc(5). Null and empty mean: gone, or not for us to see.
-import { fs } from '../internal.js';
+import { fs } from '../system/builtins.js';
 
 function read(path: string): string | null {
   try {
@@ -53,6 +53,7 @@ export const exists = (pid: number): boolean => fs.existsSync(`/proc/${pid}`);
 export const nameOf = (pid: number): string | null => read(`/proc/${pid}/comm`)?.trim() ?? null;
 export const programOf = (pid: number): string | null => link(`/proc/${pid}/exe`);
 export const descriptorsOf = (pid: number): number[] => numbersIn(`/proc/${pid}/fd`);
+
 /** `socket:[123]`, `anon_inode:[eventpoll]` or a path. */
 export const linkOf = (pid: number, fd: number): string | null => link(`/proc/${pid}/fd/${fd}`);
 

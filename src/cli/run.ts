@@ -1,13 +1,13 @@
 // listenfds run: opens the sockets, listens to signals, and lets a manager (one command for all connections) or a
 // dispatcher (--accept, one for each) do the rest.
-import { findExecutable } from '../executable.js';
-import { fs, path } from '../internal.js';
+import { findExecutable } from '../programs/executable.js';
+import type { Exit } from '../programs/spawn.js';
 import type { UnixDatagram } from '../sockets/datagram.js';
-import type { Exit } from '../spawn.js';
-import { CommandError, UsageError, type CommandLine } from './command-line.js';
+import { fs, path } from '../system/builtins.js';
+import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { Dispatcher } from './dispatcher.js';
 import { Manager } from './manager.js';
-import { openWish, type OpenSocket } from './open.js';
+import { type OpenSocket, openWish } from './open.js';
 import { checkName, duration, socketWishes } from './socket-options.js';
 import { styleFor, write } from './terminal.js';
 import { Watch } from './watch.js';
@@ -138,7 +138,7 @@ export async function run(line: CommandLine): Promise<number> {
   const env = environmentFor(line);
   const globs = line.all('watch').map(({ value }) => value);
   checkCommand(line.operands);
-  const { adoptOrphans, start } = await import('../spawn.js');
+  const { adoptOrphans, start } = await import('../programs/spawn.js');
   const { dim } = styleFor(2);
   const quiet = line.flag('quiet');
   const say = (text: string): void => {

@@ -1,6 +1,8 @@
 // -l, --datagram, --seqpacket, --fifo: which sockets to open, and what to call them. `run` and `unit` share them.
-import { ListenFdsError, parseAddress, parseDuration, type Address } from '../internal.js';
-import { UsageError, type CommandLine } from './command-line.js';
+import { ListenFdsError } from '../system/errors.js';
+import { type Address, parseAddress } from '../text/address.js';
+import { parseDuration } from '../text/duration.js';
+import { type CommandLine, UsageError } from './command-line.js';
 
 /** The Listen*= directive that opens the same. */
 export type Directive = 'ListenStream' | 'ListenDatagram' | 'ListenSequentialPacket' | 'ListenFIFO';

@@ -1,10 +1,10 @@
 // listenfds unit: which units are wanted, and where they go.
-import { fs, path } from '../internal.js';
-import { CommandError, UsageError, type CommandLine } from './command-line.js';
-import { findExecutable } from '../executable.js';
+import { findExecutable } from '../programs/executable.js';
+import { fs, path } from '../system/builtins.js';
+import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { checkName, duration, socketWishes } from './socket-options.js';
 import { styleFor, write } from './terminal.js';
-import { unitFiles, type UnitPlan } from './unit-files.js';
+import { type UnitPlan, unitFiles } from './unit-files.js';
 
 function defaultName(): string {
   const name = path.basename(process.cwd()).replace(/[^A-Za-z0-9_.-]+/g, '-');

@@ -1,5 +1,5 @@
 // listenfds upgrade PID: ask a running service for an upgrade, and tell how it went; made for ExecReload=.
-import { CommandError, UsageError, type CommandLine } from './command-line.js';
+import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { write } from './terminal.js';
 
 export async function upgrade(line: CommandLine): Promise<number> {

@@ -1,12 +1,13 @@
 // --watch: tells when a file that matches a glob changes. One inotify watch a directory, no polling.
 import type { FSWatcher } from 'node:fs';
-import { fs, path } from '../internal.js';
+import { fs, path } from '../system/builtins.js';
 import { CommandError } from './command-line.js';
 
 /** What nobody edits, unless a glob names it. */
 const leftOut = new Set(['node_modules', '.git']);
 
 const magic = /[*?[\]{}]/;
+
 /** `[a-z]`, `[!a-z]`; a `]` that comes first is one of the characters. */
 const sets = /^\[([!^]?)(\]?[^\]]*)\]/;
 

@@ -1,11 +1,12 @@
 // Inherited sockets as things that are lent: a server gets a duplicate, and when it closes the socket is free again. So a
 // program may probe its port, close and listen anew, and cluster workers may all leave and come back.
-import type { Address } from '../address.js';
-import type { Kind } from '../descriptor.js';
-import type { InheritedFd } from '../inherited.js';
-import { binding, formatAddress, putBack, reportMismatch, systemError } from '../internal.js';
+import { reportMismatch } from '../receive/choose.js';
+import type { Kind } from '../receive/descriptor.js';
+import type { PrimaryFd } from '../receive/from-primary.js';
+import { type InheritedFd, putBack } from '../receive/inherited.js';
+import { binding, systemError } from '../system/addon.js';
+import { type Address, formatAddress } from '../text/address.js';
 import { pick } from './pick.js';
-import type { PrimaryFd } from './workers.js';
 
 export interface Loan {
   readonly inherited: InheritedFd;

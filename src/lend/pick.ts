@@ -1,8 +1,9 @@
 // Which inherited socket a program means that knows nothing of activation and calls listen() or bind(). Decides only.
 import type { AddressInfo } from 'node:net';
-import type { Address } from '../address.js';
-import type { InheritedFd } from '../inherited.js';
-import { matches, net } from '../internal.js';
+import { matches } from '../receive/choose.js';
+import type { InheritedFd } from '../receive/inherited.js';
+import { net } from '../system/builtins.js';
+import type { Address } from '../text/address.js';
 
 export interface Pick {
   readonly inherited: InheritedFd;

@@ -2,9 +2,10 @@
 // workers of a cluster without round robin, the call by which the primary makes their handle.
 import type { BindOptions, Socket as DatagramSocket } from 'node:dgram';
 import type { AddressInfo, ListenOptions, Server } from 'node:net';
-import type { Address } from '../address.js';
-import { backlogToKeep, bindItself, namePath, net, path as paths, unixAddress } from '../internal.js';
-import type { InheritedFd } from '../inherited.js';
+import type { InheritedFd } from '../receive/inherited.js';
+import { net, path as paths } from '../system/builtins.js';
+import { backlogToKeep, bindItself, namePath } from '../system/node-server.js';
+import { type Address, unixAddress } from '../text/address.js';
 import type { Lender, Loan } from './lender.js';
 
 /** What is heard of the servers that open a socket, lent or of their own. */

@@ -1,6 +1,7 @@
 // Lending to cluster workers: all that a program which uses the library itself needs of this folder.
 import type { Cluster, Worker } from 'node:cluster';
-import { binding, isLendable, listenFds } from '../internal.js';
+import type { InheritedFd } from '../receive/inherited.js';
+import { binding } from '../system/addon.js';
 import { Lender } from './lender.js';
 import { redirectStreams } from './redirect.js';
 
@@ -56,10 +57,10 @@ export function lendingDone(): void {
 }
 
 /** Lets cluster workers of this process listen on what it was passed: each asks for it by number. */
-export function lendToWorkers(): void {
+export function lendToWorkers(passed: readonly InheritedFd[]): void {
   if (isLending()) return;
   lendingDone();
-  const lender = new Lender(listenFds().filter(isLendable));
+  const lender = new Lender(passed);
   const nothing = (): void => {};
   redirectStreams(lender, { opened: nothing, closed: nothing, lent: nothing }, true);
   keepBacklogs(lender);

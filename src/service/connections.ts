@@ -1,6 +1,6 @@
 // Open connections that go to another process: to the successor, or into the manager's store until the next start.
 import type { Socket } from 'node:net';
-import { storeFds } from '../internal.js';
+import { storeFds } from '../manager/fd-store.js';
 
 interface Handle {
   fd?: number;

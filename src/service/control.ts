@@ -1,9 +1,11 @@
 // The way a running service can be asked for an upgrade and answer with what came of it: `listenfds upgrade PID`, made for
 // ExecReload=. An abstract socket, so that nothing is left behind; both ends look at who the other one is.
 import type { Socket } from 'node:net';
-import { net, peerCredentials, ListenFdsError } from '../internal.js';
-import type { UpgradeResult } from './upgrade.js';
+import { peerCredentials } from '../admit/peer.js';
+import { net } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
 import { isOurs } from './successor.js';
+import type { UpgradeResult } from './upgrade.js';
 
 /** What comes back: one line of JSON. */
 export type Answer = ({ ok: true } & UpgradeResult) | { ok: false; code: string; message: string };

@@ -3,19 +3,12 @@ import type { Cluster } from 'node:cluster';
 import type { ServerResponse } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
-import {
-  bindingIfAny,
-  gatekeeper,
-  isUpgraded,
-  ListenFdsError,
-  net,
-  newestResponse,
-  responseInFlight,
-  schemeOf,
-  sessionOf,
-  type DrainWatch,
-  type Gatekeeper,
-} from '../internal.js';
+import { type DrainWatch, gatekeeper, isUpgraded, newestResponse, responseInFlight, sessionOf } from '../admit/gate.js';
+import type { Gatekeeper } from '../admit/gate.js';
+import { schemeOf } from '../listen/frameworks/adapted.js';
+import { bindingIfAny } from '../system/addon.js';
+import { net } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
 
 /** Options of {@link drain}. */
 export interface DrainOptions {

@@ -1,12 +1,15 @@
 // The doors to the room, part of the core: they load it when it is first asked for.
 import type { Server, Socket } from 'node:net';
-import type { App } from '../frameworks.js';
-import { refuseMore, type ListenTarget, type Target } from '../target.js';
+import type { App } from '../listen/frameworks/adapt.js';
+import { willNeed } from '../system/read-ahead.js';
+import { type ListenTarget, type Target, refuseMore } from '../take/target.js';
 import type { DrainOptions, DrainResult } from './drain.js';
+import type { ServeOptions, ServedApp, Service } from './options.js';
 import type * as Room from './room.js';
-import type { ServedApp, ServeOptions, Service } from './options.js';
 
 let room: typeof Room | undefined;
+
+willNeed(async () => (await import('./room.js')).readAll());
 
 /**
  * Ends a server's work without losing a request: stops accepting at once, answers what is in flight and says

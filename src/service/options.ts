@@ -1,14 +1,10 @@
 // What serve() takes and gives.
-import {
-  ListenFdsError,
-  parseDuration,
-  parseTarget,
-  type App,
-  type ListenTarget,
-  type Listening,
-  type Target,
-} from '../internal.js';
-import type { ConnectionStats } from '../gate.js';
+import type { ConnectionStats } from '../admit/gate.js';
+import type { App } from '../listen/frameworks/adapt.js';
+import type { Listening } from '../listen/listen.js';
+import { ListenFdsError } from '../system/errors.js';
+import { type ListenTarget, type Target, parseTarget } from '../take/target.js';
+import { parseDuration } from '../text/duration.js';
 import type { DrainOptions, DrainResult } from './drain.js';
 import type { UpgradeOptions, UpgradeResult } from './upgrade.js';
 

@@ -1,7 +1,6 @@
 // The room dist/service.js: what only a service that drains, limits or serves needs.
 export { drain } from './drain.js';
 export { watchIdle } from './idle.js';
-export { limit } from './limits.js';
 export { serve } from './serve.js';
 export { readAll } from './upgrade.js';
 export { askForUpgrade } from './control.js';

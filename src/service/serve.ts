@@ -1,41 +1,35 @@
 // serve(): the whole life of a service, from its first listener to its exit.
-import {
-  adaptApp,
-  gatekeeper,
-  listenAdapted,
-  ListenFdsError,
-  notify,
-  parseTarget,
-  startWatchdog,
-  type AdaptedApp,
-  type App,
-  type ListenTarget,
-  type Listening,
-  type NotifyState,
-  type Target,
-} from '../internal.js';
-import type { ConnectionStats } from '../gate.js';
+import { type ConnectionStats, gatekeeper } from '../admit/gate.js';
+import { type App, adaptApp } from '../listen/frameworks/adapt.js';
+import type { AdaptedApp } from '../listen/frameworks/adapted.js';
+import { type Listening, listenAdapted } from '../listen/listen.js';
+import { notify } from '../manager/notify.js';
+import { startWatchdog } from '../manager/watchdog.js';
+import { ListenFdsError } from '../system/errors.js';
+import { type ListenTarget, type Target, parseTarget } from '../take/target.js';
+import type { NotifyState } from '../text/notify-state.js';
 import { listenForCommands } from './control.js';
-import { drain, type DrainOptions, type DrainResult } from './drain.js';
+import { type DrainOptions, type DrainResult, drain } from './drain.js';
 import { watchIdle } from './idle.js';
 import {
-  readOptions,
   type AppWithTarget,
   type OwnOptions,
-  type ServedApp,
   type ServeOptions,
+  type ServedApp,
   type Service,
   type StopContext,
   type StopReason,
   type UpgradeTrigger,
+  readOptions,
 } from './options.js';
 import { reportStatus, statusText, total } from './status.js';
-import { joinSuccession, type Succession } from './successor.js';
-import { upgrade, type UpgradeOptions, type UpgradeResult } from './upgrade.js';
+import { type Succession, joinSuccession } from './successor.js';
+import { type UpgradeOptions, type UpgradeResult, upgrade } from './upgrade.js';
 
 /** How far ahead systemd's stop timeout is moved while we drain, and how often. Milliseconds. */
 const extendTimeout = 15_000;
 const extendInterval = 5_000;
+
 /** A stop hook gets this long when draining has used up its time. */
 const leastHookTime = 1_000;
 

@@ -1,5 +1,5 @@
 // The counts of a service, for `systemctl status` and for node:diagnostics_channel: at most once a second.
-import type { ConnectionStats, Gatekeeper } from '../gate.js';
+import type { ConnectionStats, Gatekeeper } from '../admit/gate.js';
 
 /** What is published on the diagnostics channel `listenfds:stats`. */
 export interface StatsMessage {

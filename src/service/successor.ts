@@ -6,7 +6,9 @@
 //   old → new   { go: true }      the manager knows the new main process; talk to it yourself from now on
 //   new → old   end               it does
 import type { Server, Socket } from 'node:net';
-import { ListenFdsError, net, peerCredentials } from '../internal.js';
+import { peerCredentials } from '../admit/peer.js';
+import { net } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
 
 /** What a successor is told. */
 export interface Hello {

@@ -1,23 +1,18 @@
 // Upgrade: start the program anew with all our sockets, and leave when it is ready. Until then, and if it never gets
 // there, nothing changes for anyone.
 import type { Socket } from 'node:net';
-import {
-  binding,
-  bindingIfAny,
-  fs,
-  isOpenOn,
-  listenFds,
-  ListenFdsError,
-  notify,
-  notifyBarrier,
-  ownSockets,
-  parseDuration,
-  path as paths,
-} from '../internal.js';
+import { notify, notifyBarrier } from '../manager/notify.js';
+import { ownSockets } from '../open/own.js';
+import type { Program } from '../programs/spawn.js';
+import { isOpenOn } from '../receive/descriptor.js';
 import type { UnixDatagram } from '../sockets/datagram.js';
-import type { Program } from '../spawn.js';
-import { holdConnection, type HeldConnection } from './connections.js';
-import { abstractName, Briefing, upgradeVariable } from './successor.js';
+import { binding, bindingIfAny } from '../system/addon.js';
+import { fs, path as paths } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
+import { listenFds } from '../take/listen-fds.js';
+import { parseDuration } from '../text/duration.js';
+import { type HeldConnection, holdConnection } from './connections.js';
+import { Briefing, abstractName, upgradeVariable } from './successor.js';
 
 /** Options of an upgrade. */
 export interface UpgradeOptions {
@@ -85,7 +80,7 @@ const startFolder = ((): { named: string; real: string } => {
 /** What an upgrade loads, so that it is this version's when the files have become another's. */
 export async function readAll(): Promise<void> {
   bindingIfAny();
-  await Promise.all([import('../spawn.js'), import('../sockets/room.js')]);
+  await Promise.all([import('../programs/spawn.js'), import('../sockets/room.js')]);
 }
 
 /** The command line we were started with; the script by the name it had, through symbolic links as they are now. */
@@ -224,7 +219,7 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
   const timeout = options.timeout === undefined ? defaultTimeout : parseDuration('timeout', options.timeout);
   const command = options.command ?? ownCommand();
   if (signal?.aborted) throw failed('The service is stopping');
-  const { startReleasable } = await import('../spawn.js');
+  const { startReleasable } = await import('../programs/spawn.js');
   const briefing = new Briefing({
     notifySocket: process.env['NOTIFY_SOCKET'] ?? null,
     watchdogUsec: process.env['WATCHDOG_USEC'] ?? null,

@@ -1,7 +1,9 @@
 // Accepting connections that net.Server does not know how to: one loop for every family.
-import { binding, describeFacts, formatAddress, systemError } from '../internal.js';
-import { EAGAIN, ECONNABORTED, EPROTO, isShortage } from './errnos.js';
-import { idle, readable, Watcher } from './watcher.js';
+import { describeFacts } from '../receive/descriptor.js';
+import { binding, systemError } from '../system/addon.js';
+import { EAGAIN, ECONNABORTED, EPROTO, isShortage } from '../system/errnos.js';
+import { Watcher, idle, readable } from '../system/watcher.js';
+import { formatAddress } from '../text/address.js';
 
 export interface AcceptorHandlers {
   /** Owns the descriptor from the moment it is called. */

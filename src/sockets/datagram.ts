@@ -1,32 +1,23 @@
 // ListenDatagram=: UDP is node:dgram's, a unix datagram socket ours.
 import type { Socket as UdpSocket, SocketOptions } from 'node:dgram';
 
-import {
-  badAddress,
-  binding,
-  formatAddress,
-  listenFds,
-  ListenFdsError,
-  net,
-  ownSockets,
-  parseAddress,
-  parseTarget,
-  putBack,
-  removeOwn,
-  SOCK,
-  systemError,
-  takeInherited,
-  workersCluster,
-} from '../internal.js';
-import type { Address } from '../address.js';
-import type { InheritedFd } from '../inherited.js';
-import type { OwnSocket } from '../own.js';
-import type { CommonTarget, Wanted, OwnOptions } from '../target.js';
-import { ECONNREFUSED, ECONNRESET } from './errnos.js';
-import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
-import { defaultMessageSize, sharedBatch, type MessageCredentials } from './receive.js';
-import { opened } from './opened.js';
-import { bindUnixSocket, pathBytes, setOptions, type BufferOptions } from './unix.js';
+import { opened } from '../open/opened.js';
+import { type OwnSocket, ownSockets } from '../open/own.js';
+import { SOCK } from '../receive/descriptor.js';
+import { type InheritedFd, putBack } from '../receive/inherited.js';
+import { binding, systemError } from '../system/addon.js';
+import { net } from '../system/builtins.js';
+import { ECONNREFUSED, ECONNRESET } from '../system/errnos.js';
+import { ListenFdsError } from '../system/errors.js';
+import { removeOwn } from '../system/files.js';
+import { workersCluster } from '../system/process-role.js';
+import { listenFds } from '../take/listen-fds.js';
+import { takeInherited } from '../take/take.js';
+import { type CommonTarget, type OwnOptions, type Wanted, parseTarget } from '../take/target.js';
+import { type Address, badAddress, formatAddress, parseAddress } from '../text/address.js';
+import { Mailbox, type SendCallback, bytesOf, promised } from './mailbox.js';
+import { type MessageCredentials, defaultMessageSize, sharedBatch } from './receive.js';
+import { type BufferOptions, bindUnixSocket, pathBytes, setOptions } from './unix.js';
 
 /** What comes with a unix datagram. */
 export interface DatagramInfo {
@@ -373,6 +364,18 @@ function checkMessageSize(size: unknown): void {
   throw new ListenFdsError('LISTENFDS_BAD_OPTION', `maxMessageSize is ${size}, but must be from 1 to 67108864 bytes`);
 }
 
+/**
+ * ListenDatagram=: the inherited datagram socket, or one bound to `target`. UDP is a dgram.Socket of the descriptor's own
+ * family, with Broadcast= as it was; a unix datagram socket is a {@link UnixDatagram}. Which one is taken is decided as
+ * in listen().
+ *
+ * @example
+ * const log = await listenDatagram('/run/app/log.sock');
+ * log.on('message', (message, { path }) => console.log(path, message.toString()));
+ *
+ * @throws ListenFdsError; docs/errors.md has every code
+ * @throws what binding fails with, EADDRINUSE for example
+ */
 export async function listenDatagram(given: number | string | DatagramTarget): Promise<UdpSocket | UnixDatagram> {
   const wanted = parseTarget(given, undefined, spelling);
   const target: DatagramTarget = typeof given === 'object' ? given : {};

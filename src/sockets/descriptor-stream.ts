@@ -1,6 +1,6 @@
 // A byte stream over any descriptor that can be waited for: terminals and other devices, vsock connections.
-import { binding, systemError } from '../internal.js';
-import { EPIPE, ENOTCONN } from './errnos.js';
+import { binding, systemError } from '../system/addon.js';
+import { ENOTCONN, EPIPE } from '../system/errnos.js';
 import { PolledDuplex, type PolledOptions, type ReadOutcome } from './polled-duplex.js';
 
 /** Read at a time; devices such as /dev/kmsg want room for a whole record. */

@@ -1,21 +1,15 @@
 // ListenFIFO=: a named pipe that never ends, however many writers come and go. fifo(7)
 import type { Socket, SocketConstructorOpts } from 'node:net';
-import {
-  binding,
-  fs,
-  lstat,
-  net,
-  ownerOf,
-  parseTarget,
-  putBack,
-  removeOwn,
-  systemError,
-  takeInherited,
-} from '../internal.js';
-import type { CommonTarget, Wanted, OwnOptions } from '../target.js';
-import { EEXIST } from './errnos.js';
-import { fileSpelling, noAddress, type FileAddress } from './file-address.js';
-import { opened } from './opened.js';
+import { opened } from '../open/opened.js';
+import { putBack } from '../receive/inherited.js';
+import { binding, systemError } from '../system/addon.js';
+import { fs, net } from '../system/builtins.js';
+import { EEXIST } from '../system/errnos.js';
+import { lstat, removeOwn } from '../system/files.js';
+import { ownerOf } from '../system/users.js';
+import { takeInherited } from '../take/take.js';
+import { type CommonTarget, type OwnOptions, type Wanted, parseTarget } from '../take/target.js';
+import { type FileAddress, fileSpelling, noAddress } from './file-address.js';
 
 /** Where a FIFO is, and how it is made. */
 export interface FifoTarget extends CommonTarget {
@@ -54,6 +48,16 @@ function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
   }
 }
 
+/**
+ * ListenFIFO=: a readable stream of the inherited FIFO, or of the one at `target`, which is made where there is none. It
+ * does not end between writers; `destroy()` closes it. Which one is taken is decided as in listen().
+ *
+ * @example
+ * for await (const chunk of await listenFifo('/run/app/commands')) run(String(chunk));
+ *
+ * @throws ListenFdsError; docs/errors.md has every code
+ * @throws an Error with code EEXIST where something else than a FIFO is there
+ */
 export async function listenFifo(given: string | FifoTarget): Promise<Socket> {
   const wanted = parseTarget(given, undefined, { ...fileSpelling, options: {} satisfies OwnOptions<FifoTarget> });
   const inherited = await takeInherited(wanted, { kinds: ['fifo'], listening: null });

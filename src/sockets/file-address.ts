@@ -1,6 +1,6 @@
 // Addresses that are no sockets': paths, names of netlink families and of message queues.
-import { badAddress, ListenFdsError } from '../internal.js';
-import type { Place } from '../address.js';
+import { ListenFdsError } from '../system/errors.js';
+import { type Place, badAddress } from '../text/address.js';
 
 export type FileAddress = Place & { kind: 'file' };
 export type TextAddress = Place & { kind: 'text' };

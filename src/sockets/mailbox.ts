@@ -1,9 +1,10 @@
 // What sends and receives whole messages: unix datagrams, netlink, message queues. Nothing is read while nobody listens
 // for 'message': the kernel's queue keeps it, and what was read already is delivered before anything newer.
 import type { EventEmitter as Emitter } from 'node:events';
-import { ListenFdsError, systemError } from '../internal.js';
-import { EAGAIN, ENOMEM, isShortage } from './errnos.js';
-import { idle, readable, Watcher, writable } from './watcher.js';
+import { systemError } from '../system/addon.js';
+import { EAGAIN, ENOMEM, isShortage } from '../system/errnos.js';
+import { ListenFdsError } from '../system/errors.js';
+import { Watcher, idle, readable, writable } from '../system/watcher.js';
 
 const { EventEmitter } = process.getBuiltinModule('node:events');
 

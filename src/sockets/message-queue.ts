@@ -1,20 +1,16 @@
 // ListenMessageQueue=: a POSIX message queue, mq_overview(7).
-import {
-  badAddress,
-  binding,
-  fs,
-  ListenFdsError,
-  ownerOf,
-  parseTarget,
-  putBack,
-  systemError,
-  takeInherited,
-} from '../internal.js';
-import type { CommonTarget, Wanted, OwnOptions } from '../target.js';
-import { EAGAIN } from './errnos.js';
-import { noAddress, type TextAddress } from './file-address.js';
-import { opened } from './opened.js';
-import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
+import { opened } from '../open/opened.js';
+import { putBack } from '../receive/inherited.js';
+import { binding, systemError } from '../system/addon.js';
+import { fs } from '../system/builtins.js';
+import { EAGAIN } from '../system/errnos.js';
+import { ListenFdsError } from '../system/errors.js';
+import { ownerOf } from '../system/users.js';
+import { takeInherited } from '../take/take.js';
+import { type CommonTarget, type OwnOptions, type Wanted, parseTarget } from '../take/target.js';
+import { badAddress } from '../text/address.js';
+import { type TextAddress, noAddress } from './file-address.js';
+import { Mailbox, type SendCallback, bytesOf, promised } from './mailbox.js';
 
 /** Which queue, and how it is made. */
 export interface MessageQueueTarget extends CommonTarget {
@@ -157,6 +153,17 @@ function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQue
   }
 }
 
+/**
+ * ListenMessageQueue=: the inherited POSIX message queue, or the one called `target`, which is made where there is none.
+ * Which one is taken is decided as in listen().
+ *
+ * @example
+ * const jobs = await listenMessageQueue({ address: '/jobs', maxMessages: 10, messageSize: 1024 });
+ * jobs.on('message', (message, priority) => work(message));
+ *
+ * @throws ListenFdsError; docs/errors.md has every code
+ * @throws what mq_open(3) fails with, EINVAL where the sizes are above the system's limits for example
+ */
 export async function listenMessageQueue(given: string | MessageQueueTarget): Promise<MessageQueue> {
   const wanted = parseTarget(given, undefined, spelling);
   const target: MessageQueueTarget = typeof given === 'object' ? given : {};

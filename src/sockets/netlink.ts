@@ -1,22 +1,16 @@
 // ListenNetlink=: messages of the kernel, netlink(7), and what kobject-uevent says in them.
-import {
-  AF,
-  badAddress,
-  binding,
-  formatAddress,
-  netlinkFamilies,
-  parseTarget,
-  putBack,
-  systemError,
-  takeInherited,
-} from '../internal.js';
-import type { CommonTarget, OwnOptions } from '../target.js';
-import { ENOBUFS } from './errnos.js';
-import { noAddress, type TextAddress } from './file-address.js';
-import { bytesOf, Mailbox, promised, type SendCallback } from './mailbox.js';
-import { defaultMessageSize, sharedBatch, type MessageCredentials } from './receive.js';
-import { opened } from './opened.js';
-import { openSocket, setOptions, type BufferOptions } from './unix.js';
+import { opened } from '../open/opened.js';
+import { AF, netlinkFamilies } from '../receive/descriptor.js';
+import { putBack } from '../receive/inherited.js';
+import { binding, systemError } from '../system/addon.js';
+import { ENOBUFS } from '../system/errnos.js';
+import { takeInherited } from '../take/take.js';
+import { type CommonTarget, type OwnOptions, parseTarget } from '../take/target.js';
+import { badAddress, formatAddress } from '../text/address.js';
+import { type TextAddress, noAddress } from './file-address.js';
+import { Mailbox, type SendCallback, bytesOf, promised } from './mailbox.js';
+import { type MessageCredentials, defaultMessageSize, sharedBatch } from './receive.js';
+import { type BufferOptions, openSocket, setOptions } from './unix.js';
 
 /** Which family and groups, as in ListenNetlink=: `'kobject-uevent 1'`. */
 export interface NetlinkTarget extends Omit<CommonTarget, 'mode' | 'user' | 'group' | 'removeOnStop'>, BufferOptions {
@@ -209,6 +203,16 @@ function openNetlink(text: string, { receiveBuffer, sendBuffer }: NetlinkTarget)
   }
 }
 
+/**
+ * ListenNetlink=: the messages of the inherited netlink socket, or of one for `target`: a family and a mask of multicast
+ * groups, as in the unit. Which one is taken is decided as in listen().
+ *
+ * @example
+ * const devices = await listenNetlink('kobject-uevent 1');
+ * devices.on('message', (message, { portId, uevent }) => portId === 0 && console.log(uevent));
+ *
+ * @throws ListenFdsError; docs/errors.md has every code
+ */
 export async function listenNetlink(given: string | NetlinkTarget): Promise<NetlinkSocket> {
   const wanted = parseTarget(given, undefined, spelling);
   const target: NetlinkTarget = typeof given === 'object' ? given : {};

@@ -1,8 +1,8 @@
 // A stream over a descriptor that is waited for: reads no further than somebody takes, writes no faster than the kernel.
 import type { Duplex as DuplexStream, DuplexOptions } from 'node:stream';
-import { systemError } from '../internal.js';
-import { EAGAIN, isShortage } from './errnos.js';
-import { readable, Watcher, writable } from './watcher.js';
+import { systemError } from '../system/addon.js';
+import { EAGAIN, isShortage } from '../system/errnos.js';
+import { Watcher, readable, writable } from '../system/watcher.js';
 
 const { Duplex }: { Duplex: typeof DuplexStream } = process.getBuiltinModule('node:stream');
 

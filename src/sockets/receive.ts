@@ -1,6 +1,6 @@
 // Receiving messages in batches: recvmmsg(2) into memory that every socket of this thread shares, since nothing waits
 // between receiving a batch and copying it out.
-import { binding } from '../internal.js';
+import { binding } from '../system/addon.js';
 
 /** SCM_CREDENTIALS: who sent a message, as the kernel verified it. */
 export interface MessageCredentials {

@@ -1,29 +1,21 @@
 // ListenSequentialPacket=: connections over which packets travel whole, unix(7).
 import type { EventEmitter as Emitter } from 'node:events';
-import {
-  AF,
-  authorize,
-  badAddress,
-  binding,
-  formatAddress,
-  gatekeeper,
-  ListenFdsError,
-  parseAddress,
-  parseTarget,
-  putBack,
-  removeOwn,
-  SOCK,
-  systemError,
-  takeInherited,
-} from '../internal.js';
-import type { Address } from '../address.js';
-import type { CommonTarget, ListenTarget, OwnOptions } from '../target.js';
+import { authorize } from '../admit/authorize.js';
+import { gatekeeper } from '../admit/gate.js';
+import { opened } from '../open/opened.js';
+import { AF, SOCK } from '../receive/descriptor.js';
+import { putBack } from '../receive/inherited.js';
+import { binding, systemError } from '../system/addon.js';
+import { ENOTCONN } from '../system/errnos.js';
+import { ListenFdsError } from '../system/errors.js';
+import { removeOwn } from '../system/files.js';
+import { takeInherited } from '../take/take.js';
+import { type CommonTarget, type ListenTarget, type OwnOptions, parseTarget } from '../take/target.js';
+import { type Address, badAddress, formatAddress, parseAddress } from '../text/address.js';
 import { Acceptor } from './acceptor.js';
-import { ENOTCONN } from './errnos.js';
-import { opened } from './opened.js';
 import { PolledDuplex, type ReadOutcome } from './polled-duplex.js';
 import { defaultMessageSize, sharedBatch } from './receive.js';
-import { bindUnixSocket, openSocket, pathBytes, setOptions, type BufferOptions } from './unix.js';
+import { type BufferOptions, bindUnixSocket, openSocket, pathBytes, setOptions } from './unix.js';
 
 const { EventEmitter }: { EventEmitter: typeof Emitter } = process.getBuiltinModule('node:events');
 
@@ -224,14 +216,25 @@ const spelling = {
   } satisfies OwnOptions<SequentialPacketTarget>,
 };
 
+/**
+ * ListenSequentialPacket=: a server on the inherited unix sequential-packet listener, or on one bound to `target`. Which
+ * one is taken is decided as in listen().
+ *
+ * @example
+ * const server = await listenSequentialPacket('/run/app/control');
+ * server.on('connection', (socket) => socket.on('data', (packet) => socket.write(packet)));
+ *
+ * @throws ListenFdsError; docs/errors.md has every code
+ * @throws what binding fails with, EADDRINUSE for example
+ */
 export async function listenSequentialPacket(given: string | SequentialPacketTarget): Promise<SequentialPacketServer> {
   const wanted = parseTarget(given, undefined, spelling);
   const target: SequentialPacketTarget = typeof given === 'object' ? given : {};
   const { limits } = wanted;
-  const room = limits ? await import('../service/room.js') : null;
+  const limit = limits ? (await import('../admit/limits.js')).limit : null;
   const gated = (server: SequentialPacketServer): SequentialPacketServer => {
     gatekeeper(server);
-    if (limits) room!.limit(server as never, limits);
+    if (limits) limit!(server as never, limits);
     if (wanted.authorize !== null) authorize(server, wanted.authorize);
     return server;
   };
@@ -262,8 +265,15 @@ export async function listenSequentialPacket(given: string | SequentialPacketTar
   }
 }
 
-/** Connects to a sequential-packet listener. A unix connect(2) is done, or refused, at once. */
-export function connectSequentialPacket(address: string, options?: SequentialPacketOptions): SequentialPacketSocket {
+/**
+ * Connects to a sequential-packet listener, by its path or `@name`.
+ *
+ * @throws an Error with code ENOENT, ECONNREFUSED, or EAGAIN where the listener's queue is full
+ */
+export async function connectSequentialPacket(
+  address: string,
+  options?: SequentialPacketOptions,
+): Promise<SequentialPacketSocket> {
   const { path } = spelling.parse(address);
   const fd = openSocket(AF.UNIX, SOCK.SEQPACKET);
   try {

@@ -1,10 +1,13 @@
 // ListenSpecial=: a character device, or a file in /proc or /sys, as a stream.
 import type { Duplex as DuplexStream, DuplexOptions } from 'node:stream';
-import { fs, ListenFdsError, parseTarget, putBack, takeInherited } from '../internal.js';
-import type { CommonTarget, OwnOptions } from '../target.js';
+import { opened } from '../open/opened.js';
+import { putBack } from '../receive/inherited.js';
+import { fs } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
+import { takeInherited } from '../take/take.js';
+import { type CommonTarget, type OwnOptions, parseTarget } from '../take/target.js';
 import { DescriptorStream } from './descriptor-stream.js';
 import { fileSpelling, noAddress } from './file-address.js';
-import { opened } from './opened.js';
 
 const { Duplex }: { Duplex: typeof DuplexStream } = process.getBuiltinModule('node:stream');
 
@@ -93,6 +96,12 @@ function openSpecial(path: string, writable: boolean, name: string | null): Dupl
 
 const spelling = { ...fileSpelling, options: { writable: true } satisfies OwnOptions<SpecialTarget> };
 
+/**
+ * ListenSpecial=: a stream of the inherited character device or file, or of the one at `target`; writable where Writable=
+ * (`writable: true`) says so. Which one is taken is decided as in listen().
+ *
+ * @throws ListenFdsError LISTENFDS_WRONG_KIND where it is no device or file, or cannot be written; docs/errors.md has the rest
+ */
 export async function listenSpecial(given: string | SpecialTarget): Promise<DuplexStream> {
   const wanted = parseTarget(given, undefined, spelling);
   const { writable = false } = typeof given === 'object' ? given : {};

@@ -1,10 +1,15 @@
 // Binding a unix socket that Node has no name for. Unlike a stream listener it is bound at its final path: the kernel
 // tells receivers that path as the sender's.
 import type { BigIntStats } from 'node:fs';
-import { AF, binding, formatAddress, fs, inUse, lstat, ownerOf, sameInode, systemError } from '../internal.js';
-import type { Place } from '../address.js';
-import type { Wanted } from '../target.js';
-import { ECONNREFUSED } from './errnos.js';
+import { inUse } from '../open/unix-path.js';
+import { AF } from '../receive/descriptor.js';
+import { binding, systemError } from '../system/addon.js';
+import { fs } from '../system/builtins.js';
+import { ECONNREFUSED } from '../system/errnos.js';
+import { lstat, sameInode } from '../system/files.js';
+import { ownerOf } from '../system/users.js';
+import type { Wanted } from '../take/target.js';
+import { type Place, formatAddress } from '../text/address.js';
 
 /** Buffer sizes of a socket we open. */
 export interface BufferOptions {

@@ -1,8 +1,10 @@
 // Stream listeners on vsock(7), between a virtual machine and its host: Node refuses them, an acceptor of ours does not.
 import type { Server } from 'node:net';
-import { AF, binding, formatAddress, ListenFdsError, SOCK, systemError } from '../internal.js';
-import type { Address } from '../address.js';
-import type { InheritedFd } from '../inherited.js';
+import { AF, SOCK } from '../receive/descriptor.js';
+import type { InheritedFd } from '../receive/inherited.js';
+import { binding, systemError } from '../system/addon.js';
+import { ListenFdsError } from '../system/errors.js';
+import { type Address, formatAddress } from '../text/address.js';
 import { Acceptor } from './acceptor.js';
 import { attach, connect } from './attach.js';
 import { DescriptorStream } from './descriptor-stream.js';

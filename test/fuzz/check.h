@@ -1,5 +1,5 @@
 // What the targets in this folder share. Each is a LLVMFuzzerTestOneInput(): libFuzzer runs it with what it makes up
-// (npm run fuzz), replay.cc with files (test/fuzz.test.ts).
+// (npm run fuzz), replay.cc with files (test/package/fuzz.test.ts).
 #ifndef LISTENFDS_TEST_FUZZ_CHECK_H_
 #define LISTENFDS_TEST_FUZZ_CHECK_H_
 

@@ -1,6 +1,6 @@
 // npm run fuzz [-- SECONDS [TARGET…]]: runs each target with libFuzzer for so long, 20 s by default, and prints the
 // executions.
-// What it finds becomes a file in test/fuzz/cases/, which test/fuzz.test.ts runs from then on. Needs clang.
+// What it finds becomes a file in test/fuzz/cases/, which test/package/fuzz.test.ts runs from then on. Needs clang.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -9,6 +9,9 @@ const openScript = fileURLToPath(new URL('./open.py', import.meta.url));
 /** The folder of this package: programs that import 'listenfds' run here. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
+/** The parts of the package that nobody outside sees, for programs that tests start. */
+export const insides = fileURLToPath(new URL('../../dist/insides.js', import.meta.url));
+
 /** What is passed at a number: a descriptor of the test, an expression of open.py such as `tcp("::1", 0)`, or a gap. */
 export type Passed = number | string | null;
 

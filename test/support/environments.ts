@@ -1,6 +1,6 @@
 // Environments as they could be found by sd_listen_fds(3): right ones, nearly right ones and nonsense.
 import fc from 'fast-check';
-import type { ListenVariables } from './internal.ts';
+import type { ListenVariables } from './insides.ts';
 
 const digits = fc.constantFrom('0', '1', '2', '3', '7', '8', '9', 'a', 'f', '10', '40', '2147483647', '4294967296');
 const oddities = fc.constantFrom(

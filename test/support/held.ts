@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { internal } from './internal.ts';
+import * as insides from '../../dist/insides.js';
 
 /** A descriptor of the test process, to be passed to one program after another. */
 export interface Held {
@@ -15,7 +15,7 @@ export async function held(t: { teardown(action: () => unknown): unknown }, host
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const { _handle } = server as unknown as { _handle: { fd: number } };
-  const fd = internal.binding().duplicate(_handle.fd);
+  const fd = insides.binding().duplicate(_handle.fd);
   server.close();
   t.teardown(() => closeSync(fd));
   return { fd, port };

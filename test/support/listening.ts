@@ -1,13 +1,14 @@
 // Programs that call listen(), for tests that say what it is given and look at what comes of it.
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { activateModule, resultOf, type Activated, type Activation, type Test } from './activate.ts';
+import { activateModule, insides, resultOf, type Activated, type Activation, type Test } from './activate.ts';
 
 /** Imports, an app, and ways to print a JSON line: done() also ends the program. */
 export const prelude = `
   import fs from 'node:fs';
   import net from 'node:net';
-  import { describe, internal, listen, listenFds, ListenFdsError } from 'listenfds';
+  import { describe, listen, listenFds, ListenFdsError } from 'listenfds';
+  import * as insides from ${JSON.stringify(insides)};
   const app = (request, response) => response.end('served by ' + process.pid);
   const links = (...fds) => fds.map((fd) => fs.readlinkSync('/proc/self/fd/' + fd));
   const shown = (promise) => promise.then(

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { connectSequentialPacket, listenDatagram, type UnixDatagram } from 'listenfds';
+import { connectSequentialPacket, listenDatagram, type UnixDatagram } from 'listenfds/sockets';
 import { activate, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.ts';
@@ -60,7 +60,7 @@ const toQueue = (name: string): string[] => [
   process.execPath,
   '--input-type=module',
   '-e',
-  `import { listenMessageQueue } from ${JSON.stringify(`${root}/dist/index.js`)};
+  `import { listenMessageQueue } from ${JSON.stringify(`${root}/dist/sockets.js`)};
    const queue = await listenMessageQueue(${JSON.stringify(name)});
    await queue.send('queue', 7);
    queue.close();`,

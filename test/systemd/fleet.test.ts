@@ -14,7 +14,7 @@ t.test(
   'no request fails, and HAProxy sends none twice',
   { skip: without('haproxy') || withoutSystemd() },
   async (t) => {
-    const command = [process.execPath, join(root, 'test/bench/main.js'), 'fleet', '--rounds', '1', '--json'];
+    const command = [process.execPath, join(root, 'bench/main.js'), 'fleet', '--rounds', '1', '--json'];
     const { code, stdout, stderr } = await activate(t, command).ended;
     t.equal(code, 0, stderr);
     for (const name of ['web1', 'web2', 'web3']) t.match(stderr, new RegExp(`${name} is back after`));

@@ -1,0 +1,169 @@
+// authorize(): who may connect to a unix listener, or send it datagrams, by what the kernel says of them.
+import type { EventEmitter } from 'node:events';
+import { ListenFdsError } from '../system/errors.js';
+import { resolveName } from '../system/users.js';
+import { type Refusal, gatekeeper } from './gate.js';
+import { type PeerCredentials, peerCredentials } from './peer.js';
+
+/**
+ * Who is let in: whoever is in one of the lists. `groups` and `gids` are compared with the primary and the
+ * supplementary groups that the kernel recorded, not with what the group file says now.
+ */
+export interface AuthorizationLists {
+  /** User ids. */
+  readonly uids?: readonly number[];
+  /** Group ids. */
+  readonly gids?: readonly number[];
+  /** User names, resolved through nss when the rule is set. */
+  readonly users?: readonly string[];
+  /** Group names, resolved through nss when the rule is set. */
+  readonly groups?: readonly string[];
+}
+
+/** Lists, or a function that answers `true`, at once; everything else is no. */
+export type AuthorizationRule = AuthorizationLists | ((credentials: PeerCredentials) => boolean);
+
+/** What the kernel says of the sender of one datagram, SCM_CREDENTIALS. It names no supplementary groups. */
+export type SenderCredentials = Pick<PeerCredentials, 'pid' | 'uid' | 'gid'>;
+
+/** A rule in force. */
+export interface Authorization<Rule> {
+  /** Connections or datagrams that this rule let pass. */
+  readonly allowed: number;
+  /** Those it turned away. */
+  readonly refused: number;
+  /**
+   * Puts another rule in its place, for those who come from now on; there is never a moment without one.
+   *
+   * @throws as the call that made it; then the rule before stays in force
+   */
+  change(rule: Rule): void;
+}
+
+type Credentials = SenderCredentials & Partial<PeerCredentials>;
+
+const listNames = ['uids', 'gids', 'users', 'groups'] as const;
+
+function bad(found: string): ListenFdsError {
+  return new ListenFdsError('LISTENFDS_BAD_OPTION', found);
+}
+
+function isId(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 0xffffffff;
+}
+
+function checkLists(lists: AuthorizationLists): void {
+  const unknown = Object.keys(lists).find((key) => !(listNames as readonly string[]).includes(key));
+  if (unknown !== undefined) throw bad(`The rule has ${JSON.stringify(unknown)}, which is none of ${listNames.join()}`);
+  for (const name of listNames) {
+    const list = lists[name] as unknown;
+    if (list === undefined) continue;
+    if (!Array.isArray(list)) throw bad(`${name} of the rule is ${JSON.stringify(list)}, but must be an array`);
+    const numbers = name === 'uids' || name === 'gids';
+    for (const entry of list as readonly unknown[]) {
+      if (numbers ? isId(entry) : typeof entry === 'string' && entry !== '') continue;
+      throw bad(`${name} of the rule has ${JSON.stringify(entry)}, which is no ${numbers ? 'id' : 'name'}`);
+    }
+  }
+  if (listNames.every((name) => (lists[name]?.length ?? 0) === 0)) {
+    throw bad('The rule is empty: nobody could ever get in');
+  }
+}
+
+/** Says why not, or null. */
+type Decide = (credentials: Credentials) => string | null;
+
+function decideByLists(lists: AuthorizationLists): Decide {
+  checkLists(lists);
+  const { uids = [], gids = [], users = [], groups = [] } = lists;
+  const allowedUids = new Set([...uids, ...users.map((name) => resolveName('user', name))]);
+  const allowedGids = new Set([...gids, ...groups.map((name) => resolveName('group', name))]);
+  return ({ pid, uid, gid, groups: supplementary = [] }) => {
+    if (allowedUids.has(uid) || allowedGids.has(gid)) return null;
+    if (allowedGids.size > 0 && supplementary.some((group) => allowedGids.has(group))) return null;
+    return `uid ${uid}, gid ${gid} (pid ${pid}) is not allowed`;
+  };
+}
+
+function decideByFunction(rule: (credentials: never) => unknown): Decide {
+  let warned = false;
+  const broken = (what: string): string => {
+    if (!warned) process.emitWarning(`authorize: ${what}`, 'ListenFdsWarning');
+    warned = true;
+    return what;
+  };
+  return (credentials) => {
+    let answer: unknown;
+    try {
+      answer = rule(credentials as never);
+    } catch (error) {
+      return broken(`the rule threw ${String(error)}`);
+    }
+    if (answer === true) return null;
+    if (answer === false)
+      return `uid ${credentials.uid}, gid ${credentials.gid} (pid ${credentials.pid}) is not allowed`;
+    // A promise is truthy, and would let everybody in.
+    if (answer instanceof Promise) answer.catch(() => {});
+    return broken(`the rule returned ${answer instanceof Promise ? 'a promise' : typeof answer}, not true or false`);
+  };
+}
+
+function prepare(rule: unknown): Decide {
+  if (typeof rule === 'function') return decideByFunction(rule as (credentials: never) => unknown);
+  if (typeof rule === 'object' && rule !== null && !Array.isArray(rule)) return decideByLists(rule);
+  throw bad(`The rule is ${JSON.stringify(rule)}, but must be an object with lists, or a function`);
+}
+
+/** A rule, and whom it let in. */
+export class RuleInForce implements Authorization<unknown> {
+  allowed = 0;
+  refused = 0;
+  #decide: Decide;
+
+  constructor(rule: unknown) {
+    this.#decide = prepare(rule);
+  }
+
+  change(rule: unknown): void {
+    this.#decide = prepare(rule);
+  }
+
+  /** `read` throws where there are no credentials: that is a no. */
+  refusal(read: () => Credentials): Refusal | null {
+    let credentials: Credentials | null = null;
+    let reason: string | null;
+    try {
+      credentials = read();
+      reason = this.#decide(credentials);
+    } catch (error) {
+      reason = (error as Error).message;
+    }
+    if (reason === null) {
+      this.allowed += 1;
+      return null;
+    }
+    this.refused += 1;
+    return { reason: `authorize: ${reason}`, credentials };
+  }
+}
+
+/**
+ * Lets only those connect whom the rule allows, decided by the kernel's word on them and before a byte is read; all
+ * others, also whoever comes over TCP, are disconnected, counted and published on the diagnostics channel
+ * `listenfds:refused`. Call it before the server listens. A second call adds a second rule: both must allow. A rule can
+ * be changed, never removed.
+ *
+ * @example
+ * const server = http.createServer(app);
+ * authorize(server, { users: ['root'], groups: ['operators'] });
+ * await listen(server, '/run/app.sock');
+ *
+ * @throws ListenFdsError LISTENFDS_BAD_OPTION for a rule without an entry, or a malformed one; LISTENFDS_UNKNOWN_USER
+ * where a name cannot be resolved; LISTENFDS_NO_ADDON
+ */
+export function authorize(server: EventEmitter, rule: AuthorizationRule): Authorization<AuthorizationRule> {
+  const inForce = new RuleInForce(rule);
+  // First of the gates: who is refused here takes up no place in the limits behind.
+  gatekeeper(server).gates.unshift((socket) => inForce.refusal(() => peerCredentials(socket)));
+  return inForce;
+}

@@ -1,0 +1,172 @@
+// peerCredentials(): who is on the other end of a unix socket, as the kernel recorded it.
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { checkFd } from '../receive/descriptor.js';
+import { binding, systemError } from '../system/addon.js';
+import { net } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
+
+/**
+ * The process that connected, as it was at that moment, or, asked for at the connecting end, the one that called
+ * listen(2). It may have changed its ids, exited or passed the connection on since. unix(7), SO_PEERCRED.
+ */
+export interface PeerCredentials {
+  /**
+   * 0 where it is not visible from here (another pid namespace). For log lines: once the process is gone the number may
+   * belong to another; `pidfd` never does.
+   */
+  readonly pid: number;
+  /** Effective user id. One that has no number in this user namespace shows as 65534, which is also `nobody`. */
+  readonly uid: number;
+  /** Effective group id. */
+  readonly gid: number;
+  /** Supplementary groups, SO_PEERGROUPS; `gid` need not be among them. */
+  readonly groups: readonly number[];
+  /** SO_PEERSEC: the SELinux, AppArmor or Smack label, null without such a module. */
+  readonly label: string | null;
+  /**
+   * Only with `{ pidfd: true }`: a descriptor of the process itself, SO_PEERPIDFD, which the caller closes. Null before
+   * Linux 6.5, and where the process was gone before the kernel could make one.
+   */
+  readonly pidfd?: number | null;
+}
+
+/** Options of {@link peerCredentials}. */
+export interface PeerCredentialsOptions {
+  /**
+   * Also open a pidfd, which the caller closes.
+   * @default false
+   */
+  pidfd?: boolean;
+}
+
+/** What has a peer: a connection, what holds one (an http request), or its descriptor. */
+export type PeerSource = Socket | Pick<IncomingMessage, 'socket'> | DescriptorHolder | ConnectionHolder | number;
+
+/** Anything that has a connection, such as a request. */
+export interface ConnectionHolder {
+  /** The connection. */
+  readonly socket: PeerSource;
+}
+
+/** Anything that has a descriptor. */
+export interface DescriptorHolder {
+  /** Its number; negative once it is closed. */
+  readonly fd: number;
+}
+
+interface Shape {
+  readonly _handle?: { readonly fd?: number } | null;
+  readonly fd?: unknown;
+  readonly socket?: unknown;
+}
+
+const EBADF = -9;
+const ENODATA = -61;
+const ENOTSOCK = -88;
+const EPFNOSUPPORT = -96;
+
+// SO_PEERPIDFD: unknown to the kernel; no pid recorded; the process is gone, in the words of different versions.
+const noPidfd = new Set([-92, ENODATA, -3, -22]);
+
+function closed(): NodeJS.ErrnoException {
+  return systemError(EBADF, 'getsockopt', 'of a socket that is closed');
+}
+
+function descriptorOf(source: unknown): number {
+  if (typeof source === 'object' && source !== null) {
+    const { _handle: handle, fd, socket } = source as Shape;
+    // net and tls sockets: libuv's handle, gone once they are destroyed, -1 while it closes.
+    if (handle !== undefined) {
+      if (handle === null) throw closed();
+      if (typeof handle.fd === 'number') return handle.fd;
+    }
+    if (typeof fd === 'number') return fd;
+    if (typeof socket === 'object') {
+      if (socket === null) throw closed();
+      return descriptorOf(socket);
+    }
+  }
+  if (typeof source === 'number') {
+    checkFd(source);
+    return source;
+  }
+  throw new ListenFdsError(
+    'LISTENFDS_BAD_OPTION',
+    `${source === null ? 'null' : `A ${typeof source}`} is neither a connection nor a descriptor`,
+  );
+}
+
+function refuse(errno: number, fd: number): never {
+  if (errno === EPFNOSUPPORT || errno === ENOTSOCK) {
+    throw new ListenFdsError('LISTENFDS_NOT_UNIX', `fd ${fd} is no unix socket: the kernel knows nobody behind it`, {
+      fd,
+      cause: systemError(errno, 'getsockopt', `fd ${fd}`),
+    });
+  }
+  throw systemError(errno, 'getsockopt', `fd ${fd}`);
+}
+
+function pidfdOf(fd: number): number | null {
+  const pidfd = binding().peerPidfd(fd);
+  if (pidfd >= 0) return pidfd;
+  return noPidfd.has(pidfd) ? null : refuse(pidfd, fd);
+}
+
+// As native/peer.h fills it. Nothing in it outlives the call.
+const labelAt = 4;
+const groupsAt = 68;
+const scratch = new Uint32Array(groupsAt + 32);
+
+function labelOf(fd: number, words: Uint32Array, length: number): string | null {
+  if (length === 0) return null;
+  const room = (groupsAt - labelAt) * Uint32Array.BYTES_PER_ELEMENT;
+  const bytes =
+    length <= room
+      ? Buffer.from(words.buffer, labelAt * Uint32Array.BYTES_PER_ELEMENT, length)
+      : binding().peerLabel(fd, length);
+  if (typeof bytes === 'number') refuse(bytes, fd);
+  // SELinux counts a NUL at the end, AppArmor does not.
+  return bytes.toString().replace(/\0+$/, '') || null;
+}
+
+function read(fd: number, connection: boolean): PeerCredentials {
+  const { peerCredentials } = binding();
+  let words = scratch;
+  let count = peerCredentials(fd, words, connection);
+  if (count > words.length - groupsAt) {
+    words = new Uint32Array(groupsAt + count);
+    count = peerCredentials(fd, words, connection);
+  }
+  if (count < 0) refuse(count, fd);
+  const groups: number[] = [];
+  for (let i = 0; i < count; i++) groups.push(words[groupsAt + i]!);
+  return { pid: words[0]!, uid: words[1]!, gid: words[2]!, groups, label: labelOf(fd, words, words[3]!) };
+}
+
+/**
+ * Who is on the other end of a unix connection: process, user, groups and security label, vouched for by the kernel.
+ * Takes a net.Socket, a TLSSocket over a unix socket, a request of node:http, anything with an `fd`, or a descriptor.
+ *
+ * @example
+ * http.createServer((req, res) => {
+ *   const { uid, groups } = peerCredentials(req);
+ *   res.end(`You are user ${uid}, groups ${groups}\n`);
+ * });
+ *
+ * @throws ListenFdsError LISTENFDS_NOT_UNIX for a TCP connection, a pipe, a file; LISTENFDS_BAD_OPTION, LISTENFDS_NO_ADDON
+ * @throws an Error with code EBADF for a closed socket, ENOTCONN for one without a peer (a listener), ENODATA where
+ * the kernel recorded nobody (a connected datagram socket)
+ */
+export function peerCredentials(
+  source: PeerSource,
+  options: Required<PeerCredentialsOptions> & { pidfd: true },
+): Required<PeerCredentials>;
+export function peerCredentials(source: PeerSource, options?: PeerCredentialsOptions): PeerCredentials;
+export function peerCredentials(source: PeerSource, options?: PeerCredentialsOptions): PeerCredentials {
+  const fd = descriptorOf(source);
+  if (fd < 0) throw closed();
+  // A net.Socket reads and writes, which a listener cannot.
+  const found = read(fd, source instanceof net.Socket);
+  return options?.pidfd === true ? { ...found, pidfd: pidfdOf(fd) } : found;
+}

@@ -1,0 +1,57 @@
+// Binding as a .socket unit would: the right mode and owner from the first moment, a stale path replaced, a live one
+// respected, and on close nothing unlinked but our own.
+import type { ListenOptions } from 'node:net';
+import { type PreparedBind, openAbstract, prepareUnixPath } from '../open/unix-path.js';
+import { ListenFdsError } from '../system/errors.js';
+import { bindItself } from '../system/node-server.js';
+import { workersCluster } from '../system/process-role.js';
+import type { Wanted } from '../take/target.js';
+
+/** systemd.socket(5), Backlog=. */
+const defaultBacklog = 4096;
+
+const refusedReusePort =
+  'reusePort needs Node 22.12 or newer: this one would bind without it, and a second process would fail';
+
+function supportsReusePort(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  return major > 22 || (major === 22 && minor >= 12);
+}
+
+/**
+ * Prepares to bind what was asked for: resolves owner names, and finds out whether a path is free, stale or in use.
+ *
+ * @throws ListenFdsError LISTENFDS_UNKNOWN_USER, LISTENFDS_UNSUPPORTED
+ * @throws an Error with code EADDRINUSE where somebody answers on the path, or it is no socket
+ */
+export async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
+  const { address } = wanted;
+  const node: ListenOptions & { reusePort?: boolean; [bindItself]: true } = {
+    backlog: defaultBacklog,
+    ...wanted.node,
+    [bindItself]: true,
+  };
+  if (node.reusePort && !supportsReusePort()) throw new ListenFdsError('LISTENFDS_UNSUPPORTED', refusedReusePort);
+  if (address?.kind === 'vsock') {
+    const { openVsock } = await import('../sockets/room.js');
+    return { open: (server) => openVsock(server, address, node.backlog!) };
+  }
+  if (address?.kind === 'unix') {
+    const { path } = address;
+    // There the primary opens what a worker asks it for; a path of ours would be gone by then.
+    const worker = workersCluster() !== null;
+    if (worker && (wanted.mode ?? wanted.user ?? wanted.group) !== null) {
+      throw new ListenFdsError(
+        'LISTENFDS_UNSUPPORTED',
+        'In a cluster worker the primary binds: mode, user and group are out of reach',
+      );
+    }
+    if (process.platform === 'win32' || worker) {
+      return { open: (server) => void server.listen({ ...node, path }) };
+    }
+    if (path.startsWith('\0')) return { open: (server) => openAbstract(server, path, node) };
+    return prepareUnixPath(path, wanted, node);
+  }
+  const place = { port: address?.port ?? 0, ...(address?.host ? { host: address.host } : {}) };
+  return { open: (server) => void server.listen({ ...node, ...place }) };
+}

@@ -1,0 +1,54 @@
+// The file descriptor store of a service: what the manager keeps while the program is gone.
+import { maxMessageFds } from '../text/notify-state.js';
+import { notify, notifyBarrier } from './notify.js';
+
+/** Options of {@link storeFds}. */
+export interface StoreFdsOptions {
+  /**
+   * Whether the manager drops a stored descriptor by itself when it hangs up or fails (FDPOLL=).
+   * @default true
+   */
+  poll?: boolean | undefined;
+  /**
+   * How long the manager may take, in ms.
+   * @default 5000
+   */
+  timeout?: number | undefined;
+}
+
+/**
+ * Gives copies of descriptors to the service manager, which passes them back to the next start of this service: listenFds()
+ * then has them under `name`, after those of socket units. Resolves to true once the manager has them, or has decided
+ * not to keep them: over FileDescriptorStoreMax=, which is 0 unless the unit says otherwise, it drops them and tells
+ * nobody but its own log. From then on they may be closed here. Resolves to false where there is no manager
+ * (NOTIFY_SOCKET is not set). Mirrors sd_pid_notify_with_fds(3) with FDSTORE=1.
+ *
+ * A name can hold several descriptors. The same one stored twice is kept once.
+ *
+ * @example
+ * await storeFds('session-42', [fd]);
+ *
+ * @throws ListenFdsError LISTENFDS_BAD_OPTION for a name that is not 1 to 255 printable ASCII characters without ':', of
+ * which the manager would make "stored", or an empty list; LISTENFDS_TIMEOUT where the manager does not answer; and what
+ * notify() throws
+ */
+export async function storeFds(name: string, fds: readonly number[], options: StoreFdsOptions = {}): Promise<boolean> {
+  const { poll = true, timeout } = options;
+  const state = { fdStore: true, fdName: name, ...(poll ? {} : { fdPoll: false }) };
+  let first = 0;
+  do {
+    if (!notify(state, { fds: fds.slice(first, (first += maxMessageFds)) })) return false;
+  } while (first < fds.length);
+  return notifyBarrier({ timeout });
+}
+
+/**
+ * Makes the manager forget everything it has stored under a name. Resolves as {@link storeFds} does; a name under which
+ * there is nothing is no error. Descriptors that are open here stay open.
+ *
+ * @throws ListenFdsError as {@link storeFds}
+ */
+export async function removeStoredFds(name: string, options: Pick<StoreFdsOptions, 'timeout'> = {}): Promise<boolean> {
+  if (!notify({ fdStoreRemove: true, fdName: name })) return false;
+  return notifyBarrier({ timeout: options.timeout });
+}

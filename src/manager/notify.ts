@@ -1,0 +1,191 @@
+// The way to the service manager: sd_notify(3) without libsystemd, and the barrier behind it.
+import { binding, systemError } from '../system/addon.js';
+import { fs, net } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
+import { maxPathBytes } from '../text/address.js';
+import { type NotifyState, badOption, encodeState, maxMessageFds } from '../text/notify-state.js';
+
+/** Options of {@link notify}. */
+export interface NotifyOptions {
+  /** Descriptors that go with the message (SCM_RIGHTS), at most 253. They stay open here. */
+  fds?: readonly number[] | undefined;
+  /**
+   * The process the message is to come from (SCM_CREDENTIALS). That takes privileges; without them the message comes
+   * from this process, as with sd_pid_notify(3).
+   */
+  pid?: number | undefined;
+  /**
+   * Where NOTIFY_SOCKET is read.
+   * @default process.env
+   */
+  env?: NodeJS.ProcessEnv | undefined;
+}
+
+/** A NOTIFY_SOCKET address. */
+export type NotifyAddress =
+  /** An abstract name starts with NUL. */
+  | { readonly kind: 'unix'; readonly path: string }
+  /** `type` is a SOCK_* constant, 0 where the address leaves it open. */
+  | { readonly kind: 'vsock'; readonly cid: number; readonly port: number; readonly type: number };
+
+const vsockTypes: Readonly<Record<string, number>> = { '': 0, '-stream': 1, '-dgram': 2, '-seqpacket': 5 };
+const anyCid = 0xffffffff;
+
+function badAddress(value: string, why: string): ListenFdsError {
+  return new ListenFdsError('LISTENFDS_BAD_ENVIRONMENT', `NOTIFY_SOCKET=${JSON.stringify(value)} ${why}`, {
+    variable: 'NOTIFY_SOCKET',
+  });
+}
+
+/** Reads `/path`, `@abstract`, `vsock:CID:PORT`, `vsock-stream:…`, `vsock-dgram:…` and `vsock-seqpacket:…`. */
+export function parseNotifyAddress(value: string): NotifyAddress {
+  if (value[0] === '/' || (value[0] === '@' && value.length > 1)) {
+    const bytes = Buffer.byteLength(value);
+    if (bytes > maxPathBytes + (value[0] === '@' ? 1 : 0)) {
+      throw badAddress(value, `has ${bytes} bytes; a unix socket path has at most ${maxPathBytes}`);
+    }
+    return { kind: 'unix', path: value[0] === '@' ? `\0${value.slice(1)}` : value };
+  }
+  const match = /^vsock(|-stream|-dgram|-seqpacket):([0-9]{1,10}):([0-9]{1,10})$/.exec(value);
+  if (!match) throw badAddress(value, 'is neither an absolute path, nor @name, nor vsock:CID:PORT');
+  const cid = Number(match[2]);
+  const port = Number(match[3]);
+  if (cid >= anyCid || port >= anyCid) throw badAddress(value, 'does not name one vsock address');
+  return { kind: 'vsock', cid, port, type: vsockTypes[match[1]!]! };
+}
+
+// The variable hardly ever changes; reading it anew is what costs.
+let last: { readonly value: string; readonly address: NotifyAddress } | undefined;
+
+function notifyAddress(value: string): NotifyAddress {
+  if (last?.value !== value) last = { value, address: parseNotifyAddress(value) };
+  return last.address;
+}
+
+function checkOptions(fds: readonly number[], pid: number): void {
+  if (!Array.isArray(fds) || !fds.every((fd) => Number.isInteger(fd) && fd >= 0 && fd < 2 ** 31)) {
+    throw badOption(`fds must be an array of descriptors, not ${String(fds)}`);
+  }
+  if (fds.length > maxMessageFds) {
+    throw badOption(`fds has ${fds.length} descriptors; one message carries at most ${maxMessageFds}`);
+  }
+  if (!Number.isInteger(pid) || pid < 0 || pid >= 2 ** 31) throw badOption(`pid must be a process id, not ${pid}`);
+}
+
+function send(text: string, value: string, fds: readonly number[], pid: number): void {
+  const address = notifyAddress(value);
+  let result: number;
+  if (address.kind === 'unix') {
+    result = binding().notifyUnix(address.path, text, fds.length > 0 ? fds : null, pid === process.pid ? 0 : pid);
+  } else {
+    if (fds.length > 0) {
+      throw new ListenFdsError('LISTENFDS_UNSUPPORTED', `No descriptor can be passed over NOTIFY_SOCKET=${value}`);
+    }
+    result = binding().notifyVsock(address.cid, address.port, address.type, text);
+  }
+  if (result < 0) {
+    const what = fds.length > 0 ? ` with fds ${fds.join(', ')}` : '';
+    throw systemError(result, 'sendmsg', `NOTIFY_SOCKET=${value}${what}`);
+  }
+}
+
+const none: readonly number[] = [];
+
+/**
+ * Tells the service manager something, as sd_pid_notify_with_fds(3). Returns true when the message was sent, which says
+ * nothing about whether the manager has read it (see notifyBarrier()), and false where nobody listens: NOTIFY_SOCKET is
+ * absent or empty. The variable stays, so that children may notify where NotifyAccess= lets them.
+ *
+ * It never waits for the manager. Where its queue is full, some attempts are made for 4 ms at most (a vsock connection
+ * gets 50 ms); then the call fails with EAGAIN.
+ *
+ * @example
+ * notify({ ready: true, status: 'Serving' });
+ * notify({ fdStore: true, fdName: 'db' }, { fds: [fd] });
+ * notify('READY=1\nX_COLOUR=blue');
+ *
+ * @throws ListenFdsError LISTENFDS_BAD_OPTION naming the field: a line break or NUL in a value, an unknown field, more
+ * than 253 descriptors or 4096 bytes, of which a manager takes no notice
+ * @throws ListenFdsError LISTENFDS_BAD_ENVIRONMENT, LISTENFDS_NO_ADDON, LISTENFDS_UNSUPPORTED
+ * @throws Error with `code`, `errno` and `syscall` when it cannot be sent: ENOENT or ECONNREFUSED where the manager's
+ * socket is gone, EAGAIN where it is full, EBADF for a closed descriptor
+ */
+export function notify(state: NotifyState | string, options?: NotifyOptions): boolean {
+  const fds = options?.fds ?? none;
+  const pid = options?.pid ?? 0;
+  if (options !== undefined) checkOptions(fds, pid);
+  const text = encodeState(state, fds.length);
+  const value = (options?.env ?? process.env)['NOTIFY_SOCKET'];
+  if (!value) return false;
+  send(text, value, fds, pid);
+  return true;
+}
+
+/** Options of {@link notifyBarrier}. */
+export interface NotifyBarrierOptions {
+  /**
+   * How long to wait, in ms; Infinity waits for as long as it takes.
+   * @default 5000
+   */
+  timeout?: number | undefined;
+  /**
+   * Where NOTIFY_SOCKET is read.
+   * @default process.env
+   */
+  env?: NodeJS.ProcessEnv | undefined;
+}
+
+const maxTimeout = 2 ** 31 - 1;
+
+/** Resolves when every copy of a pipe's write end is closed. Owns the read end. */
+function untilClosed(fd: number, timeout: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const pipe = new net.Socket({ fd, readable: true, writable: false });
+    const timer =
+      timeout === Infinity
+        ? undefined
+        : setTimeout(() => {
+            const found = `The service manager did not work through its messages within ${timeout} ms`;
+            pipe.destroy(new ListenFdsError('LISTENFDS_TIMEOUT', found));
+          }, timeout);
+    pipe.once('error', reject);
+    pipe.once('close', () => {
+      clearTimeout(timer);
+      resolve(); // nothing happens where an error came first
+    });
+    pipe.resume();
+  });
+}
+
+/**
+ * Waits until the manager has worked through everything sent before, as sd_notify_barrier(3): before a process exits
+ * whose messages would otherwise have no sender, or before a descriptor that was stored is closed. False where nobody
+ * listens.
+ *
+ * @throws ListenFdsError LISTENFDS_TIMEOUT, LISTENFDS_BAD_OPTION, and what notify() throws
+ */
+export async function notifyBarrier(options: NotifyBarrierOptions = {}): Promise<boolean> {
+  const { timeout = 5000, env = process.env } = options;
+  if (typeof timeout !== 'number' || !(timeout > 0) || (timeout > maxTimeout && timeout !== Infinity)) {
+    throw badOption(`timeout must be a number of milliseconds above 0, or Infinity, not ${String(timeout)}`);
+  }
+  if (!env['NOTIFY_SOCKET']) return false;
+  const ends = binding().pipe();
+  if (typeof ends === 'number') throw systemError(ends, 'pipe2', 'for the barrier');
+  const [readEnd, writeEnd] = ends;
+  try {
+    notify({ barrier: true }, { fds: [writeEnd], env });
+  } catch (error) {
+    fs.closeSync(readEnd);
+    throw error;
+  } finally {
+    fs.closeSync(writeEnd);
+  }
+  await untilClosed(readEnd, timeout);
+  return true;
+}
+
+/** Whether systemd is this machine's init, as sd_booted(3). Says nothing about who started this process. */
+export function booted(): boolean {
+  return fs.lstatSync('/run/systemd/system', { throwIfNoEntry: false })?.isDirectory() ?? false;
+}

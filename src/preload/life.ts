@@ -1,0 +1,241 @@
+// The life of a program that does not look after it itself: READY=1 when what was passed is listened on, a drain at
+// SIGTERM, idle exit and the watchdog. Whatever the program does of this, it goes on doing.
+import type { Cluster, Worker } from 'node:cluster';
+import type { Server } from 'node:net';
+import { gatekeeper } from '../admit/gate.js';
+import type { Gatekeeper } from '../admit/gate.js';
+import { notify } from '../manager/notify.js';
+import { startWatchdog } from '../manager/watchdog.js';
+import { ListenFdsError } from '../system/errors.js';
+import { workersCluster } from '../system/process-role.js';
+import { readAhead, willNeed } from '../system/read-ahead.js';
+import { parseDuration } from '../text/duration.js';
+import type { NotifyState } from '../text/notify-state.js';
+
+export interface LifeOptions {
+  /** LISTENFDS_IDLE_TIMEOUT, in milliseconds. */
+  readonly idleTimeout: number | null;
+  /** LISTENFDS_DRAIN_TIMEOUT, in milliseconds; null for the default of drain(). */
+  readonly drainTimeout: number | null;
+  /** LISTENFDS_DRAIN=first: drain before handlers of the program's own. */
+  readonly drainFirst: boolean;
+}
+
+/** @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_BAD_ENVIRONMENT, naming the variable */
+export function lifeOptions(env: NodeJS.ProcessEnv): LifeOptions {
+  const duration = (variable: string): number | null => (env[variable] ? parseDuration(variable, env[variable]) : null);
+  const drain = env['LISTENFDS_DRAIN'] || 'auto';
+  if (drain !== 'auto' && drain !== 'first') {
+    throw new ListenFdsError('LISTENFDS_BAD_ENVIRONMENT', `LISTENFDS_DRAIN=${JSON.stringify(drain)} is not first`, {
+      variable: 'LISTENFDS_DRAIN',
+    });
+  }
+  return {
+    idleTimeout: duration('LISTENFDS_IDLE_TIMEOUT'),
+    drainTimeout: duration('LISTENFDS_DRAIN_TIMEOUT'),
+    drainFirst: drain === 'first',
+  };
+}
+
+const service = (): Promise<typeof import('../service/room.js')> => import('../service/room.js');
+willNeed(service);
+
+const extendTimeout = 15_000;
+const extendInterval = 5_000;
+
+function tell(state: NotifyState): void {
+  try {
+    notify(state);
+  } catch (error) {
+    process.emitWarning(`The service manager cannot be told about this service: ${String(error)}`, 'ListenFdsWarning');
+  }
+}
+
+/**
+ * How many SIGTERM listeners belong to signal-exit, which many packages use: it cleans up, and ends the process only
+ * where nobody else listens. Version 4 and, after it, version 3.
+ */
+function signalExitListeners(): number {
+  const { __signal_exit_emitter__: three, [Symbol.for('signal-exit emitter')]: four } = process as unknown as Record<
+    string | symbol,
+    { count?: number } | undefined
+  >;
+  return (three?.count ?? 0) + (four?.count ?? 0);
+}
+
+/** The workers of this primary. */
+function workersHere(): readonly Worker[] {
+  const { moduleLoadList } = process as { moduleLoadList?: string[] };
+  if (moduleLoadList?.includes('NativeModule internal/cluster/primary') === false) return [];
+  const { workers } = process.getBuiltinModule('node:cluster') as unknown as Cluster;
+  return Object.values(workers ?? {}).filter((worker) => worker !== undefined);
+}
+
+// Messages whose cmd begins with NODE_ are not shown to the program.
+const drainMessage = { cmd: 'NODE_LISTENFDS_DRAIN' };
+const drainingMessage = { cmd: 'NODE_LISTENFDS_DRAINING' };
+
+/** A manager signals the workers too, or does not: a second signal would cut their drain short. Milliseconds. */
+const signalMargin = 200;
+
+/** A worker without the preload does not answer. Milliseconds. */
+const answerTime = 1000;
+
+async function endWorkers(workers: readonly Worker[]): Promise<void> {
+  const end = (worker: Worker): Promise<void> =>
+    new Promise((resolve) => {
+      if (worker.isDead()) return resolve();
+      const unanswered = setTimeout(() => worker.process.kill('SIGTERM'), answerTime);
+      const over = (): void => {
+        clearTimeout(unanswered);
+        resolve();
+      };
+      worker.once('exit', over);
+      worker.process.on('internalMessage' as 'message', (message) => {
+        if ((message as { cmd?: string }).cmd === drainingMessage.cmd) clearTimeout(unanswered);
+      });
+      if (worker.isConnected()) worker.process.send(drainMessage, () => {});
+    });
+  await Promise.all(workers.map(end));
+}
+
+/** In a worker: the primary ends, and wants what a SIGTERM says. */
+function obeyPrimary(signalled: () => boolean): void {
+  process.on('internalMessage' as 'message', (message) => {
+    if ((message as { cmd?: string }).cmd !== drainMessage.cmd) return;
+    if (process.connected) process.send!(drainingMessage, undefined, {}, () => {});
+    setTimeout(() => {
+      if (!signalled()) process.kill(process.pid, 'SIGTERM');
+    }, signalMargin);
+  });
+}
+
+/** A close() of the program's own would fail on a server that is closed, and some handlers then wait for ever. */
+function answerClose(server: Server): void {
+  if (server.listening) return;
+  server.close = function (this: Server, callback?: (error?: Error) => void): Server {
+    if (callback) process.nextTick(callback);
+    return server;
+  } as Server['close'];
+}
+
+export class Life {
+  readonly #options: LifeOptions;
+  /** Every server that listens, and whether on a socket that was passed. */
+  readonly #servers = new Map<Server, boolean>();
+  readonly #keepers: Gatekeeper[] = [];
+  readonly #onTerminate = (): void => this.#terminate();
+  #ready = false;
+  #signalled = false;
+  #ending = false;
+
+  constructor(options: LifeOptions) {
+    this.#options = options;
+    if (options.drainFirst) this.#drainFirst();
+    process.on('SIGTERM', this.#onTerminate);
+    if (workersCluster()) obeyPrimary(() => this.#signalled);
+  }
+
+  opened(server: Server, lent: boolean): void {
+    readAhead();
+    this.#servers.set(server, lent);
+    const keeper = gatekeeper(server);
+    // Others listen on it as well: what waits in its queue is not ours alone to accept.
+    if (lent || workersCluster()) keeper.shared = true;
+    if (!this.#keepers.includes(keeper)) this.#keepers.push(keeper);
+  }
+
+  closed(server: Server): void {
+    this.#servers.delete(server);
+  }
+
+  /** Everything that was passed is listened on. */
+  ready(): void {
+    if (this.#ready) return;
+    this.#ready = true;
+    tell({ ready: true });
+    startWatchdog();
+    if (this.#options.idleTimeout !== null) this.#watchIdle(this.#options.idleTimeout);
+  }
+
+  #watchIdle(timeout: number): void {
+    const leave = (): void => {
+      // What the program has bound itself nobody keeps while it is away.
+      if (this.#ending || [...this.#servers.values()].includes(false)) this.#watchIdle(timeout);
+      else this.#end();
+    };
+    void service().then(({ watchIdle }) => watchIdle(this.#keepers, timeout, leave));
+  }
+
+  /** Whether somebody beside us and signal-exit waits for the signal. */
+  #isAwaited(): boolean {
+    return process.listenerCount('SIGTERM') - 1 - signalExitListeners() > 0;
+  }
+
+  #terminate(): void {
+    this.#signalled = true;
+    if (!this.#ending && this.#isAwaited()) return;
+    if (!this.#ending && this.#serves()) {
+      this.#end(); // we stay a listener: signal-exit must not find itself alone
+      return;
+    }
+    // The second signal, and one that comes before anything listens, does what it would have done without us.
+    process.off('SIGTERM', this.#onTerminate);
+    process.kill(process.pid, 'SIGTERM');
+  }
+
+  #serves(): boolean {
+    return this.#servers.size > 0 || workersHere().length > 0;
+  }
+
+  /**
+   * The program's own handlers, many of which exit at once, hear of the signal when all is drained; a second signal
+   * reaches them directly. Node binds process.emit() when the first listener comes, so this is done before that.
+   */
+  #drainFirst(): void {
+    const { emit } = process;
+    process.emit = ((event: string, ...args: unknown[]): boolean => {
+      if (event === 'SIGTERM' && !this.#ending && this.#serves() && this.#isAwaited()) {
+        this.#signalled = true;
+        this.#stopping();
+        const servers = [...this.#servers.keys()];
+        const resume = (): void => {
+          servers.forEach(answerClose);
+          process.off('SIGTERM', this.#onTerminate);
+          Reflect.apply(emit, process, [event, ...args]);
+        };
+        this.#drain().then(resume, resume);
+        return true;
+      }
+      if (event === 'SIGTERM' && this.#ending && this.#isAwaited()) process.off('SIGTERM', this.#onTerminate);
+      return Reflect.apply(emit, process, [event, ...args]) as boolean;
+    }) as typeof emit;
+  }
+
+  /** Tells the manager, as long as it takes. */
+  #stopping(): void {
+    this.#ending = true;
+    const say = (): void => tell({ stopping: true, extendTimeout });
+    say();
+    setInterval(say, extendInterval).unref();
+  }
+
+  #end(): void {
+    this.#stopping();
+    this.#drain().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error('The service did not end cleanly:', error);
+        process.exit(1);
+      },
+    );
+  }
+
+  async #drain(): Promise<void> {
+    const workers = endWorkers(workersHere());
+    const { drain } = await service();
+    const { drainTimeout } = this.#options;
+    const options = drainTimeout === null ? {} : { timeout: drainTimeout };
+    await Promise.all([...[...this.#servers.keys()].map((server) => drain(server, options)), workers]);
+  }
+}

@@ -1,0 +1,139 @@
+// Which inherited descriptor a listener takes: by name, else by address, else the only one left. Decides, changes nothing.
+import { fs } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
+import { type Place, formatAddress, matchesInet } from '../text/address.js';
+import { type Description, type Kind, summary } from './descriptor.js';
+import type { InheritedFd } from './inherited.js';
+
+export interface Wish {
+  /** FileDescriptorName=. */
+  readonly name: string | null;
+  /** Every address that would do; empty when any does. A host name stands here resolved. */
+  readonly addresses: readonly Place[];
+  /** The kinds the caller can serve. */
+  readonly kinds: readonly Kind[];
+  /** Whether they must listen; null where that is no property of such a descriptor. */
+  readonly listening: true | null;
+  /** Where nothing listens, the one connection of Accept=yes will do. */
+  readonly connection?: boolean;
+  /** Whether finding nothing is an error. */
+  readonly required: boolean;
+}
+
+export interface Choice {
+  readonly inherited: InheritedFd;
+  /** It was taken although its address is none of those asked for. */
+  readonly mismatch: boolean;
+}
+
+function sameDevice(device: bigint, { major, minor }: Description['inode']): boolean {
+  return (
+    ((device >> 8n) & 0xfffn) === BigInt(major) && ((device & 0xffn) | ((device >> 12n) & 0xfff00n)) === BigInt(minor)
+  );
+}
+
+/** The file a unix listener is bound to may have been renamed since, or be reached through a symbolic link. */
+export function isBoundTo(path: string, bound: Description['boundInode']): boolean {
+  if (bound === null || path.startsWith('\0')) return false;
+  const file = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (!file) return false;
+  return BigInt.asUintN(32, file.ino) === BigInt(bound.number) && sameDevice(file.dev, bound);
+}
+
+/** A FIFO or a device may have several names. */
+function isFile(path: string, { inode }: Description): boolean {
+  const file = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  return file !== undefined && file.ino === BigInt(inode.number) && sameDevice(file.dev, inode);
+}
+
+export function matches(wanted: Place, description: Description): boolean {
+  const { address } = description;
+  if (wanted.kind === 'inet') {
+    if (typeof address !== 'object' || address === null) return false;
+    // An accepted connection has one of our addresses, whatever its listener was bound to.
+    const accepted = description.kind === 'tcp' && description.connected;
+    return matchesInet(accepted ? { ...wanted, host: null } : wanted, address, description.ipv6Only ?? false);
+  }
+  if (wanted.kind === 'unix') return address === wanted.path || isBoundTo(wanted.path, description.boundInode);
+  if (wanted.kind === 'file') return address === wanted.path || isFile(wanted.path, description);
+  return address === formatAddress(wanted);
+}
+
+function list(passed: readonly InheritedFd[]): string {
+  return passed.map((one) => `${summary(one)}${one.taken ? ' (taken)' : ''}`).join(', ');
+}
+
+function refuse(
+  code:
+    | 'LISTENFDS_NAME_NOT_FOUND'
+    | 'LISTENFDS_WRONG_KIND'
+    | 'LISTENFDS_TAKEN'
+    | 'LISTENFDS_AMBIGUOUS'
+    | 'LISTENFDS_NOT_ACTIVATED',
+  found: string,
+  passed: readonly InheritedFd[],
+): never {
+  throw new ListenFdsError(code, `${found}. Passed: ${list(passed)}`);
+}
+
+/** Accept=yes passes one connection, called "connection" unless FileDescriptorName= says otherwise. */
+function acceptedConnections(named: readonly InheritedFd[], wish: Wish): readonly InheritedFd[] {
+  if (!wish.connection) return [];
+  return named.filter(
+    (one) =>
+      one.connected &&
+      wish.kinds.includes(one.kind) &&
+      // Without a name it must be plain that it is no stored connection.
+      (wish.name !== null || named.length === 1 || one.name === 'connection'),
+  );
+}
+
+/**
+ * Returns null when nothing suitable is left and the caller may bind.
+ *
+ * @throws ListenFdsError LISTENFDS_NAME_NOT_FOUND, LISTENFDS_WRONG_KIND, LISTENFDS_TAKEN, LISTENFDS_AMBIGUOUS,
+ * LISTENFDS_NOT_ACTIVATED; each lists what was passed
+ */
+export function choose(passed: readonly InheritedFd[], wish: Wish): Choice | null {
+  const { name, addresses } = wish;
+  const named = name === null ? passed : passed.filter((one) => one.name === name);
+  const what = name === null ? 'inherited descriptor' : `inherited descriptor named '${name}'`;
+  if (named.length === 0) refuse('LISTENFDS_NAME_NOT_FOUND', `There is no ${what}`, passed);
+
+  const listening = named.filter(
+    (one) => wish.kinds.includes(one.kind) && one.listening === (wish.listening ?? one.listening),
+  );
+  const suitable = listening.length > 0 ? listening : acceptedConnections(named, wish);
+  const free = suitable.filter((one) => !one.taken);
+  if (free.length === 0) {
+    const needed = `a ${wish.listening ? 'listening ' : ''}${wish.kinds.join(' or ')} ${wish.listening ? 'socket' : 'descriptor'}`;
+    if (name === null && !wish.required) return null;
+    if (suitable.length === 0) refuse('LISTENFDS_WRONG_KIND', `No ${what} is ${needed}`, passed);
+    if (name !== null) refuse('LISTENFDS_TAKEN', `Every ${what} is taken`, passed);
+    refuse('LISTENFDS_NOT_ACTIVATED', `Every ${what} that is ${needed} is taken`, passed);
+  }
+
+  const atAddress = free.filter((one) => addresses.some((address) => matches(address, one.description)));
+  const [first] = atAddress;
+  // Several at one address are one socket unit's ReusePort= listeners, each as good as the other.
+  const place = first && formatAddress(first.address);
+  if (first && atAddress.every((one) => formatAddress(one.address) === place))
+    return { inherited: first, mismatch: false };
+  const [only, ...others] = free;
+  if (only && others.length === 0) return { inherited: only, mismatch: name === null && addresses.length > 0 };
+  const wanted = addresses.map(formatAddress).join(' or ');
+  const asked = !first
+    ? wanted
+      ? `none is bound to ${wanted}`
+      : 'no address was asked for'
+    : `${wanted} fits several`;
+  refuse('LISTENFDS_AMBIGUOUS', `${free.length} inherited descriptors would do and ${asked}`, passed);
+}
+
+/** Warns of a socket that is not where the program means to listen, or throws, as `mismatch` says. */
+export function reportMismatch(mismatch: string, { fd }: InheritedFd, message: string): void {
+  if (mismatch === 'ignore') return;
+  const error = new ListenFdsError('LISTENFDS_ADDRESS_MISMATCH', message, { fd });
+  if (mismatch === 'error') throw error;
+  process.emitWarning(error.message, { type: 'ListenFdsWarning', code: error.code });
+}

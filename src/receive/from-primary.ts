@@ -1,0 +1,57 @@
+// What a cluster worker knows of the descriptors that its primary was passed: numbers that mean something there, for
+// server.listen({ fd }), and what is behind them.
+import { ListenFdsError } from '../system/errors.js';
+import { workersCluster } from '../system/process-role.js';
+import { type Description, summary } from './descriptor.js';
+import type { InheritedFd } from './inherited.js';
+import type { TellingWorkers } from './tell-workers.js';
+
+export interface PrimaryFd extends InheritedFd {
+  putBack(): void;
+}
+
+function fromPrimary(name: string, description: Description): PrimaryFd {
+  const { fd, kind, listening, connected, address, peer, backlog } = description;
+  let taken = false;
+  return {
+    fd,
+    name,
+    kind,
+    listening,
+    connected,
+    address,
+    peer,
+    backlog,
+    description,
+    get taken() {
+      return taken;
+    },
+    take() {
+      if (taken) {
+        const found = `${summary({ ...description, name })} was already taken in this worker`;
+        throw new ListenFdsError('LISTENFDS_TAKEN', found, { fd });
+      }
+      taken = true;
+      return fd;
+    },
+    putBack() {
+      taken = false;
+    },
+  };
+}
+
+// The process's, not the module's, for two copies of the package.
+const key = Symbol.for('listenfds.primary');
+
+/** What the primary was passed; empty where this process is no worker of one that was passed anything. */
+export function passedToPrimary(): readonly InheritedFd[] {
+  const holder = globalThis as { [key]?: readonly InheritedFd[] };
+  holder[key] ??= read(process.env['LISTENFDS_PRIMARY'] ?? '');
+  return holder[key];
+}
+
+function read(value: string): readonly InheritedFd[] {
+  if (!value.startsWith(`{"pid":${process.ppid},`) || !workersCluster()) return [];
+  const { passed } = JSON.parse(value) as TellingWorkers;
+  return passed.map(({ name, description }) => fromPrimary(name, description));
+}

@@ -1,0 +1,251 @@
+// listenFds(): consume LISTEN_* once, verify every descriptor, let each be owned once. The result belongs to the
+// process, not to the module: two copies of the package must never adopt the same socket.
+import type { AddressInfo } from 'node:net';
+import { binding, systemError } from '../system/addon.js';
+import { ListenFdsError } from '../system/errors.js';
+import { isWorkerThread } from '../system/process-role.js';
+import { type Announcement, type ListenVariables, firstFd, listenVariables } from '../text/environment.js';
+import { type Description, type Kind, describeFacts, isOpenOn, procLink, summary } from './descriptor.js';
+
+/** One descriptor that was passed to this process, as it was found when listenFds() verified it. */
+export interface InheritedFd {
+  /** Its number: 3 is the first (SD_LISTEN_FDS_START). */
+  readonly fd: number;
+  /** FileDescriptorName=; 'unknown' where LISTEN_FDNAMES is absent, as in C. Names may repeat. */
+  readonly name: string;
+  /** What it is, by the kernel's word. */
+  readonly kind: Kind;
+  /** SO_ACCEPTCONN: connections can be accepted from it. */
+  readonly listening: boolean;
+  /** Accept=yes, or a stored connection. */
+  readonly connected: boolean;
+  /** What `server.address()` would say; an address string for what is neither IP nor unix. */
+  readonly address: AddressInfo | string | null;
+  /** The other end of a connected one. */
+  readonly peer: AddressInfo | string | null;
+  /** The backlog in force, listeners only; null where the kernel does not tell. */
+  readonly backlog: number | null;
+  /** Everything else that is known about it. */
+  readonly description: Description;
+  /** Whether somebody has taken it: take(), or a listen() of any kind. */
+  readonly taken: boolean;
+  /**
+   * Hands the descriptor out, once: from then on the caller owns and closes it.
+   *
+   * @throws ListenFdsError LISTENFDS_TAKEN on the second call
+   */
+  take(): number;
+}
+
+class Inherited implements InheritedFd {
+  readonly fd: number;
+  readonly name: string;
+  readonly description: Description;
+  #taken = false;
+
+  constructor(name: string, description: Description) {
+    this.fd = description.fd;
+    this.name = name;
+    this.description = description;
+  }
+
+  get kind(): Kind {
+    return this.description.kind;
+  }
+  get listening(): boolean {
+    return this.description.listening;
+  }
+  get connected(): boolean {
+    return this.description.connected;
+  }
+  get address(): AddressInfo | string | null {
+    return this.description.address;
+  }
+  get peer(): AddressInfo | string | null {
+    return this.description.peer;
+  }
+  get backlog(): number | null {
+    return this.description.backlog;
+  }
+  get taken(): boolean {
+    return this.#taken;
+  }
+
+  take(): number {
+    if (this.#taken) {
+      throw new ListenFdsError('LISTENFDS_TAKEN', `${this.toString()} was already taken`, { fd: this.fd });
+    }
+    this.#taken = true;
+    return this.fd;
+  }
+
+  putBack(): void {
+    this.#taken = false;
+  }
+
+  toString(): string {
+    return summary(this);
+  }
+
+  // What console.log and JSON.stringify show: the getters above are not own properties.
+  toJSON(): object {
+    const { fd, name, kind, listening, connected, address, peer, backlog, taken } = this;
+    return { fd, name, kind, listening, connected, address, peer, backlog, taken };
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](
+    _depth: number,
+    _options: object,
+    inspect?: (v: unknown) => string,
+  ): string {
+    return `InheritedFd ${inspect ? inspect(this.toJSON()) : JSON.stringify(this.toJSON())}`;
+  }
+}
+
+/** What is known in this process, whichever copy of the package found it out. */
+interface Registry {
+  readonly version: 1;
+  /** Every descriptor ever verified, by number. */
+  readonly known: Map<number, InheritedFd>;
+  /** The variables as they were when they were removed from process.env. */
+  consumed?: ListenVariables;
+  /** What came of them. */
+  announcement?: Announcement;
+  result?: readonly InheritedFd[];
+  error?: unknown;
+  /** The socket that was found on fd 0. */
+  stdin?: InheritedFd;
+}
+
+const registryKey = Symbol.for('listenfds');
+
+export function registry(): Registry {
+  const holder = globalThis as { [registryKey]?: Registry };
+  holder[registryKey] ??= { version: 1, known: new Map() };
+  return holder[registryKey];
+}
+
+export function refuseWorkerThread(): void {
+  if (isWorkerThread()) {
+    throw new ListenFdsError('LISTENFDS_WORKER_THREAD', 'Inherited descriptors were asked for in a worker thread');
+  }
+}
+
+/** Copies the four variables and removes them from `env`, all or none. */
+export function consume(env: NodeJS.ProcessEnv): ListenVariables {
+  const variables: ListenVariables = {};
+  for (const name of listenVariables) {
+    const value = env[name];
+    if (value === undefined) continue;
+    variables[name] = value;
+    delete env[name];
+  }
+  return variables;
+}
+
+// The runtime's own descriptors take the numbers that were free when it started. Its first is the event loop's epoll
+// descriptor, so a hole among the announced ones always shows as one of these.
+const runtimeOwned = /^anon_inode:\[(eventpoll|io_uring)\]$/;
+
+function refuseRuntimeOwned(description: Description, label: string): void {
+  const { fd } = description;
+  const link = description.kind === 'other' ? procLink(fd) : null;
+  const ipc = (process.channel as { fd?: number } | undefined)?.fd === fd;
+  if (ipc || (link !== null && runtimeOwned.test(link))) {
+    throw new ListenFdsError(
+      'LISTENFDS_NOT_INHERITED',
+      `${label} is ${ipc ? "Node's IPC channel" : `the runtime's own ${link}`}, not an inherited descriptor; nothing was touched`,
+      { fd },
+    );
+  }
+}
+
+/** Looks at every descriptor before any is changed. */
+function verify({ count, names }: Announcement): Inherited[] {
+  const { facts } = binding();
+  const found: Inherited[] = [];
+  for (let i = 0; i < count; i++) {
+    const fd = firstFd + i;
+    const name = names[i] ?? 'unknown';
+    const label = `fd ${fd} ('${name}'), number ${i + 1} of the ${count} that LISTEN_FDS announces,`;
+    const result = facts(fd);
+    if (typeof result === 'number') {
+      throw new ListenFdsError('LISTENFDS_NOT_OPEN', `${label} is not open; no descriptor was touched`, {
+        fd,
+        cause: systemError(result, 'fcntl', `fd ${fd}`),
+      });
+    }
+    const description = describeFacts(result);
+    refuseRuntimeOwned(description, label);
+    found.push(new Inherited(name, description));
+  }
+  return found;
+}
+
+/** Keeps a descriptor out of every program this process starts. */
+function closeOnExec(description: Description): void {
+  if (description.cloexec) return;
+  const result = binding().setCloexec(description.fd, true);
+  if (result < 0) throw systemError(result, 'fcntl', `fd ${description.fd}`);
+}
+
+export function adopt(announcement: Announcement): readonly InheritedFd[] {
+  if (announcement.count === 0) return Object.freeze([]);
+  const found = verify(announcement);
+  for (const { description } of found) closeOnExec(description);
+  const { known } = registry();
+  return Object.freeze(
+    found.map((inherited) => {
+      // The same descriptor announced again is the same object: it still can be taken only once.
+      const before = known.get(inherited.fd);
+      if (before) return before;
+      known.set(inherited.fd, inherited);
+      return inherited;
+    }),
+  );
+}
+
+/** Undoes take() for a descriptor that its taker could not use, if it is still the same open one. */
+export function putBack(inherited: InheritedFd): void {
+  if (isOpenOn(inherited.fd, inherited.description)) (inherited as Inherited).putBack();
+}
+
+/** The process that LISTEN_PID names when it is not us: the likely reason why nothing was found. */
+export function meantForPid(): number | null {
+  return registry().announcement?.meantFor ?? null;
+}
+
+/** A connection that is standard output as well would stay open after its end, and get what is meant for a log. */
+function detachOutput(inode: number): void {
+  const { facts, replaceFd } = binding();
+  const is = (fd: number): boolean => {
+    const found = facts(fd);
+    return typeof found !== 'number' && found.domain !== undefined && found.inode === inode;
+  };
+  if (is(2)) replaceFd(0, 2);
+  if (is(1)) replaceFd(2, 1);
+}
+
+/**
+ * The socket on fd 0 that StandardInput=socket passes without any LISTEN_* variable, if `wanted` says yes to it. It moves
+ * to a number of its own and fd 0 becomes /dev/null: no child inherits it as its standard input, and nothing else ever
+ * lands on number 0 when the server closes. Taken once it stays known; refused it stays where it is.
+ */
+export function adoptStdin(
+  isSocket: (fd: number) => boolean,
+  wanted: (found: Description) => boolean,
+): InheritedFd | null {
+  refuseWorkerThread();
+  const state = registry();
+  if (state.stdin) return state.stdin;
+  if (!isSocket(0)) return null;
+  const facts = binding().facts(0);
+  if (typeof facts === 'number') return null;
+  const description = describeFacts(facts);
+  if (!wanted(description)) return null;
+  const fd = binding().detachStdin();
+  if (fd < 0) throw systemError(fd, 'dup', 'fd 0');
+  if (description.connected) detachOutput(facts.inode);
+  state.stdin = new Inherited('stdin', { ...description, fd, cloexec: true });
+  return state.stdin;
+}

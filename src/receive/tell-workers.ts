@@ -1,0 +1,24 @@
+// What a primary leaves in the environment for its cluster workers.
+
+import type { Description } from './descriptor.js';
+import type { InheritedFd } from './inherited.js';
+
+/** The value of LISTENFDS_PRIMARY. The pid comes first: register.ts looks for it. */
+export interface TellingWorkers {
+  readonly pid: number;
+  readonly passed: readonly { readonly name: string; readonly description: Description }[];
+}
+
+/** What node:cluster can lend to its workers. */
+export function isLendable({ kind, listening, connected }: InheritedFd): boolean {
+  return (listening && (kind === 'tcp' || kind === 'unix')) || (kind === 'udp' && !connected);
+}
+
+/** Leaves word in the environment for cluster workers, which listen through this process. */
+export function tellWorkers(passed: readonly InheritedFd[]): void {
+  const lendable = passed.filter(isLendable);
+  process.env['LISTENFDS_PRIMARY'] = JSON.stringify({
+    pid: process.pid,
+    passed: lendable.map(({ name, description }) => ({ name, description })),
+  } satisfies TellingWorkers);
+}

@@ -1,0 +1,57 @@
+// Accept=yes: the manager accepted, and passes the one connection that this process is for.
+import type { AddressInfo, Server, SocketConstructorOpts } from 'node:net';
+import type { Kind } from '../receive/descriptor.js';
+import type { InheritedFd } from '../receive/inherited.js';
+import { binding } from '../system/addon.js';
+import { net } from '../system/builtins.js';
+import { formatAddress } from '../text/address.js';
+import { attach, connect } from './attach.js';
+import { DescriptorStream } from './descriptor-stream.js';
+
+/** The other end of the connection that Accept=yes passed. */
+export interface RemoteEnd {
+  /** REMOTE_ADDR as the manager set it: an IP address, or a unix path; else what the kernel says. */
+  readonly address: string | null;
+  /** REMOTE_PORT; null for what has none. */
+  readonly port: number | null;
+}
+
+/** systemd.socket(5), Accept=. */
+export function remoteEnd({ peer }: { readonly peer: AddressInfo | string | null }, env: NodeJS.ProcessEnv): RemoteEnd {
+  const known = typeof peer === 'object' && peer !== null;
+  const port = /^[0-9]+$/.test(env['REMOTE_PORT'] ?? '') ? Number(env['REMOTE_PORT']) : known ? peer.port : null;
+  const found = known ? peer.address : peer === null ? null : formatAddress(peer);
+  return { address: env['REMOTE_ADDR'] ?? found, port };
+}
+
+/** Makes `server` ready for the connection: to the framework around it, it listens. */
+export function expectConnection(server: Server, inherited: InheritedFd): void {
+  attach(server, { close: () => {}, ref: () => {}, unref: () => {} }, inherited.address);
+}
+
+interface Behaviour {
+  readonly allowHalfOpen?: boolean;
+  readonly pauseOnConnect?: boolean;
+}
+
+/** Serves the connection; when it closes, the server closes as well, and with it the process's work is done. */
+export function serveConnection(server: Server, { fd, kind }: InheritedFd): void {
+  setImmediate(() => {
+    // As after accept(2), whoever called listen() has had time to listen for 'connection'.
+    if (server.listening) serveNow(server, fd, kind);
+    else binding().closeFd(fd);
+  });
+}
+
+function serveNow(server: Server, fd: number, kind: Kind): void {
+  const { allowHalfOpen = false, pauseOnConnect = false } = server as Behaviour;
+  const options = { fd, readable: true, writable: true, allowHalfOpen, pauseOnCreate: pauseOnConnect };
+  const socket =
+    kind === 'vsock'
+      ? new DescriptorStream({ fd, subject: `fd ${fd}`, socket: true, allowHalfOpen })
+      : new net.Socket(options as SocketConstructorOpts);
+  socket.once('close', () => {
+    if (server.listening) server.close();
+  });
+  connect(server, socket);
+}

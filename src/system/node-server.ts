@@ -1,0 +1,28 @@
+// What Node's servers do with a descriptor, and how they are told otherwise.
+
+import type { Server } from 'node:net';
+
+/** Marks a server.listen() that is to bind, whatever was passed: the preload leaves it alone. */
+export const bindItself = Symbol.for('listenfds.bindItself');
+
+/** Node does not know the path of what the addon bound, or what was moved since. */
+export function presentPath(server: Server, path: string): void {
+  server.address = () => (server.listening ? path : null);
+  // Once closed, Node would tell the temporary name. Should the server listen again, that is for Node to tell.
+  server.once('close', () => server.once('listening', () => delete (server as Partial<Server>).address));
+}
+
+/**
+ * Node calls listen(2) again on what it adopts, with 511 unless told otherwise: that would shrink the queue for all who
+ * hold the socket. Where the backlog in force is not known it at least never shrinks: the kernel clamps what is given to
+ * net.core.somaxconn. Only the positional form is honoured next to `fd`.
+ */
+export function backlogToKeep({ backlog }: { readonly backlog: number | null }): number {
+  return backlog ?? 0x7fffffff;
+}
+
+/** Node does not know the path of a unix socket that it did not bind, and frameworks crash on null. */
+export function namePath(server: Server, path: string): void {
+  server.address = () => (server.listening ? path : null);
+  server.once('close', () => delete (server as Partial<Server>).address);
+}

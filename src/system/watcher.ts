@@ -1,0 +1,66 @@
+// A descriptor on the event loop: what it is waited for, in one number. Owns the descriptor.
+import { type NativePoll, binding, systemError } from './addon.js';
+
+export const readable = 1;
+export const writable = 2;
+
+/** Nothing that ever comes on what this package watches: it keeps the process alive, and that is all. */
+export const idle = 8;
+const pending = 128;
+
+export class Watcher {
+  readonly fd: number;
+  readonly #poll: NativePoll;
+  #wanted = 0;
+  /** What the kernel has been told. */
+  #armed = 0;
+  #open = true;
+
+  /** @throws an Error with code EPERM where the descriptor cannot be waited for, as a regular file; it stays open then */
+  constructor(fd: number, onReady: (events: number) => void) {
+    const poll = binding().createPoll(fd, (events) => {
+      // An error is pending: libuv has stopped. What it is, the next system call says, and takes it away.
+      if (events & pending) this.#armed = 0;
+      const ready = events & (readable | writable);
+      if (ready === 0) {
+        // Nobody wants to read or write, so nobody would take the error, or the hang-up, away: it would come for ever.
+        this.#armed = 0;
+        binding().startPoll(this.#poll, 0);
+        return;
+      }
+      try {
+        onReady(ready);
+      } finally {
+        this.#arm();
+      }
+    });
+    if (typeof poll === 'number') throw systemError(poll, 'epoll_ctl', `fd ${fd}`);
+    this.fd = fd;
+    this.#poll = poll;
+  }
+
+  want(events: number): void {
+    this.#wanted = events;
+    this.#arm();
+  }
+
+  #arm(): void {
+    if (!this.#open || this.#armed === this.#wanted) return;
+    this.#armed = this.#wanted;
+    binding().startPoll(this.#poll, this.#wanted);
+  }
+
+  ref(on: boolean): void {
+    binding().refPoll(this.#poll, on);
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** Closes the descriptor at once. */
+  close(): void {
+    this.#open = false;
+    binding().closePoll(this.#poll);
+  }
+}

@@ -1,0 +1,87 @@
+// listenFds(): what was passed, and word of it for the workers of a cluster.
+
+import { type InheritedFd, adopt, consume, refuseWorkerThread, registry } from '../receive/inherited.js';
+import { isLendable, tellWorkers } from '../receive/tell-workers.js';
+import { binding } from '../system/addon.js';
+import { util } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
+import { type AcceptedPid, type Identity, parseEnvironment } from '../text/environment.js';
+
+function pidfdInode(pid: number): bigint | null {
+  const inode = binding().pidfdInode(pid);
+  return typeof inode === 'bigint' ? inode : null;
+}
+
+/**
+ * In a program that has loaded node:cluster, workers are to listen through this process. Loading it to ask would cost
+ * every other program 4 ms.
+ */
+function lendToCluster(passed: readonly InheritedFd[]): void {
+  const { moduleLoadList } = process as { moduleLoadList?: string[] };
+  if (passed.length === 0 || moduleLoadList?.includes('NativeModule internal/cluster/primary') === false) return;
+  tellWorkers(passed);
+  void import('../lend/room.js').then(({ lendToWorkers }) => lendToWorkers(passed.filter(isLendable)));
+}
+
+/** Options of {@link listenFds}. */
+export interface ListenFdsOptions {
+  /**
+   * Whose LISTEN_PID counts: `'self'` as in C, `'parent'` also what was meant for the parent (`sh -c 'node app.js'`,
+   * `timeout`), `'any'` whatever it says.
+   * @default 'self'
+   */
+  pid?: AcceptedPid;
+  /**
+   * Where the variables are read and removed.
+   * @default process.env
+   */
+  env?: NodeJS.ProcessEnv;
+}
+
+/**
+ * The descriptors that the service manager passed, in its order; empty where there are none. Mirrors
+ * sd_listen_fds_with_names(3) with `unset_environment`.
+ *
+ * Every descriptor is verified before anything is changed. Then all get FD_CLOEXEC, so that no child process inherits
+ * them, and LISTEN_PID, LISTEN_PIDFDID, LISTEN_FDS and LISTEN_FDNAMES are removed, as in C on every path, failure
+ * included. The outcome is remembered for the whole process: every later call gives the same list, or throws the same
+ * error.
+ *
+ * @example
+ * const [http, admin] = listenFds();
+ * server.listen({ fd: http.take() });
+ *
+ * @throws ListenFdsError LISTENFDS_BAD_ENVIRONMENT, LISTENFDS_NOT_OPEN, LISTENFDS_NOT_INHERITED: no descriptor was
+ * closed or changed
+ * @throws ListenFdsError LISTENFDS_WORKER_THREAD, LISTENFDS_NO_ADDON
+ */
+export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[] {
+  refuseWorkerThread();
+  const { pid = 'self', env = process.env } = options;
+  if (pid !== 'self' && pid !== 'parent' && pid !== 'any') {
+    throw new ListenFdsError('LISTENFDS_BAD_OPTION', `pid must be 'self', 'parent' or 'any', not ${util.inspect(pid)}`);
+  }
+  const identity: Identity = {
+    pid: process.pid,
+    get ppid() {
+      return process.ppid;
+    },
+    pidfdInode,
+  };
+  if (env !== process.env) return adopt(parseEnvironment(consume(env), pid, identity));
+
+  const state = registry();
+  // What was meant for another process may be asked for again with a more generous `pid`.
+  if (state.error !== undefined) throw state.error;
+  if (state.result && (state.announcement?.meantFor === undefined || pid === 'self')) return state.result;
+  state.consumed ??= consume(env);
+  try {
+    state.announcement = parseEnvironment(state.consumed, pid, identity);
+    state.result = adopt(state.announcement);
+    lendToCluster(state.result);
+    return state.result;
+  } catch (error) {
+    state.error = error;
+    throw error;
+  }
+}

@@ -1,0 +1,109 @@
+// The room dist/stored-listener.js: a listener that we bound ourselves and the manager keeps while we are gone. Loaded
+// for listen(app, { store }).
+import type { Server } from 'node:net';
+import { removeStoredFds, storeFds } from '../manager/fd-store.js';
+import { type Wish, choose, isBoundTo, matches } from '../receive/choose.js';
+import { type Description, summary } from '../receive/descriptor.js';
+import type { InheritedFd } from '../receive/inherited.js';
+import { fs } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
+import type { Place } from '../text/address.js';
+import { comparable, inheritedDescriptors, refuseInactive } from './take.js';
+import type { Wanted } from './target.js';
+
+const wildcards = new Set(['::', '0.0.0.0']);
+
+/**
+ * Whether a listener of ours is still what is asked for. Stricter than matches(), for nobody edits a store: where the
+ * program's configuration has changed since, that is what counts. The file of a unix listener must still lead to it:
+ * RuntimeDirectory= goes with each stop.
+ */
+function isMeant(addresses: readonly Place[], { address, boundInode, ...rest }: Description): boolean {
+  if (addresses.length === 0) return true;
+  return addresses.some((wanted) => {
+    if (wanted.kind === 'unix' && !wanted.path.startsWith('\0')) {
+      return boundInode === null
+        ? address === wanted.path && fs.existsSync(address)
+        : isBoundTo(wanted.path, boundInode);
+    }
+    const description = { address, boundInode, ...rest };
+    if (wanted.kind !== 'inet' || wanted.host !== null) return matches(wanted, description);
+    return matches(wanted, description) && wildcards.has((address as { address: string }).address);
+  });
+}
+
+const isListener = ({ kind, listening }: InheritedFd): boolean => listening && (kind === 'tcp' || kind === 'unix');
+
+function refuseOther(name: string, one: InheritedFd): never {
+  throw new ListenFdsError(
+    'LISTENFDS_WRONG_KIND',
+    `What is stored as '${name}' is no listening tcp or unix socket: ${summary(one)}`,
+    { fd: one.fd },
+  );
+}
+
+function pick(meant: readonly InheritedFd[], passed: readonly InheritedFd[], wish: Wish): InheritedFd | null {
+  if (meant.length === 0) {
+    if (wish.required) choose(passed, wish); // throws, and says why none will do
+    return null;
+  }
+  const free = meant.find((one) => !one.taken);
+  if (!free) throw new ListenFdsError('LISTENFDS_TAKEN', `${meant.map(summary).join(', ')}: every one is taken`);
+  free.take();
+  return free;
+}
+
+/**
+ * Takes the stored listener of that name, or one of a socket unit that is bound to just that address; null where the
+ * caller is to bind. A stored one that is bound elsewhere is given up: it would take connections that nobody accepts.
+ */
+export async function takeStored(wanted: Wanted): Promise<InheritedFd | null> {
+  const name = wanted.store!;
+  const required = wanted.activation === 'required';
+  const passed = inheritedDescriptors(required, wanted.inetd);
+  if (required && passed.length === 0) refuseInactive();
+  const addresses = await comparable(wanted.address);
+
+  // From here to take() nothing waits: two calls at once never choose the same one.
+  const named = passed.filter((one) => one.name === name);
+  for (const one of named) if (!isListener(one)) refuseOther(name, one);
+  const fits = (one: InheritedFd): boolean => isMeant(addresses, one.description);
+  const stale = named.filter((one) => !fits(one) && !one.taken);
+  const meant = named.length > 0 ? named.filter(fits) : passed.filter((one) => isListener(one) && fits(one));
+  const inherited = pick(meant, passed, { name, addresses, kinds: ['tcp', 'unix'], listening: true, required });
+  for (const one of stale) fs.closeSync(one.take());
+  if (stale.length > 0) {
+    // Removes all of that name, so the one that is meant is stored again.
+    await removeStoredFds(name);
+    if (inherited) await store(name, inherited.fd);
+  }
+  return inherited;
+}
+
+/** What to bind where the manager is going to keep the socket: its path must not go when the server closes. */
+export function lasting(wanted: Wanted): Wanted {
+  return process.env['NOTIFY_SOCKET'] ? { ...wanted, removeOnStop: false } : wanted;
+}
+
+function warn(name: string, why: string, cause?: unknown): void {
+  const found = `The listener '${name}' was not stored: ${why}`;
+  const { message, code } = new ListenFdsError('LISTENFDS_NOT_STORED', found, { cause });
+  process.emitWarning(message, { type: 'ListenFdsWarning', code });
+}
+
+/** What goes wrong is a warning: the server serves all the same. */
+async function store(name: string, fd: number): Promise<void> {
+  try {
+    // Nothing hangs up on a listener; the manager need not watch it.
+    await storeFds(name, [fd], { poll: false });
+  } catch (error) {
+    warn(name, (error as Error).message, error);
+  }
+}
+
+/** Puts the socket that a server has bound into the store. */
+export async function keep(server: Server, { store: name }: Wanted): Promise<void> {
+  const fd = (server as { _handle?: { fd?: number } | null })._handle?.fd;
+  if (typeof fd === 'number' && fd >= 0) await store(name!, fd);
+  else warn(name!, 'this process does not hold its descriptor (a cluster worker?)');
+}

@@ -1,0 +1,115 @@
+// Taking the inherited descriptor that is meant: the same choice, warning and errors for every verb.
+import { choose, reportMismatch } from '../receive/choose.js';
+import type { Description, Kind } from '../receive/descriptor.js';
+import { type InheritedFd, adoptStdin, meantForPid } from '../receive/inherited.js';
+import { fs, net } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
+import { isWorkerThread, workersCluster } from '../system/process-role.js';
+import { type Place, formatAddress } from '../text/address.js';
+import { listenFds } from './listen-fds.js';
+import type { Wanted } from './target.js';
+
+/** What a verb can serve. */
+export interface Suitable {
+  readonly kinds: readonly Kind[];
+  /** Whether they must listen; null where that is no property of such a descriptor. */
+  readonly listening: true | null;
+  /** Where nothing listens, the one connection of Accept=yes will do. */
+  readonly connection?: boolean;
+}
+
+function isSocket(fd: number): boolean {
+  try {
+    return fs.fstatSync(fd).isSocket();
+  } catch {
+    return false; // closed
+  }
+}
+
+/** What StandardInput=socket passes without being asked for: a socket that others send to. */
+function isService({ listening, connected, kind, address }: Description): boolean {
+  return listening || (!connected && address !== null && (kind === 'udp' || kind === 'unixgram' || kind === 'netlink'));
+}
+
+export function inheritedDescriptors(required: boolean, inetd: boolean): readonly InheritedFd[] {
+  // A worker may bind as it likes; only what the manager passed is not for it.
+  if (!required && process.env['LISTEN_FDS'] === undefined && isWorkerThread()) return [];
+  const passed = listenFds();
+  if (passed.length > 0) return passed;
+  // Most programs have a terminal, a pipe or /dev/null here; they need no addon to find out.
+  const stdin = adoptStdin(isSocket, (found) => isService(found) || (inetd && found.connected));
+  return stdin ? [stdin] : [];
+}
+
+/** Host names are resolved, so that they can be compared with what a socket is bound to. */
+export async function comparable(address: Place | null): Promise<Place[]> {
+  if (address === null) return [];
+  if (address.kind !== 'inet' || address.host === null || address.host === 'localhost') return [address];
+  if (net.isIP(address.host)) return [address];
+  try {
+    const found = await process.getBuiltinModule('node:dns/promises').lookup(address.host, { all: true });
+    return found.map((one) => ({ ...address, host: one.address }));
+  } catch {
+    return [address]; // it matches nothing; if it comes to binding, that reports the failed lookup
+  }
+}
+
+/**
+ * Descriptors are the primary's, in a cluster: a worker listens on them through it, by the numbers they have there.
+ *
+ * @throws ListenFdsError LISTENFDS_CLUSTER_PRIMARY
+ */
+async function primaryDescriptors(): Promise<readonly InheritedFd[]> {
+  if (process.env['LISTENFDS_PRIMARY'] !== undefined && workersCluster()) {
+    return (await import('../lend/room.js')).passedToPrimary();
+  }
+  if (meantForPid() === process.ppid && workersCluster()) {
+    const found = `Descriptors were passed to the cluster's primary (LISTEN_PID=${process.ppid}), which still has to consume them`;
+    throw new ListenFdsError('LISTENFDS_CLUSTER_PRIMARY', found);
+  }
+  return [];
+}
+
+export function refuseInactive(): never {
+  const other = meantForPid();
+  const why =
+    other === null
+      ? 'LISTEN_FDS and LISTEN_PID are not set, and standard input is no listening socket'
+      : other === process.pid
+        ? 'LISTEN_PIDFDID is that of another process (did whoever set LISTEN_PID anew leave it behind?)'
+        : `LISTEN_PID=${other} is another process, this one is ${process.pid} (a shell or npm in between?)`;
+  throw new ListenFdsError('LISTENFDS_NOT_ACTIVATED', `No descriptor was passed: ${why}`);
+}
+
+/**
+ * Takes the inherited descriptor that is meant, or returns null where one of our own is to be opened.
+ *
+ * @throws ListenFdsError as choose() does, LISTENFDS_NOT_ACTIVATED, LISTENFDS_ADDRESS_MISMATCH
+ */
+export async function takeInherited(wanted: Wanted<Place>, suitable: Suitable): Promise<InheritedFd | null> {
+  if (wanted.activation === 'never') return null;
+  const required = wanted.activation === 'required';
+  let passed = inheritedDescriptors(required, wanted.inetd);
+  // A worker's other sockets are its own: node:cluster passes on no others.
+  if (passed.length === 0 && suitable.kinds.some((kind) => kind === 'tcp' || kind === 'udp'))
+    passed = await primaryDescriptors();
+  if (passed.length === 0) {
+    if (required) refuseInactive();
+    return null;
+  }
+  const addresses = await comparable(wanted.address);
+  // From here to take() nothing waits: two calls at once never choose the same one.
+  const choice = choose(passed, { ...suitable, name: wanted.name, addresses, required });
+  if (choice === null) return null;
+  const { inherited } = choice;
+  if (choice.mismatch) {
+    reportMismatch(
+      wanted.mismatch,
+      inherited,
+      `The inherited ${inherited.kind} fd ${inherited.fd} (FileDescriptorName '${inherited.name}') is bound to ` +
+        `${formatAddress(inherited.address)}, not to ${formatAddress(wanted.address)} as asked for`,
+    );
+  }
+  inherited.take();
+  return inherited;
+}

@@ -1,0 +1,116 @@
+// allow, deny and maxConnectionsPerSource: who is turned away before a byte is read, who is not, and what is said about it.
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import { BlockList, connect, createServer, type AddressInfo, type NetConnectOpts, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import t, { type Test } from 'tap';
+import { listen, type ListenTarget, type RefusedMessage } from 'listenfds';
+import { temporaryFolder } from '../support/folder.ts';
+
+/** A server that greets, and why it has turned somebody away. */
+async function greeter(t: Test, target: ListenTarget): Promise<{ port: number; refused: string[] }> {
+  const { server } = await listen(
+    createServer((socket) => socket.end('hello')),
+    target,
+  );
+  const refused: string[] = [];
+  const note = (message: unknown): void => {
+    const { server: where, reason } = message as RefusedMessage;
+    if (where === server) refused.push(reason);
+  };
+  subscribe('listenfds:refused', note);
+  t.teardown(() => {
+    unsubscribe('listenfds:refused', note);
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, refused };
+}
+
+/** What somebody hears who connects; nothing when it is turned away. */
+async function heard(options: NetConnectOpts): Promise<string> {
+  const socket = connect(options);
+  return text(socket).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ECONNRESET') throw error;
+    return '';
+  });
+}
+
+const from = (localAddress: string, port: number): Promise<string> => heard({ host: '127.0.0.1', port, localAddress });
+
+t.test('deny keeps addresses and networks out', async (t) => {
+  const { port, refused } = await greeter(t, { host: '127.0.0.1', port: 0, deny: ['127.0.0.2', '127.0.0.128/25'] });
+  t.equal(await from('127.0.0.2', port), '');
+  t.equal(await from('127.0.0.1', port), 'hello');
+  t.equal(await from('127.0.0.200', port), '');
+  t.equal(await from('127.0.0.127', port), 'hello');
+  t.same(refused, ['deny: 127.0.0.2', 'deny: 127.0.0.200']);
+});
+
+t.test('allow lets nobody else in, and deny wins', async (t) => {
+  const lists = { allow: ['127.0.0.0/28'], deny: ['127.0.0.3'] };
+  const { port, refused } = await greeter(t, { host: '127.0.0.1', port: 0, ...lists });
+  t.equal(await from('127.0.0.1', port), 'hello');
+  t.equal(await from('127.0.0.3', port), '');
+  t.equal(await from('127.0.0.16', port), '');
+  t.same(refused, ['deny: 127.0.0.3', 'allow: 127.0.0.16 is not in it']);
+});
+
+t.test('a BlockList does as well, also one that changes', async (t) => {
+  const deny = new BlockList();
+  const { port } = await greeter(t, { host: '127.0.0.1', port: 0, deny });
+  t.equal(await from('127.0.0.2', port), 'hello');
+  deny.addRange('127.0.0.2', '127.0.0.4');
+  t.equal(await from('127.0.0.2', port), '');
+  t.equal(await from('127.0.0.5', port), 'hello');
+});
+
+t.test('on a socket for both families an IPv4 address is an IPv4 address', async (t) => {
+  const { port, refused } = await greeter(t, { host: '::', port: 0, allow: ['127.0.0.1', '::1'] });
+  t.equal(await from('127.0.0.1', port), 'hello');
+  t.equal(await from('127.0.0.2', port), '');
+  t.equal(await heard({ host: '::1', port }), 'hello');
+  t.same(refused, ['allow: 127.0.0.2 is not in it']);
+  const six = await greeter(t, { host: '::', port: 0, deny: ['::1'] });
+  t.equal(await heard({ host: '::1', port: six.port }), '');
+  t.equal(await from('127.0.0.1', six.port), 'hello');
+});
+
+t.test('unix sockets have no addresses: the lists are not about them', async (t) => {
+  const path = join(temporaryFolder(t), 's');
+  await greeter(t, { path, allow: ['10.0.0.0/8'] });
+  t.equal(await heard({ path }), 'hello');
+});
+
+t.test('maxConnectionsPerSource counts those of one address, and forgets those that have gone', async (t) => {
+  const greeter = createServer((socket) => socket.resume());
+  const { server } = await listen(greeter, { host: '127.0.0.1', port: 0, maxConnectionsPerSource: 2 });
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const open = (localAddress: string): Socket => {
+    const socket = connect({ host: '127.0.0.1', port, localAddress })
+      .on('error', () => {})
+      .resume();
+    t.teardown(() => socket.destroy());
+    return socket;
+  };
+  /** Whether the server has it. */
+  const isIn = async (socket: Socket): Promise<boolean> => {
+    const accepted = once(server, 'connection').then(() => true);
+    const closed = once(socket, 'close').then(() => false);
+    return Promise.race([accepted, closed]);
+  };
+  const first = open('127.0.0.2');
+  t.ok(await isIn(first));
+  t.ok(await isIn(open('127.0.0.2')));
+  t.notOk(await isIn(open('127.0.0.2')), 'the third is turned away');
+  t.ok(await isIn(open('127.0.0.3')), 'another address is another source');
+  const left = new Promise((resolve) => server.getConnections((_, count) => resolve(count)));
+  t.equal(await left, 3);
+  first.destroy();
+  for (let count = 3; count > 2;) {
+    await new Promise((resolve) => setImmediate(resolve));
+    count = await new Promise<number>((resolve) => server.getConnections((_, found) => resolve(found)));
+  }
+  t.ok(await isIn(open('127.0.0.2')), 'there is room again');
+});

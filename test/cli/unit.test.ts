@@ -1,0 +1,135 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { cli } from '../support/cli.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { without } from '../support/tools.ts';
+
+const analyze = (...args: string[]) => spawnSync('systemd-analyze', args, { encoding: 'utf8' });
+
+async function written(t: Test, ...args: string[]): Promise<string> {
+  const folder = temporaryFolder(t);
+  const { code, stderr } = await cli(t, ['unit', '--output', folder, ...args]);
+  t.equal(code, 0, stderr);
+  return folder;
+}
+
+const plans: [string, string[]][] = [
+  ['a pair', ['-l', '3000']],
+  ['a socket unit for each name', ['-l', '3000', '-l', 'admin=/run/web/admin.sock', '--datagram', 'log=@log']],
+  ['a template', ['-l', '3000', '--template']],
+  ['no network', ['-l', '3000', '--private-network', '--run-as', 'daemon', '--type', 'exec', '--watchdog', '30s']],
+];
+
+t.test('the units that are written', { skip: without('systemd-analyze') }, async (t) => {
+  for (const [what, options] of plans) {
+    await t.test(`${what}: systemd finds nothing wrong with them, and nothing that they should deny`, async (t) => {
+      const folder = await written(t, '--name', 'web', ...options, '--', 'node', 'server.js');
+      const files = readdirSync(folder).map((file) => join(folder, file));
+      const { status, stdout, stderr } = analyze('verify', ...files);
+      t.equal(status, 0);
+      t.equal(stdout + stderr, '');
+      const service = files.find((file) => file.endsWith('.service'))!;
+      const [, level] = /exposure level for \S+: ([0-9.]+)/.exec(
+        analyze('security', '--offline=true', service).stdout,
+      )!;
+      t.ok(Number(level) < 3, `exposure level ${level}`);
+    });
+  }
+
+  await t.test('for a service manager of one’s own: systemd finds nothing wrong with them', async (t) => {
+    const folder = await written(t, '--name', 'web', '--user', '-l', '3000', '--', 'node', 'server.js');
+    const files = readdirSync(folder).map((file) => join(folder, file));
+    const env = { ...process.env, XDG_RUNTIME_DIR: temporaryFolder(t) };
+    const { status, stderr } = spawnSync('systemd-analyze', ['--user', 'verify', ...files], { env, encoding: 'utf8' });
+    t.equal(status, 0);
+    t.equal(stderr, '');
+  });
+});
+
+t.test('the command arrives in ExecStart= as it was written', async (t) => {
+  const odd = ['node', 'a b.js', '50%', '$HOME', 'say "hi"', "it's", 'back\\slash', '', ';', 'tab\there'];
+  const { stdout } = await cli(t, ['unit', '--name', 'web', '-l', '3000', '--', ...odd]);
+  t.match(
+    /^ExecStart=(.*)$/m.exec(stdout)![1],
+    `/node "a b.js" 50%% $$HOME "say \\"hi\\"" "it's" "back\\\\slash" "" ";" "tab\\there"`,
+  );
+});
+
+t.test('a template keeps its instance specifier', async (t) => {
+  const { stdout } = await cli(t, ['unit', '--name', 'web', '--template', '-l', '3000', 'node', '/srv/%i/50%.js']);
+  t.match(stdout, /^ExecStart=\S*\/node \/srv\/%i\/50%%.js$/m);
+  t.match(stdout, /^Service=web@blue.service$/m);
+  t.match(stdout, /^Sockets=web.socket$/m);
+});
+
+t.test('a type that systemd does not know is none here', async (t) => {
+  const unknown = await cli(t, ['unit', '--name', 'web', '-l', '3000', '--type', 'forking', '--', 'node', 'app.js']);
+  t.match(unknown, { code: 2, stderr: /--type forking: not known/ });
+});
+
+t.test('a quadlet leaves the command to the image', async (t) => {
+  const { stdout, code } = await cli(t, ['unit', '--name', 'web', '--quadlet', 'img', '-l', '80', 'no-such-program']);
+  t.equal(code, 0);
+  t.match(stdout, /^# web.container$/m);
+  t.match(stdout, /^Exec=no-such-program$/m);
+  t.match(stdout, /^Notify=true$/m);
+  t.match(stdout, /^ListenStream=80$/m);
+});
+
+t.test('a file that differs is not overwritten, and then none is, unless told so', async (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'web.service'), 'mine');
+  const args = ['unit', '--name', 'web', '-l', '3000', '-o', folder];
+  const refused = await cli(t, [...args, 'node', 'server.js']);
+  t.equal(refused.code, 1);
+  t.match(refused.stderr, `not overwritten: ${join(folder, 'web.service')}`);
+  t.match(refused.stderr, '--force');
+  t.strictSame(readdirSync(folder), ['web.service']);
+  const forced = await cli(t, [...args, '--force', 'node', 'server.js']);
+  t.equal(forced.code, 0);
+  t.match(readFileSync(join(folder, 'web.service'), 'utf8'), 'ExecStart=');
+  const again = await cli(t, [...args, '--force', 'node', 'server.js']);
+  t.equal(again.code, 0, 'the same files may be written again');
+});
+
+t.test('--install puts them where systemd looks and starts the sockets only', async (t) => {
+  const folder = temporaryFolder(t);
+  // A systemctl that says what it is told: the real one is tested in test/systemd.
+  mkdirSync(join(folder, 'bin'));
+  writeFileSync(join(folder, 'bin/systemctl'), '#!/bin/sh\necho "systemctl $*"\n', { mode: 0o755 });
+  symlinkSync(process.execPath, join(folder, 'bin/node'));
+  const env = { XDG_CONFIG_HOME: join(folder, 'config'), PATH: `${join(folder, 'bin')}:${process.env['PATH']}` };
+  const { stdout, code } = await cli(
+    t,
+    ['unit', '--user', '--name', 'web', '-l', '3000', '--install', 'node', 'server.js'],
+    { env },
+  );
+  t.equal(code, 0);
+  t.strictSame(stdout.trim().split('\n'), [
+    join(folder, 'config/systemd/user/web.socket'),
+    join(folder, 'config/systemd/user/web.service'),
+    'systemctl --user daemon-reload',
+    'systemctl --user enable --now web.socket',
+  ]);
+});
+
+const mistakes: [string, string[], number, string][] = [
+  ['no command', ['-l', '3000'], 2, 'no command was given'],
+  ['no socket', ['node', 'server.js'], 2, 'no socket was asked for'],
+  ['a program that is not there', ['-l', '3000', 'no-such-program'], 1, 'no-such-program: not found'],
+  ['no port', ['-l', '0', 'node'], 2, 'systemd needs a port'],
+  ['a relative path', ['-l', 'run/web.sock', 'node'], 2, 'Write the path from the root'],
+  ['a name that is none', ['-l', '1', '--name', 'a/b', 'node'], 2, 'is not a name'],
+  ['a time that is none', ['-l', '1', '--watchdog', 'soon', 'node'], 2, 'is not a time span'],
+  ['an option that is none', ['--port', '3000', 'node'], 2, '--port'],
+];
+for (const [what, args, status, message] of mistakes) {
+  t.test(`${what} is told on standard error, with a hint`, async (t) => {
+    const { code, stdout, stderr } = await cli(t, ['unit', ...args]);
+    t.equal(code, status);
+    t.equal(stdout, '');
+    t.match(stderr, message);
+  });
+}

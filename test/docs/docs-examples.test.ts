@@ -1,0 +1,141 @@
+// What README.md and docs/ show is run: JavaScript is an excerpt of a file in examples/, a shell command has a test.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { activate, root } from '../support/activate.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { unless } from '../support/tools.ts';
+
+interface Block {
+  readonly page: string;
+  readonly language: string;
+  readonly text: string;
+}
+
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => `docs/${file}`),
+];
+
+function blocksOf(page: string): Block[] {
+  return [...read(page).matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language = '', text = '']) => ({
+    page,
+    language,
+    text,
+  }));
+}
+const blocks = pages.flatMap(blocksOf);
+
+/** Without the indentation that all lines share. */
+function flush(lines: readonly string[]): string {
+  const indents = lines.filter((line) => line.trim() !== '').map((line) => /^ */.exec(line)![0].length);
+  return lines.map((line) => line.slice(Math.min(...indents)).trimEnd()).join('\n');
+}
+
+/** Whether these lines stand in the file, in one piece, however far indented. */
+function contains(file: readonly string[], paragraph: readonly string[]): boolean {
+  const wanted = flush(paragraph);
+  return file.some((_, start) => flush(file.slice(start, start + paragraph.length)) === wanted);
+}
+
+t.test('every piece of JavaScript is an excerpt of an example, paragraph by paragraph', (t) => {
+  const files = (readdirSync(join(root, 'examples'), { recursive: true }) as string[])
+    .filter((file) => file.endsWith('.js'))
+    .map((file) => read(`examples/${file}`).split('\n'));
+  // It shows how a benchmark is written, and is measured by nobody.
+  const shown = blocks.filter(({ page, language }) => /^[jt]s$/.test(language) && page !== 'docs/benchmarks.md');
+  t.ok(shown.length > 25);
+  for (const { page, text } of shown) {
+    const paragraphs = text
+      .trimEnd()
+      .split(/\n\n+/)
+      .map((paragraph) => paragraph.split('\n'));
+    const found = files.some((file) => paragraphs.every((paragraph) => contains(file, paragraph)));
+    t.ok(found, `${page}: ${text.split('\n').slice(0, 3).join(' ⏎ ')}`);
+  }
+  t.end();
+});
+
+/** Which test runs a command of this kind. */
+const commands: readonly [RegExp, string][] = [
+  [/^(npx )?listenfds run .*--accept/, 'test/cli/run.test.ts'],
+  [/^(npx )?listenfds run .*podman/, 'test/cli/podman.test.ts'],
+  [/^(npx )?listenfds run /, 'test/cli/run.test.ts'],
+  [/^(npx )?listenfds inspect /, 'test/cli/inspect.test.ts'],
+  [/^(npx )?listenfds unit /, 'test/cli/unit.test.ts'],
+  [/^systemd-socket-activate .* listenfds inspect/, 'test/cli/inspect.test.ts'],
+  [/^node app\.js &$|^listenfds upgrade /, 'test/service/upgrade.test.ts'],
+  [/^systemctl (start|stop) web@/, 'test/systemd/unit.test.ts'],
+  [/^systemctl (--user )?(daemon-reload|enable --now express\.socket)/, 'test/systemd/unit.test.ts'],
+  [/^curl http:\/\/localhost:3001\//, 'test/docs/examples.test.ts'],
+  [/^npm run demo|&& npm run demo/, 'test/docs/demo.test.ts'],
+  [/^npm run bench/, 'test/package/bench.test.ts'],
+  [/^(LISTENFDS_WRITE_DOCS=1 )?npx tap test\/[a-z-]+\/[a-z-]+\.test\.ts/, '.ci/run'],
+  [/^npm (test|run (format|lint|typecheck))/, '.ci/run'],
+  [/^npm install( +#.*)?$|^npm install listenfds$/, '.ci/run'],
+];
+
+// Pages about installing and releasing are checked by the scripts they describe.
+const byScripts = [
+  'docs/install.md',
+  'docs/releasing.md',
+  'docs/hardening.md',
+  'docs/benchmarks.md',
+  'docs/matrix.md',
+  'docs/coverage.md',
+];
+
+t.test('every shell command has a test that runs its kind', (t) => {
+  for (const [, file] of commands) t.ok(existsSync(join(root, file)), file);
+  for (const { page, text } of blocks.filter(({ page, language }) => language === 'sh' && !byScripts.includes(page))) {
+    for (const line of text.split('\n').filter((line) => line.trim() !== '')) {
+      t.ok(
+        commands.some(([pattern]) => pattern.test(line)),
+        `${page}: ${line}`,
+      );
+    }
+  }
+  t.end();
+});
+
+t.test('every link leads to a file', (t) => {
+  for (const page of [...pages, 'SECURITY.md']) {
+    for (const [, target = ''] of read(page).matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)) {
+      t.ok(existsSync(join(root, page, '..', target)), `${page}: ${target}`);
+    }
+  }
+  t.end();
+});
+
+// Ports, /run and /etc of their own: the examples say 3000 and /run/app, as one does.
+const prepare = `ip link set lo up && mount -t tmpfs tmpfs /run && mkdir /run/app &&
+mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && shift 2 && exec "$@"`;
+const apart = ['unshare', '--user', '--map-root-user', '--mount', '--net', '--ipc'];
+const canLiveApart = spawnSync(apart[0]!, [...apart.slice(1), 'sh', '-c', 'ip link set lo up']).status === 0;
+
+t.jobs = 2;
+for (const file of readdirSync(join(root, 'examples/pages'))) {
+  const path = join(root, 'examples/pages', file);
+  const cases = [...readFileSync(path, 'utf8').matchAll(/^ {2}async (\w+)\(\) \{$/gm)].map(([, name = '']) => name);
+  const skip = unless(canLiveApart, 'needs unshare(1), ip(8) and user namespaces');
+  t.test(`examples/pages/${file}: each case runs`, { skip }, async (t) => {
+    t.ok(cases.length > 0);
+    const folder = temporaryFolder(t);
+    const [passwd, group] = [join(folder, 'passwd'), join(folder, 'group')];
+    writeFileSync(passwd, 'root:x:0:0::/:/bin/sh\nalice:x:0:0::/:/bin/sh\n');
+    writeFileSync(group, 'root:x:0:\noperators:x:0:\n');
+    for (const name of cases) {
+      const { stdout, stderr } = await activate(t, [process.execPath, path, name], {
+        through: [...apart, 'sh', '-c', prepare, 'sh', passwd, group],
+      }).ended;
+      // Of what this kernel has not, the error says so.
+      const refused = /LISTENFDS_UNSUPPORTED|EAFNOSUPPORT|EACCES|EPERM|ENOENT.*kmsg/.test(stderr);
+      t.ok(/^done/m.test(stdout) || (['vsock', 'special', 'queue'].includes(name) && refused), `${name}: ${stderr}`);
+    }
+  });
+}

@@ -1,0 +1,106 @@
+// A cluster: the primary holds what was passed, workers listen through it, under both scheduling policies.
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { activate, root, type Activated, type Activation } from '../support/activate.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { held } from '../support/held.ts';
+import { get } from '../support/http.ts';
+import { load } from '../support/load.ts';
+import { tcpQueue } from '../support/queues.ts';
+import { without } from '../support/tools.ts';
+
+const register = join(root, 'dist/register.js');
+
+interface How {
+  readonly primary: 'library' | 'nothing';
+  readonly worker: 'library' | 'unmodified';
+  readonly policy: 'rr' | 'none';
+  readonly preload?: boolean;
+  readonly target?: unknown;
+}
+
+function start(t: Test, { preload = false, ...how }: How, activation: Activation): Activated {
+  const env = { CLUSTER: JSON.stringify(how), ...activation.env };
+  const through = preload ? ['--import', register] : [];
+  return activate(t, [process.execPath, ...through, 'test/fixtures/cluster.mjs'], { ...activation, env });
+}
+
+const ways: How[] = [];
+for (const policy of ['rr', 'none'] as const) {
+  ways.push({ primary: 'library', worker: 'library', policy });
+  ways.push({ primary: 'nothing', worker: 'library', policy, preload: true });
+  ways.push({ primary: 'nothing', worker: 'unmodified', policy, preload: true });
+}
+
+t.jobs = 2;
+
+for (const how of ways) {
+  const { primary, worker, policy, preload = false } = how;
+  t.test(`primary: ${primary}, worker: ${worker}, ${policy}${preload ? ', preload' : ''}`, async (t) => {
+    const { fd, port } = await held(t);
+    const running = start(t, { ...how, target: port }, { fds: [fd], names: ['web'] });
+    for (let i = 0; i < 2; i++) {
+      const told = await running.json();
+      t.match(told.address, { address: '127.0.0.1', port });
+      if (worker === 'library') t.match(told, { source: how.preload ? String : 'inherited' });
+    }
+    t.equal(await running.json(), 'ready');
+    const clients = load({ port, expected: /^[0-9]+$/ });
+    await clients.more(50);
+    running.child.kill('SIGUSR2');
+    while ((await running.json()) !== 'replaced');
+    await clients.more(50);
+    await clients.stop();
+    t.strictSame(clients.failures, [], 'replacing every worker under load lost nothing');
+
+    running.child.kill('SIGHUP');
+    while ((await running.json()) !== 'back');
+    t.match(await get(port), /^[0-9]+$/, 'all workers have left and one has come back');
+    const { stderr } = await running.kill('SIGTERM');
+    t.equal(stderr, '');
+  });
+}
+
+t.test('SIGTERM for the primary alone, or for all: with the preload its workers drain first', async (t) => {
+  for (const policy of ['rr', 'none'] as const) {
+    for (const all of [false, true]) {
+      const { fd, port } = await held(t);
+      const how = { primary: 'nothing', worker: 'unmodified', preload: true, policy, target: port } as const;
+      const running = start(t, how, { fds: [fd] });
+      while ((await running.json()) !== 'ready');
+      const answer = get({ host: '127.0.0.1', port, path: '/slow' });
+      t.equal(await running.json(), 'slow');
+      process.kill(all ? -running.pid : running.pid, 'SIGTERM');
+      t.match(await answer, /^[0-9]+$/);
+      t.match(await running.ended, { code: 0, signal: null, stderr: '' });
+    }
+  }
+});
+
+t.test('the backlog stays what the unit says', { skip: without('ss') }, async (t) => {
+  for (const how of ways) {
+    const running = start(t, { ...how, target: 0x7fff }, { fds: ['tcp("127.0.0.1", 0, 99)'] });
+    const { address } = await running.json();
+    while ((await running.json()) !== 'ready');
+    t.equal(tcpQueue(address.port).backlog, 99, JSON.stringify(how));
+    await running.kill();
+  }
+});
+
+t.test('workers listen on a unix socket, and on the one they name', async (t) => {
+  for (const policy of ['rr', 'none'] as const) {
+    const path = join(temporaryFolder(t), 'app.sock');
+    const how = { primary: 'library', worker: 'library', policy, target: { name: 'two' } } as const;
+    const running = start(t, how, { fds: ['tcp()', `unix("${path}")`], names: ['one', 'two'] });
+    t.match(await running.json(), { source: 'inherited', name: 'two', address: path });
+    while ((await running.json()) !== 'ready');
+    t.match(await get(path), /^[0-9]+$/);
+    await running.kill();
+  }
+});
+
+t.test('a primary that has not consumed is an error in the worker, not a second socket', async (t) => {
+  const { fd, port } = await held(t);
+  const running = start(t, { primary: 'nothing', worker: 'library', policy: 'rr', target: port }, { fds: [fd] });
+  t.match(await running.json(), { code: 'LISTENFDS_CLUSTER_PRIMARY' });
+});

@@ -1,0 +1,124 @@
+// The package as it is published: what is in it, what the shipped addons ask of a machine, and that it can be built where
+// none of them fits.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import t from 'tap';
+import { cleanEnvironment, nodeHome } from '../../scripts/node-versions.js';
+import { inspect, problems, targets } from '../../scripts/prebuild.js';
+import { activate, root } from '../support/activate.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { without } from '../support/tools.ts';
+
+const compilers = Object.values(targets).map(({ compiler }) => compiler);
+const skip = without(...compilers, 'readelf', 'python3');
+
+// Packing makes dist/ anew, and other tests use this one.
+function pack(): string {
+  const copy = join(temporaryFolder(t), 'listenfds');
+  mkdirSync(copy);
+  const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const sources = files.filter((name: string) => !/^!|^dist|^prebuilds/.test(name));
+  const others = ['package.json', 'README.md', 'LICENSE', 'build.js', 'tsconfig.json', 'src', 'scripts'];
+  for (const part of [...sources, ...others]) cpSync(join(root, part), join(copy, part), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  const { status, stdout, stderr } = spawnSync('npm', ['pack', '--silent'], {
+    cwd: copy,
+    env: cleanEnvironment(),
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`${stdout}${stderr}`);
+  return join(copy, stdout.trim().split('\n').at(-1)!);
+}
+
+// Four builds of the addon and one of everything else, beside whatever else runs on the machine.
+t.setTimeout(400_000);
+
+t.test('the package', { skip }, async (t) => {
+  const tarball = pack();
+  const project = join(temporaryFolder(t), 'a project');
+  mkdirSync(project);
+  writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }');
+  const installed = join(project, 'node_modules/listenfds');
+  const program = (env: Record<string, string> = {}) =>
+    activate(
+      t,
+      [
+        process.execPath,
+        '--input-type=module',
+        '--eval',
+        `import { listenFds } from 'listenfds';
+        try { console.log(JSON.stringify(listenFds().map(({ kind }) => kind))); }
+        catch ({ code, message }) { console.log(JSON.stringify({ code, message })); }`,
+      ],
+      { fds: ['tcp()'], cwd: project, env },
+    );
+
+  t.ok(statSync(tarball).size <= 200_000, `${statSync(tarball).size} bytes`);
+
+  await t.test('installs without the registry, without scripts, and without anything beside it', async (t) => {
+    execFileSync('npm', ['install', '--offline', '--ignore-scripts', '--no-audit', '--no-fund', tarball], {
+      cwd: project,
+      env: cleanEnvironment(),
+      stdio: 'ignore',
+    });
+    t.same(
+      readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.')),
+      ['listenfds'],
+    );
+    const { dependencies, optionalDependencies, peerDependencies, gypfile, scripts } = JSON.parse(
+      readFileSync(join(installed, 'package.json'), 'utf8'),
+    );
+    t.same([dependencies, optionalDependencies, peerDependencies], [undefined, undefined, undefined]);
+    t.equal(gypfile, false, 'else npm takes binding.gyp for an install script');
+    for (const name of ['preinstall', 'install', 'postinstall']) t.notOk(scripts[name], name);
+    t.same(await program().json(), ['tcp']);
+  });
+
+  await t.test('has what it says', (t) => {
+    const content = readdirSync(installed, { recursive: true }) as string[];
+    for (const name of ['README.md', 'LICENSE', 'CHANGELOG.md', 'binding.gyp', 'native/build.js', 'dist/index.d.ts']) {
+      t.ok(content.includes(name), name);
+    }
+    t.notOk(
+      content.some((name) => name.endsWith('.map')),
+      'no source maps',
+    );
+    const code = readdirSync(join(installed, 'dist')).filter((name) => /\.c?js$/.test(name));
+    for (const name of code) t.notMatch(readFileSync(join(installed, 'dist', name), 'utf8'), 'sourceMappingURL', name);
+    // Every declaration that one of them asks for is there.
+    for (const name of content.filter((name) => name.endsWith('.d.ts'))) {
+      const text = readFileSync(join(installed, name), 'utf8');
+      for (const [, path] of text.matchAll(/(?:from |import\()'(\.[^']+)\.js'/g)) {
+        t.ok(content.includes(join(dirname(name), `${path}.d.ts`)), `${path} of ${name}`);
+      }
+    }
+    t.end();
+  });
+
+  for (const [target, { machine }] of Object.entries(targets)) {
+    await t.test(`its addon for ${target} is hardened and asks for no newer library than it says`, async (t) => {
+      const facts = await inspect(join(installed, 'prebuilds', target, 'listenfds.node'));
+      t.same(problems(facts, machine), []);
+      t.match(facts.versions, { GLIBC: /^2\.(?:\d|1\d|2[0-8])(?:\.\d+)?$/, GLIBCXX: /^3\.4(?:\.(?:\d|1\d|2[01]))?$/ });
+    });
+  }
+
+  await t.test('tells where no addon fits what builds one, and that works', async (t) => {
+    rmSync(join(installed, 'prebuilds'), { recursive: true });
+    const { code, message } = await program().json();
+    t.equal(code, 'LISTENFDS_NO_ADDON');
+    t.match(message, join(installed, `prebuilds/linux-${process.arch}/listenfds.node`));
+    t.match(message, join(installed, 'build/Release/listenfds.node'));
+    const [, command] = /What builds it: (.*?)\. It needs/.exec(message)!;
+    const env = { ...cleanEnvironment(), npm_config_nodedir: await nodeHome(20) };
+    const build = (more: object) =>
+      spawnSync('sh', ['-c', command!], { cwd: project, encoding: 'utf8', env: { ...env, ...more } });
+    const without = build({ CXX: 'no-such-compiler' });
+    t.match([without.status, without.stderr], [1, /There is no no-such-compiler: a C\+\+ compiler is needed/]);
+    const built = build({});
+    t.equal(built.status, 0, built.stderr);
+    t.ok(built.stdout.endsWith(`\n${join(installed, 'build/Release/listenfds.node')}\n`), built.stdout);
+    t.same(await program().json(), ['tcp']);
+  });
+});

@@ -1,0 +1,12 @@
+// What tests see of the insides. scripts/insides.js makes dist/insides.js of it, which is not packed: programs that tests start
+// are plain JavaScript.
+export { notify, parseNotifyAddress } from '../../src/manager/notify.ts';
+export { startWatchdog } from '../../src/manager/watchdog.ts';
+export { choose, matches } from '../../src/receive/choose.ts';
+export { binding } from '../../src/system/addon.ts';
+export { remedies } from '../../src/system/errors.ts';
+export { parseTarget } from '../../src/take/target.ts';
+export { parseAddress, formatAddress, matchesInet } from '../../src/text/address.ts';
+export { parseEnvironment, parseInteger, listenVariables } from '../../src/text/environment.ts';
+export { encodeState, maxMessageFds, monotonicUsec } from '../../src/text/notify-state.ts';
+export type { ListenVariables } from '../../src/text/environment.ts';

@@ -1,0 +1,110 @@
+// StandardInput=socket: the socket is descriptor 0, and there is no LISTEN_* variable at all. systemd.exec(5)
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import t from 'tap';
+import { activateModule, resultOf } from '../support/activate.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { tcpQueue } from '../support/queues.ts';
+import { without } from '../support/tools.ts';
+
+const skip = without('python3');
+
+const prelude = `
+  import fs from 'node:fs';
+    import { describe, listen, listenFds } from 'listenfds';
+  const link = (fd) => fs.readlinkSync('/proc/self/fd/' + fd);
+  const app = (socket) => socket.end('served by ' + process.pid);
+  const { createServer } = await import('node:net');
+  const report = (value) => console.log(JSON.stringify(value));
+  const done = (value) => process.stdout.write(JSON.stringify(value) + '\\n', () => process.exit());
+`;
+
+async function answer(to: { port: number; host: string } | { path: string }): Promise<string> {
+  const socket = connect(to as { path: string }).setEncoding('utf8');
+  const [text] = await once(socket, 'data');
+  socket.destroy();
+  return text as string;
+}
+
+t.test('a listening socket on stdin is adopted', { skip: without('python3', 'ss') }, async (t) => {
+  const program = activateModule(
+    t,
+    `${prelude}
+    const before = link(0);
+    const { server, source, name, address } = await listen(createServer(app), { activation: 'required' });
+    const { fd } = server._handle;
+    report({ source, name, address, moved: before === link(fd), stdin: link(0), cloexec: describe(fd).cloexec, fd });`,
+    { stdin: 'tcp("127.0.0.1", 0, 17)' },
+  );
+  const found = await program.json();
+  t.match(found, { source: 'inherited', name: 'stdin', moved: true, stdin: '/dev/null', cloexec: true });
+  t.ok(found.fd > 2);
+  t.equal(await answer({ port: found.address.port, host: '127.0.0.1' }), `served by ${program.pid}`);
+  t.equal(tcpQueue(found.address.port).backlog, 17);
+});
+
+t.test('so is a unix one, once', { skip }, async (t) => {
+  const path = join(temporaryFolder(t), 's');
+  const program = activateModule(
+    t,
+    `${prelude}
+    const first = await listen(createServer(app), '${path}');
+    const second = await listen(createServer(app), '127.0.0.1:0');
+    report([first.source, first.address, second.source, process.stdin.read()]);`,
+    { stdin: `unix("${path}")` },
+  );
+  t.same(await program.json(), ['inherited', path, 'bound', null]);
+  t.equal(await answer({ path }), `served by ${program.pid}`);
+});
+
+t.test('a mismatch names it', { skip }, async (t) => {
+  const [code, message] = await resultOf(
+    t,
+    `${prelude}
+    listen(createServer(app), { port: 1, mismatch: 'error' }).catch(({ code, message }) => done([code, message]));`,
+    { stdin: 'tcp()' },
+  );
+  t.equal(code, 'LISTENFDS_ADDRESS_MISMATCH');
+  t.match(message, /\(FileDescriptorName 'stdin'\) is bound to 127\.0\.0\.1:[0-9]+, not to 1 as asked for/);
+});
+
+t.test('what is no listener stays where it is', { skip }, async (t) => {
+  for (const stdin of ['accepted()', 'connected()', 'unix(None, None)', 'special("/dev/zero")', 'os.pipe()[0]']) {
+    const [before, after, source] = await resultOf(
+      t,
+      `${prelude}
+      const before = link(0);
+      const { source } = await listen(createServer(app), '127.0.0.1:0');
+      done([before, link(0), source]);`,
+      { stdin },
+    );
+    t.equal(after, before, stdin);
+    t.equal(source, 'bound');
+  }
+});
+
+t.test('LISTEN_FDS comes first', { skip }, async (t) => {
+  const [name, stdin] = await resultOf(
+    t,
+    `${prelude}
+    const before = link(0);
+    const { name } = await listen(createServer(app));
+    done([name, before === link(0)]);`,
+    { stdin: 'tcp()', fds: ['tcp()'], names: ['web'] },
+  );
+  t.equal(name, 'web');
+  t.equal(stdin, true, 'then stdin is left alone');
+});
+
+t.test('activation: never leaves it alone', { skip }, async (t) => {
+  const result = await resultOf(
+    t,
+    `${prelude}
+    const before = link(0);
+    const { source } = await listen(createServer(app), { address: '127.0.0.1:0', activation: 'never' });
+    done([source, before === link(0)]);`,
+    { stdin: 'tcp()' },
+  );
+  t.same(result, ['bound', true]);
+});
