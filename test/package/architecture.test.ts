@@ -4,10 +4,9 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { root } from '../support/activate.ts';
 
-const order = [
-  ...['system', 'text', 'manager', 'receive', 'programs', 'lend', 'admit', 'take', 'open', 'sockets', 'listen'],
-  ...['service', 'preload', 'cli', '.'],
-];
+const order = 'system text manager receive programs lend admit take open sockets listen service preload cli .'.split(
+  ' ',
+);
 const src = join(root, 'src');
 const files = (readdirSync(src, { recursive: true }) as string[]).filter((name) => name.endsWith('.ts'));
 const folderOf = (file: string): number => order.indexOf(file.includes('/') ? file.split('/')[0]! : '.');
