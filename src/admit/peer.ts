@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { checkFd } from '../receive/descriptor.js';
 import { binding, systemError } from '../system/addon.js';
 import { net } from '../system/builtins.js';
+import { EBADF, EINVAL, ENODATA, ENOPROTOOPT, ENOTSOCK, EPFNOSUPPORT, ESRCH } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 
 /**
@@ -61,13 +62,8 @@ interface Shape {
   readonly socket?: unknown;
 }
 
-const EBADF = -9;
-const ENODATA = -61;
-const ENOTSOCK = -88;
-const EPFNOSUPPORT = -96;
-
 // SO_PEERPIDFD: unknown to the kernel; no pid recorded; the process is gone, in the words of different versions.
-const noPidfd = new Set([-92, ENODATA, -3, -22]);
+const noPidfd = new Set([ENOPROTOOPT, ENODATA, ESRCH, EINVAL]);
 
 function closed(): NodeJS.ErrnoException {
   return systemError(EBADF, 'getsockopt', 'of a socket that is closed');

@@ -3,6 +3,7 @@ import { AF, SOCK, describe } from '../receive/descriptor.js';
 import { bindUnixSocket, openSocket } from '../sockets/unix.js';
 import { binding, systemError } from '../system/addon.js';
 import { fs, net } from '../system/builtins.js';
+import { EEXIST } from '../system/errnos.js';
 import { removeOwn } from '../system/files.js';
 import { parseTarget } from '../take/target.js';
 import { type Address, formatAddress } from '../text/address.js';
@@ -67,7 +68,7 @@ const nothing = (): void => {};
 function openFifo(path: string): Opened {
   const result = binding().makeFifo(path, 0o666 & ~process.umask());
   const made = result === 0;
-  if (!made && systemError(result, '', '').code !== 'EEXIST') throw systemError(result, 'mkfifo', path);
+  if (!made && result !== EEXIST) throw systemError(result, 'mkfifo', path);
   const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
   const own = fs.fstatSync(fd, { bigint: true });
   if (own.isFIFO()) return { fd, remove: made ? () => removeOwn(path, own) : nothing };

@@ -4,6 +4,7 @@ import type { BindOptions, Socket as DatagramSocket } from 'node:dgram';
 import type { AddressInfo, ListenOptions, Server } from 'node:net';
 import type { InheritedFd } from '../receive/inherited.js';
 import { net, path as paths } from '../system/builtins.js';
+import { EADDRINUSE } from '../system/errnos.js';
 import { backlogToKeep, bindItself, namePath } from '../system/node-server.js';
 import { type Address, unixAddress } from '../text/address.js';
 import type { Lender, Loan } from './lender.js';
@@ -114,7 +115,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
       loan = borrow((fd !== null && fd >= 0 ? { fd } : place) as Opening);
     } catch (error) {
       process.emitWarning(error as Error);
-      return -process.getBuiltinModule('node:os').constants.errno.EADDRINUSE;
+      return EADDRINUSE;
     }
     if (!loan) return create(address, port, type, fd, flags);
     const handle = create(null, null, null, loan.fd, flags);

@@ -5,6 +5,7 @@ import { gatekeeper } from '../admit/gate.js';
 import { AF, SOCK } from '../receive/descriptor.js';
 import { binding, bindingIfAny, systemError } from '../system/addon.js';
 import { fs, net, path as paths } from '../system/builtins.js';
+import { EADDRINUSE, ENOSYS } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 import { lstat, removeOwn, sameInode } from '../system/files.js';
 import { presentPath } from '../system/node-server.js';
@@ -12,7 +13,6 @@ import { type Owner, ownerOf } from '../system/users.js';
 import type { Wanted } from '../take/target.js';
 import { formatAddress, maxPathBytes } from '../text/address.js';
 import type { BigIntStats } from 'node:fs';
-import type * as Os from 'node:os';
 
 /** The shape of the error that server.listen() gives for a path. */
 export function listenError(
@@ -27,7 +27,7 @@ export function listenError(
 }
 
 export function inUse(path: string, why: string): NodeJS.ErrnoException {
-  return listenError('EADDRINUSE', -errno().EADDRINUSE, path, why);
+  return listenError('EADDRINUSE', EADDRINUSE, path, why);
 }
 
 /** What connect(2) says where nobody listens; with ENOENT somebody has just taken the path away. */
@@ -131,7 +131,7 @@ export function publish(temporary: string, path: string, stale: BigIntStats | un
     }
   }
   if (!sameInode(lstat(path), stale)) throw inUse(path, 'address already in use');
-  const exchanged = bindingIfAny()?.exchangePaths(temporary, path) ?? -errno().ENOSYS;
+  const exchanged = bindingIfAny()?.exchangePaths(temporary, path) ?? ENOSYS;
   if (exchanged === 0) {
     if (sameInode(lstat(temporary), stale)) return; // clearRoom() unlinks the stale one
     bindingIfAny()!.exchangePaths(temporary, path);
@@ -159,8 +159,6 @@ export interface PreparedBind {
   /** Opens the socket; the server emits 'listening' or 'error' later, as after its own listen(). May throw. */
   open(server: Server): void;
 }
-
-export const errno = (): typeof Os.constants.errno => process.getBuiltinModule('node:os').constants.errno;
 
 /** A socket bound to exactly this name, abstract where it starts with NUL; or -errno. */
 export function bindExactly(path: string): number {

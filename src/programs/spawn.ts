@@ -4,6 +4,7 @@
 // that adds it drops the variables whose names it does not like and is missing in many containers.
 import { type Binding, binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
+import { EACCES, ENOENT, ENOEXEC } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 import { listenVariables } from '../text/environment.js';
 import { findExecutable } from './executable.js';
@@ -207,7 +208,7 @@ export function start(command: readonly string[], options: StartOptions = {}): P
     watchExits();
     let pid = binding().startProcess(...plan.launch());
     // A script without a first line that says what runs it: execvp(3) and every shell take sh(1).
-    if (pid === errnoOf('ENOEXEC')) pid = binding().startProcess(...plan.launchShell());
+    if (pid === ENOEXEC) pid = binding().startProcess(...plan.launchShell());
     return plan.started(pid < 0 ? pid : { pid, child: pid });
   } finally {
     plan.close();
@@ -223,17 +224,12 @@ export async function startReleasable(command: readonly string[], options: Start
   try {
     watchExits();
     let found = await binding().startGuardedProcess(...plan.launch());
-    if (found === errnoOf('ENOEXEC')) found = await binding().startGuardedProcess(...plan.launchShell());
+    if (found === ENOEXEC) found = await binding().startGuardedProcess(...plan.launchShell());
     return plan.started(found);
   } finally {
     plan.close();
   }
 }
-
-type ErrnoName = keyof (typeof import('node:os'))['constants']['errno'];
-
-/** As the addon returns it. */
-const errnoOf = (name: ErrnoName): number => -process.getBuiltinModule('node:os').constants.errno[name];
 
 type Launch = Parameters<Binding['startProcess']>;
 
@@ -249,7 +245,7 @@ function prepare(command: readonly string[], options: StartOptions): Plan {
   const { fds = [], stdio = [0, 1, 2], env = process.env, cwd = null, ownGroup = false } = options;
   const [name = ''] = command;
   const found = findExecutable(name, env, cwd ?? undefined);
-  if (found.error) throw systemError(errnoOf(found.error), 'execve', name);
+  if (found.error) throw systemError(found.error === 'ENOENT' ? ENOENT : EACCES, 'execve', name);
 
   const nothing = stdio.includes(null) ? fs.openSync('/dev/null', fs.constants.O_RDWR) : -1;
   const all = Int32Array.from([...stdio.map((fd) => fd ?? nothing), ...fds]);

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { BigIntStats } from 'node:fs';
 import { binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
+import { EBADF, EINVAL, EPFNOSUPPORT } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 import { AF, SOCK } from './descriptor.js';
 
@@ -21,10 +22,6 @@ const families: Readonly<Record<string, number>> = {
   vsock: AF.VSOCK,
 };
 const types: Readonly<Record<string, number>> = { stream: SOCK.STREAM, dgram: SOCK.DGRAM, seqpacket: SOCK.SEQPACKET };
-
-const EBADF = -9;
-const EINVAL = -22;
-const EPFNOSUPPORT = -96;
 
 function bad(option: string, value: unknown, expected: string): ListenFdsError {
   return new ListenFdsError('LISTENFDS_BAD_OPTION', `${option} is ${JSON.stringify(value)}, but must be ${expected}`);

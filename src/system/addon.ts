@@ -1,5 +1,6 @@
 // The typed binding to native/ and its loader. Failures come back as -errno.
 import { url, util } from './builtins.js';
+import { EPFNOSUPPORT } from './errnos.js';
 import { ListenFdsError } from './errors.js';
 
 /** A kernel socket address; which fields are there depends on the family. */
@@ -179,7 +180,7 @@ export function bindingIfAny(): Binding | null {
 }
 
 const unknownToLibuv: Partial<Record<number, [string, string]>> = {
-  [-96]: ['EPFNOSUPPORT', 'protocol family not supported'],
+  [EPFNOSUPPORT]: ['EPFNOSUPPORT', 'protocol family not supported'],
 };
 
 /** An error with the shape of Node's own: `code`, `errno` (negative), `syscall`. `errno` is negative here as well. */
