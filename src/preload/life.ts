@@ -4,13 +4,12 @@ import type { Cluster, Worker } from 'node:cluster';
 import type { Server } from 'node:net';
 import { gatekeeper } from '../admit/gate.js';
 import type { Gatekeeper } from '../admit/gate.js';
-import { notify } from '../manager/notify.js';
 import { startWatchdog } from '../manager/watchdog.js';
+import { Voice } from '../service/voice.js';
 import { ListenFdsError } from '../system/errors.js';
 import { workersCluster } from '../system/process-role.js';
 import { readAhead, willNeed } from '../system/read-ahead.js';
 import { parseDuration } from '../text/duration.js';
-import type { NotifyState } from '../text/notify-state.js';
 
 export interface LifeOptions {
   /** LISTENFDS_IDLE_TIMEOUT, in milliseconds. */
@@ -39,17 +38,6 @@ export function lifeOptions(env: NodeJS.ProcessEnv): LifeOptions {
 
 const service = (): Promise<typeof import('../service/room.js')> => import('../service/room.js');
 willNeed(service);
-
-const extendTimeout = 15_000;
-const extendInterval = 5_000;
-
-function tell(state: NotifyState): void {
-  try {
-    notify(state);
-  } catch (error) {
-    process.emitWarning(`The service manager cannot be told about this service: ${String(error)}`, 'ListenFdsWarning');
-  }
-}
 
 /**
  * How many SIGTERM listeners belong to signal-exit, which many packages use: it cleans up, and ends the process only
@@ -121,6 +109,7 @@ function answerClose(server: Server): void {
 
 export class Life {
   readonly #options: LifeOptions;
+  readonly #voice = new Voice();
   /** Every server that listens, and whether on a socket that was passed. */
   readonly #servers = new Map<Server, boolean>();
   readonly #keepers: Gatekeeper[] = [];
@@ -153,7 +142,7 @@ export class Life {
   ready(): void {
     if (this.#ready) return;
     this.#ready = true;
-    tell({ ready: true });
+    this.#voice.tell({ ready: true });
     startWatchdog();
     if (this.#options.idleTimeout !== null) this.#watchIdle(this.#options.idleTimeout);
   }
@@ -212,12 +201,9 @@ export class Life {
     }) as typeof emit;
   }
 
-  /** Tells the manager, as long as it takes. */
   #stopping(): void {
     this.#ending = true;
-    const say = (): void => tell({ stopping: true, extendTimeout });
-    say();
-    setInterval(say, extendInterval).unref();
+    this.#voice.tellStopping();
   }
 
   #end(): void {

@@ -1,0 +1,95 @@
+// The two ends of an upgrade in a running service: how it takes over from the process that started it, and how it hands
+// over to a successor of its own.
+import { ListenFdsError } from '../system/errors.js';
+import type { OwnOptions, UpgradeTrigger } from './options.js';
+import type { Phase } from './stop.js';
+import { type Succession, joinSuccession } from './successor.js';
+import { type UpgradeOptions, type UpgradeResult, upgrade } from './upgrade.js';
+import { type Voice, oneLine } from './voice.js';
+
+export class HandOver {
+  readonly #voice: Voice;
+  readonly #trigger: UpgradeTrigger;
+  #succession: Succession | null = null;
+  #takenOver: Promise<boolean> = Promise.resolve(false);
+  #upgrading: AbortController | null = null;
+  /** Settled when no successor is being started that would be left behind. */
+  #starting: Promise<unknown> = Promise.resolve();
+  #done = false;
+
+  constructor(voice: Voice, { upgrade: by }: OwnOptions) {
+    this.#voice = voice;
+    this.#trigger = typeof by === 'object' ? by : {};
+  }
+
+  /** The successor is the service now: the manager does not listen to us any more. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  async join(): Promise<void> {
+    this.#succession = await joinSuccession();
+  }
+
+  /**
+   * As a successor: once the manager knows us, it is ours to talk to. To be called with READY=1.
+   *
+   * @returns whether there was somebody to take over from
+   */
+  takeOver(): Promise<boolean> {
+    this.#takenOver = this.#takeOver();
+    return this.#takenOver;
+  }
+
+  async #takeOver(): Promise<boolean> {
+    if (!this.#succession) return false;
+    const { hello, ours } = this.#succession;
+    await ours;
+    const { env } = process;
+    if (hello.notifySocket === null) delete env['NOTIFY_SOCKET'];
+    else env['NOTIFY_SOCKET'] = hello.notifySocket;
+    if (hello.watchdogUsec !== null) {
+      env['WATCHDOG_USEC'] = hello.watchdogUsec;
+      env['WATCHDOG_PID'] = String(process.pid);
+    }
+    return true;
+  }
+
+  /** Gives up an upgrade that is under way. Resolves when no successor is left behind. */
+  abandon(): Promise<unknown> {
+    this.#upgrading?.abort();
+    return this.#starting;
+  }
+
+  async upgrade(options: UpgradeOptions, phase: () => Phase): Promise<UpgradeResult> {
+    if (this.#upgrading || phase() !== 'serving') {
+      const why = this.#upgrading
+        ? 'One is under way'
+        : phase() === 'starting'
+          ? 'The service is starting'
+          : 'The service is stopping';
+      throw new ListenFdsError('LISTENFDS_UPGRADE_REFUSED', `There is no upgrade now: ${why}`);
+    }
+    this.#upgrading = new AbortController();
+    const voice = this.#voice;
+    // Before that, NOTIFY_SOCKET is the old process's, which is about to leave.
+    await this.#takenOver;
+    voice.tell({ reloading: true, status: 'Upgrading' });
+    try {
+      const prepared = await this.#trigger.prepare?.();
+      const running = upgrade({ ...this.#trigger, ...prepared, ...options }, this.#upgrading.signal);
+      this.#starting = running.catch(() => {});
+      const result = await running;
+      this.#done = true;
+      voice.fallSilent();
+      return result;
+    } catch (error) {
+      const status = (voice.failure = `Upgrade failed, going on as before: ${oneLine(error)}`);
+      console.error(status);
+      if (phase() === 'serving') voice.tell({ ready: true, status });
+      throw error;
+    } finally {
+      this.#upgrading = null;
+    }
+  }
+}

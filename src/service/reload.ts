@@ -1,0 +1,43 @@
+// Reloads: one at a time. Signals that come while one runs ask for one more.
+import { type Voice, oneLine } from './voice.js';
+
+export class Reloads {
+  readonly #onReload: (() => unknown) | undefined;
+  readonly #voice: Voice;
+  readonly #counts: () => string;
+  #running = false;
+  #again = false;
+
+  constructor(onReload: (() => unknown) | undefined, voice: Voice, counts: () => string) {
+    this.#onReload = onReload;
+    this.#voice = voice;
+    this.#counts = counts;
+  }
+
+  /** @param serves whether the service still wants it */
+  async request(serves: () => boolean): Promise<void> {
+    if (!serves()) return;
+    this.#again = this.#running;
+    if (this.#running) return;
+    this.#running = true;
+    do {
+      this.#again = false;
+      await this.#once(serves);
+    } while (this.#again && serves());
+    this.#running = false;
+  }
+
+  async #once(serves: () => boolean): Promise<void> {
+    const voice = this.#voice;
+    voice.tell({ reloading: true });
+    let status = this.#counts();
+    try {
+      await this.#onReload?.();
+      voice.failure = null;
+    } catch (error) {
+      status = voice.failure = `Reload failed, going on as before: ${oneLine(error)}`;
+      console.error('Reload failed, going on as before:', error);
+    }
+    if (serves()) voice.tell({ ready: true, status });
+  }
+}
