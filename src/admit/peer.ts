@@ -6,6 +6,7 @@ import { binding, systemError } from '../system/addon.js';
 import { net } from '../system/builtins.js';
 import { EBADF, EINVAL, ENODATA, ENOPROTOOPT, ENOTSOCK, EPFNOSUPPORT, ESRCH } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
+import { handleOf } from '../system/node-server.js';
 
 /**
  * The process that connected, as it was at that moment, or, asked for at the connecting end, the one that called
@@ -57,7 +58,6 @@ export interface DescriptorHolder {
 }
 
 interface Shape {
-  readonly _handle?: { readonly fd?: number } | null;
   readonly fd?: unknown;
   readonly socket?: unknown;
 }
@@ -69,9 +69,10 @@ function closed(): NodeJS.ErrnoException {
   return systemError(EBADF, 'getsockopt', 'of a socket that is closed');
 }
 
-function descriptorOf(source: unknown): number {
+function connectionFd(source: unknown): number {
   if (typeof source === 'object' && source !== null) {
-    const { _handle: handle, fd, socket } = source as Shape;
+    const { fd, socket } = source as Shape;
+    const handle = handleOf(source);
     // net and tls sockets: libuv's handle, gone once they are destroyed, -1 while it closes.
     if (handle !== undefined) {
       if (handle === null) throw closed();
@@ -80,7 +81,7 @@ function descriptorOf(source: unknown): number {
     if (typeof fd === 'number') return fd;
     if (typeof socket === 'object') {
       if (socket === null) throw closed();
-      return descriptorOf(socket);
+      return connectionFd(socket);
     }
   }
   if (typeof source === 'number') {
@@ -160,7 +161,7 @@ export function peerCredentials(
 ): Required<PeerCredentials>;
 export function peerCredentials(source: PeerSource, options?: PeerCredentialsOptions): PeerCredentials;
 export function peerCredentials(source: PeerSource, options?: PeerCredentialsOptions): PeerCredentials {
-  const fd = descriptorOf(source);
+  const fd = connectionFd(source);
   if (fd < 0) throw closed();
   // A net.Socket reads and writes, which a listener cannot.
   const found = read(fd, source instanceof net.Socket);

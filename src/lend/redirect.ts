@@ -5,7 +5,7 @@ import type { AddressInfo, ListenOptions, Server } from 'node:net';
 import type { InheritedFd } from '../receive/inherited.js';
 import { net, path as paths } from '../system/builtins.js';
 import { EADDRINUSE } from '../system/errnos.js';
-import { backlogToKeep, bindItself, namePath } from '../system/node-server.js';
+import { type UvHandle, backlogToKeep, bindItself, handleOf, namePath } from '../system/node-server.js';
 import { type Address, unixAddress } from '../text/address.js';
 import type { Lender, Loan } from './lender.js';
 
@@ -17,7 +17,7 @@ export interface Listener {
   lent(): void;
 }
 
-interface Handle {
+interface Handle extends UvHandle {
   close(...args: unknown[]): unknown;
 }
 
@@ -49,7 +49,7 @@ function whenClosed(handle: Handle, then: () => void): void {
 }
 
 /** Null for what is no address of the program's choice: any free port, a handle of its own. */
-function addressOf({ port, host, path }: { port?: unknown; host?: unknown; path?: unknown }): Address | null {
+function chosenAddress({ port, host, path }: { port?: unknown; host?: unknown; path?: unknown }): Address | null {
   if (isNumberedPort(port))
     return { kind: 'inet', host: typeof host === 'string' && host ? host : null, port: Number(port) };
   if (port !== undefined && port !== null) return null;
@@ -64,7 +64,7 @@ function addressOf({ port, host, path }: { port?: unknown; host?: unknown; path?
 export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly: boolean): void {
   const borrow = (options: Opening): Loan | null => {
     if (typeof options.fd === 'number') return lender.borrowFd(options.fd);
-    const address = byNumberOnly || options[bindItself] ? null : addressOf(options);
+    const address = byNumberOnly || options[bindItself] ? null : chosenAddress(options);
     return address && lender.borrow(address, streams);
   };
 
@@ -72,9 +72,9 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
   type Positional = (this: Server, options: ListenOptions, backlog: number, callback?: () => void) => Server;
   const listenOn = listen as unknown as Positional;
 
-  net.Server.prototype.listen = function (this: Server & { _handle?: Handle | null }, ...args: unknown[]): Server {
+  net.Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {
     let loan: Loan | null = null;
-    if (!this._handle) {
+    if (!handleOf(this)) {
       const [options, callback] = internals._normalizeArgs(args);
       try {
         loan = borrow(options);
@@ -91,7 +91,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
     }
     if (!loan) Reflect.apply(listen, this, args);
     const opened = (): void => {
-      const { _handle: handle } = this;
+      const handle = handleOf<Handle>(this);
       if (!handle) return;
       listener.opened(this, loan);
       whenClosed(handle, () => {
@@ -99,7 +99,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
         listener.closed(this);
       });
     };
-    if (this._handle) opened();
+    if (handleOf(this)) opened();
     // With { fd } it has failed, and the error event is on its way.
     else if (loan && !lender.isWorker) loan.giveBack();
     // A host name is resolved first, and a cluster worker asks its primary.
@@ -139,7 +139,7 @@ export function redirectDatagrams(lender: Lender, lent: () => void): void {
         ? (first as BindOptions)
         : { port: first as number, ...(typeof second === 'string' ? { address: second } : {}) };
     const { port, address: host, fd } = options as BindOptions & { fd?: number };
-    const wanted = addressOf({ port, host });
+    const wanted = chosenAddress({ port, host });
     if (!wanted || fd !== undefined) return Reflect.apply(bind, this, args);
     // A udp4 socket would take a udp6 descriptor and misread every address.
     const isOfFamily = (one: InheritedFd): boolean => (one.address as AddressInfo).family === family[this.type];

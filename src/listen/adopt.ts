@@ -5,7 +5,7 @@ import { matches } from '../receive/choose.js';
 import { isOpenOn } from '../receive/descriptor.js';
 import type { InheritedFd } from '../receive/inherited.js';
 import { ListenFdsError } from '../system/errors.js';
-import { backlogToKeep, namePath } from '../system/node-server.js';
+import { backlogToKeep, descriptorOf, namePath } from '../system/node-server.js';
 import type { Wanted } from '../take/target.js';
 import { formatAddress } from '../text/address.js';
 
@@ -27,9 +27,9 @@ export function servedPath({ address, description }: InheritedFd, wanted: Wanted
  * namePath() hides that, so the runtime is asked: Node and Deno say null, Bun says {}.
  */
 export function verifyAdopted(server: Server, address: AddressInfo | string | null, inherited: InheritedFd): void {
-  const handle = (server as { _handle?: { fd?: number } | null })._handle;
+  const fd = descriptorOf(server);
   // In a cluster worker the primary's descriptor has come here under another number.
-  const sameFd = handle?.fd === undefined || handle.fd === inherited.fd || isOpenOn(handle.fd, inherited.description);
+  const sameFd = fd === null || fd === inherited.fd || isOpenOn(fd, inherited.description);
   const isUnix = inherited.kind === 'unix';
   const found = isUnix ? (Object.getPrototypeOf(server) as Server).address.call(server) : address;
   const isThere =

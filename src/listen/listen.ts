@@ -6,6 +6,7 @@ import { ownSockets } from '../open/own.js';
 import { putBack } from '../receive/inherited.js';
 import type { RemoteEnd } from '../sockets/accepted.js';
 import { ListenFdsError } from '../system/errors.js';
+import { descriptorOf } from '../system/node-server.js';
 import { readAhead } from '../system/read-ahead.js';
 import { takeInherited } from '../take/take.js';
 import { type Target, type Wanted, parseTarget, refuseMore } from '../take/target.js';
@@ -38,7 +39,7 @@ export interface Listening {
 function registerOwn(server: Server, name: string | null): void {
   const own = {
     name: name ?? 'unknown',
-    fd: () => (server as { _handle?: { fd?: number } | null })._handle?.fd ?? null,
+    fd: () => descriptorOf(server),
     handOver: () => Object.assign(gatekeeper(server), { shared: true, handedOver: true }),
   };
   ownSockets().add(own);
@@ -46,7 +47,7 @@ function registerOwn(server: Server, name: string | null): void {
 }
 
 /** A server that cannot say where it is listens no longer: whoever gets the error must not serve all the same. */
-function addressOf(server: Server): Listening['address'] {
+function addressOrClose(server: Server): Listening['address'] {
   try {
     return server.address();
   } catch (error) {
@@ -122,14 +123,14 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
       putBack(found);
       throw error;
     }
-    address = addressOf(server); // once: it is a system call
+    address = addressOrClose(server); // once: it is a system call
     if (!connected && kind !== 'vsock') verifyAdopted(server, address, found);
     gatekeeper(server).shared = true;
   } else {
     const prepared = await prepareBind(store ? store.lasting(wanted) : wanted);
     await start(() => prepared.open(server));
     registerOwn(server, wanted.name ?? wanted.store);
-    address = addressOf(server);
+    address = addressOrClose(server);
     await store?.keep(server, wanted);
   }
   readAhead();

@@ -133,7 +133,7 @@ export const netlinkFamilies: Partial<Record<number, string>> = {
 
 const anyCid = 0xffffffff;
 
-function addressOf(address: NativeAddress | null | undefined, protocol: number): AddressInfo | string | null {
+function presentAddress(address: NativeAddress | null | undefined, protocol: number): AddressInfo | string | null {
   if (!address) return null;
   switch (address.family) {
     case AF.INET:
@@ -177,8 +177,8 @@ export function describeFacts(facts: NativeFacts): Description {
     kind,
     listening: facts.listening ?? false,
     connected,
-    address: isSocket ? addressOf(facts.local, protocol) : procLink(facts.fd),
-    peer: connected ? addressOf(facts.peer, protocol) : null,
+    address: isSocket ? presentAddress(facts.local, protocol) : procLink(facts.fd),
+    peer: connected ? presentAddress(facts.peer, protocol) : null,
     backlog: facts.backlog ?? null,
     queued: facts.queued ?? null,
     cloexec: facts.cloexec,

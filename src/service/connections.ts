@@ -1,20 +1,19 @@
 // Open connections that go to another process: to the successor, or into the manager's store until the next start.
 import type { Socket } from 'node:net';
 import { storeFds } from '../manager/fd-store.js';
+import { type UvHandle, descriptorOf, handleOf } from '../system/node-server.js';
 
-interface Handle {
-  fd?: number;
+interface StreamHandle extends UvHandle {
   reading?: boolean;
   readStart(): number;
   readStop(): number;
 }
 
-const handleOf = (socket: Socket): Handle | null => (socket as unknown as { _handle?: Handle | null })._handle ?? null;
-const fdOf = (socket: Socket): number => handleOf(socket)?.fd ?? -1;
-
 /** What is read but not handled, or written but not sent, cannot move. */
 function isMovable(socket: Socket): boolean {
-  return fdOf(socket) >= 0 && !socket.destroyed && socket.readableLength === 0 && socket.writableLength === 0;
+  return (
+    descriptorOf(socket) !== null && !socket.destroyed && socket.readableLength === 0 && socket.writableLength === 0
+  );
 }
 
 /** A connection that is not read from any more: what arrives stays with the kernel, for whoever reads next. */
@@ -28,15 +27,16 @@ export interface HeldConnection {
 
 /** @returns null where it cannot move; then nothing has changed */
 export function holdConnection(socket: Socket): HeldConnection | null {
-  const handle = handleOf(socket);
-  if (!isMovable(socket) || handle === null) return null;
+  const handle = handleOf<StreamHandle>(socket);
+  const fd = descriptorOf(socket);
+  if (!isMovable(socket) || !handle || fd === null) return null;
   const paused = socket.isPaused();
   socket.pause();
   // Pausing a stream lets one more chunk come in.
   handle.readStop();
   handle.reading = false;
   return {
-    fd: fdOf(socket),
+    fd,
     leave: () => void socket.destroy(),
     resume() {
       if (socket.destroyed) return;

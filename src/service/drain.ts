@@ -9,6 +9,7 @@ import { schemeOf } from '../listen/frameworks/adapted.js';
 import { bindingIfAny } from '../system/addon.js';
 import { net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
+import { descriptorOf } from '../system/node-server.js';
 
 /** Options of {@link drain}. */
 export interface DrainOptions {
@@ -305,9 +306,9 @@ const mostTurns = 1000;
  * clients know, so they are taken first; Node accepts one a turn.
  */
 async function acceptQueued(server: Server): Promise<void> {
-  const fd = (server as { _handle?: { fd?: number } | null })._handle?.fd;
+  const fd = descriptorOf(server);
   const addon = bindingIfAny();
-  if (fd === undefined || fd < 0 || !addon) return;
+  if (fd === null || !addon) return;
   for (let turn = 0; turn < mostTurns; turn++) {
     const facts = addon.facts(fd);
     if (typeof facts === 'number' || !facts.queued) return;

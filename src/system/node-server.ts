@@ -2,6 +2,23 @@
 
 import type { Server } from 'node:net';
 
+/** What libuv has behind a server or a connection of node:net. */
+export interface UvHandle {
+  /** Negative while it closes. */
+  readonly fd?: number;
+}
+
+/** Undefined for what has none by its kind, null where it is closed. */
+export function handleOf<H extends UvHandle = UvHandle>(holder: object): H | null | undefined {
+  return (holder as { readonly _handle?: H | null })._handle;
+}
+
+/** The descriptor of a server or a connection; null where it has none, as in a cluster worker, or is closed. */
+export function descriptorOf(holder: object): number | null {
+  const fd = handleOf(holder)?.fd;
+  return fd === undefined || fd < 0 ? null : fd;
+}
+
 /** Marks a server.listen() that is to bind, whatever was passed: the preload leaves it alone. */
 export const bindItself = Symbol.for('listenfds.bindItself');
 

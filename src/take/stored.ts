@@ -7,6 +7,7 @@ import { type Description, summary } from '../receive/descriptor.js';
 import type { InheritedFd } from '../receive/inherited.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
+import { descriptorOf } from '../system/node-server.js';
 import type { Place } from '../text/address.js';
 import { comparable, inheritedDescriptors, refuseInactive } from './take.js';
 import type { Wanted } from './target.js';
@@ -103,7 +104,7 @@ async function store(name: string, fd: number): Promise<void> {
 
 /** Puts the socket that a server has bound into the store. */
 export async function keep(server: Server, { store: name }: Wanted): Promise<void> {
-  const fd = (server as { _handle?: { fd?: number } | null })._handle?.fd;
-  if (typeof fd === 'number' && fd >= 0) await store(name!, fd);
+  const fd = descriptorOf(server);
+  if (fd !== null) await store(name!, fd);
   else warn(name!, 'this process does not hold its descriptor (a cluster worker?)');
 }
