@@ -44,7 +44,7 @@ type Credentials = SenderCredentials & Partial<PeerCredentials>;
 
 const listNames = ['uids', 'gids', 'users', 'groups'] as const;
 
-function bad(found: string): ListenFdsError {
+function badRule(found: string): ListenFdsError {
   return new ListenFdsError('LISTENFDS_BAD_OPTION', found);
 }
 
@@ -54,19 +54,20 @@ function isId(value: unknown): value is number {
 
 function checkLists(lists: AuthorizationLists): void {
   const unknown = Object.keys(lists).find((key) => !(listNames as readonly string[]).includes(key));
-  if (unknown !== undefined) throw bad(`The rule has ${JSON.stringify(unknown)}, which is none of ${listNames.join()}`);
+  if (unknown !== undefined)
+    throw badRule(`The rule has ${JSON.stringify(unknown)}, which is none of ${listNames.join()}`);
   for (const name of listNames) {
     const list = lists[name] as unknown;
     if (list === undefined) continue;
-    if (!Array.isArray(list)) throw bad(`${name} of the rule is ${JSON.stringify(list)}, but must be an array`);
+    if (!Array.isArray(list)) throw badRule(`${name} of the rule is ${JSON.stringify(list)}, but must be an array`);
     const numbers = name === 'uids' || name === 'gids';
     for (const entry of list as readonly unknown[]) {
       if (numbers ? isId(entry) : typeof entry === 'string' && entry !== '') continue;
-      throw bad(`${name} of the rule has ${JSON.stringify(entry)}, which is no ${numbers ? 'id' : 'name'}`);
+      throw badRule(`${name} of the rule has ${JSON.stringify(entry)}, which is no ${numbers ? 'id' : 'name'}`);
     }
   }
   if (listNames.every((name) => (lists[name]?.length ?? 0) === 0)) {
-    throw bad('The rule is empty: nobody could ever get in');
+    throw badRule('The rule is empty: nobody could ever get in');
   }
 }
 
@@ -111,7 +112,7 @@ function decideByFunction(rule: (credentials: never) => unknown): Decide {
 function prepare(rule: unknown): Decide {
   if (typeof rule === 'function') return decideByFunction(rule as (credentials: never) => unknown);
   if (typeof rule === 'object' && rule !== null && !Array.isArray(rule)) return decideByLists(rule);
-  throw bad(`The rule is ${JSON.stringify(rule)}, but must be an object with lists, or a function`);
+  throw badRule(`The rule is ${JSON.stringify(rule)}, but must be an object with lists, or a function`);
 }
 
 /** A rule, and whom it let in. */

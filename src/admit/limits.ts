@@ -25,24 +25,24 @@ function count(option: string, value: unknown): number {
 
 function addresses(option: string, value: BlockList | readonly string[]): BlockList {
   if (value instanceof net.BlockList) return value;
-  const bad = (entry: unknown): ListenFdsError =>
+  const badEntry = (entry: unknown): ListenFdsError =>
     new ListenFdsError(
       'LISTENFDS_BAD_OPTION',
       `${option}: ${JSON.stringify(entry)} is no IP address and no network such as 10.0.0.0/8`,
     );
-  if (!Array.isArray(value)) throw bad(value);
+  if (!Array.isArray(value)) throw badEntry(value);
   const list = new net.BlockList();
   for (const entry of value as readonly unknown[]) {
     const [address = '', prefix, ...more] = typeof entry === 'string' ? entry.split('/') : [];
     const family = net.isIP(address);
-    if (family === 0 || more.length > 0) throw bad(entry);
+    if (family === 0 || more.length > 0) throw badEntry(entry);
     const type = family === 6 ? 'ipv6' : 'ipv4';
     if (prefix === undefined) {
       list.addAddress(address, type);
       continue;
     }
     const bits = /^[0-9]+$/.test(prefix) ? Number(prefix) : Number.NaN;
-    if (!(bits <= (family === 6 ? 128 : 32))) throw bad(entry);
+    if (!(bits <= (family === 6 ? 128 : 32))) throw badEntry(entry);
     list.addSubnet(address, bits, type);
   }
   return list;

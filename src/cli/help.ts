@@ -15,7 +15,7 @@ function wrap(text: string, width = 80): string {
 const indent = (text: string): string => text.replace(/^(?=.)/gm, '  ');
 
 /** `-l, --listen ADDRESS` */
-export function spelling(name: string, { short, value }: { short?: string; value?: string }): string {
+export function optionSpelling(name: string, { short, value }: { short?: string; value?: string }): string {
   return `${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`;
 }
 
@@ -25,7 +25,7 @@ export function commandHelp(name: CommandName): string {
   const parts = [
     `${bold('Usage:')} listenfds ${name} ${command.usage}`,
     ...command.description.map((paragraph) => wrap(paragraph)),
-    `${bold('Options:')}\n${indent(table(Object.entries(command.options).map(([option, row]) => [spelling(option, row), row.help])))}`.trimEnd(),
+    `${bold('Options:')}\n${indent(table(Object.entries(command.options).map(([option, row]) => [optionSpelling(option, row), row.help])))}`.trimEnd(),
     `${bold('Examples:')}\n${indent(command.examples.map(([line, what]) => `${line}\n  ${dim(what)}`).join('\n'))}`,
     `${bold('Exit status:')}\n${indent(table(command.exit))}`.trimEnd(),
   ];

@@ -1,18 +1,17 @@
 // Lending to cluster workers: all that a program which uses the library itself needs of this folder.
-import type { Cluster, Worker } from 'node:cluster';
+import type { Worker } from 'node:cluster';
 import type { InheritedFd } from '../receive/inherited.js';
 import { binding } from '../system/addon.js';
+import { nodeCluster } from '../system/process-role.js';
 import { Lender } from './lender.js';
 import { redirectStreams } from './redirect.js';
-
-const cluster = (): Cluster => process.getBuiltinModule('node:cluster') as unknown as Cluster;
 
 /**
  * A worker that shares the handle calls listen(2) on it with a backlog of its own choice. The queue is the manager's, and
  * the other workers'.
  */
 export function keepBacklogs(lender: Lender): void {
-  cluster().on('listening', () => lender.restoreBacklogs());
+  nodeCluster().on('listening', () => lender.restoreBacklogs());
 }
 
 /** What a worker asks its primary for when it binds a datagram socket. */
@@ -41,8 +40,8 @@ export function lendDatagrams(lender: Lender, lent: () => void): void {
   };
   const answerTo = ({ process: worker }: Worker): void =>
     void worker.prependListener('internalMessage' as 'message', answer as never);
-  for (const worker of Object.values(cluster().workers ?? {})) if (worker) answerTo(worker); // 'fork' is told later
-  cluster().on('fork', answerTo);
+  for (const worker of Object.values(nodeCluster().workers ?? {})) if (worker) answerTo(worker); // 'fork' is told later
+  nodeCluster().on('fork', answerTo);
 }
 
 const doneKey = Symbol.for('listenfds.lending');

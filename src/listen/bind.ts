@@ -4,7 +4,7 @@ import type { ListenOptions } from 'node:net';
 import { type PreparedBind, openAbstract, prepareUnixPath } from '../open/unix-path.js';
 import { ListenFdsError } from '../system/errors.js';
 import { bindItself } from '../system/node-server.js';
-import { workersCluster } from '../system/process-role.js';
+import { isClusterWorker } from '../system/process-role.js';
 import type { Wanted } from '../take/target.js';
 
 /** systemd.socket(5), Backlog=. */
@@ -39,7 +39,7 @@ export async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
   if (address?.kind === 'unix') {
     const { path } = address;
     // There the primary opens what a worker asks it for; a path of ours would be gone by then.
-    const worker = workersCluster() !== null;
+    const worker = isClusterWorker();
     if (worker && (wanted.mode ?? wanted.user ?? wanted.group) !== null) {
       throw new ListenFdsError(
         'LISTENFDS_UNSUPPORTED',

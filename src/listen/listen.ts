@@ -36,7 +36,7 @@ export interface Listening {
 }
 
 /** For an upgrade to pass on, as long as it is open. */
-function registerOwn(server: Server, name: string | null): void {
+function registerServer(server: Server, name: string | null): void {
   const own = {
     name: name ?? 'unknown',
     fd: () => descriptorOf(server),
@@ -129,7 +129,7 @@ export async function listenAdapted({ server, start }: AdaptedApp, wanted: Wante
   } else {
     const prepared = await prepareBind(store ? store.lasting(wanted) : wanted);
     await start(() => prepared.open(server));
-    registerOwn(server, wanted.name ?? wanted.store);
+    registerServer(server, wanted.name ?? wanted.store);
     address = addressOrClose(server);
     await store?.keep(server, wanted);
   }

@@ -18,3 +18,19 @@ export function ownSockets(): Set<OwnSocket> {
   const holder = globalThis as { [key]?: Set<OwnSocket> };
   return (holder[key] ??= new Set());
 }
+
+/**
+ * Registers a descriptor that we opened ourselves.
+ *
+ * @param remove unlinks what was made, null where that is to stay
+ * @returns to be called when the descriptor has been closed; unlinks nothing that is a successor's by then
+ */
+export function registerOwn(fd: number, name: string | null, remove: (() => void) | null): () => void {
+  let handedOver = false;
+  const entry: OwnSocket = { name: name ?? 'unknown', fd: () => fd, handOver: () => (handedOver = true) };
+  ownSockets().add(entry);
+  return () => {
+    ownSockets().delete(entry);
+    if (!handedOver) remove?.();
+  };
+}

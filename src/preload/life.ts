@@ -1,13 +1,13 @@
 // The life of a program that does not look after it itself: READY=1 when what was passed is listened on, a drain at
 // SIGTERM, idle exit and the watchdog. Whatever the program does of this, it goes on doing.
-import type { Cluster, Worker } from 'node:cluster';
+import type { Worker } from 'node:cluster';
 import type { Server } from 'node:net';
 import { gatekeeper } from '../admit/gate.js';
 import type { Gatekeeper } from '../admit/gate.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import { Voice } from '../service/voice.js';
 import { ListenFdsError } from '../system/errors.js';
-import { workersCluster } from '../system/process-role.js';
+import { isClusterWorker, mayBePrimary, nodeCluster } from '../system/process-role.js';
 import { readAhead, willNeed } from '../system/read-ahead.js';
 import { parseDuration } from '../text/duration.js';
 
@@ -53,10 +53,8 @@ function signalExitListeners(): number {
 
 /** The workers of this primary. */
 function workersHere(): readonly Worker[] {
-  const { moduleLoadList } = process as { moduleLoadList?: string[] };
-  if (moduleLoadList?.includes('NativeModule internal/cluster/primary') === false) return [];
-  const { workers } = process.getBuiltinModule('node:cluster') as unknown as Cluster;
-  return Object.values(workers ?? {}).filter((worker) => worker !== undefined);
+  if (!mayBePrimary()) return [];
+  return Object.values(nodeCluster().workers ?? {}).filter((worker) => worker !== undefined);
 }
 
 // Messages whose cmd begins with NODE_ are not shown to the program.
@@ -122,7 +120,7 @@ export class Life {
     this.#options = options;
     if (options.drainFirst) this.#drainFirst();
     process.on('SIGTERM', this.#onTerminate);
-    if (workersCluster()) obeyPrimary(() => this.#signalled);
+    if (isClusterWorker()) obeyPrimary(() => this.#signalled);
   }
 
   opened(server: Server, lent: boolean): void {
@@ -130,7 +128,7 @@ export class Life {
     this.#servers.set(server, lent);
     const keeper = gatekeeper(server);
     // Others listen on it as well: what waits in its queue is not ours alone to accept.
-    if (lent || workersCluster()) keeper.shared = true;
+    if (lent || isClusterWorker()) keeper.shared = true;
     if (!this.#keepers.includes(keeper)) this.#keepers.push(keeper);
   }
 

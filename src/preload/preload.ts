@@ -7,7 +7,7 @@ import { isLending, keepBacklogs, lendDatagrams, lendingDone } from '../lend/to-
 import { passedToPrimary } from '../receive/from-primary.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
 import { ListenFdsError } from '../system/errors.js';
-import { workersCluster } from '../system/process-role.js';
+import { isClusterWorker } from '../system/process-role.js';
 import { inheritedDescriptors, refuseInactive } from '../take/take.js';
 import { parseActivation } from '../take/target.js';
 import { Life, lifeOptions } from './life.js';
@@ -27,7 +27,7 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
   }
   const inherited = inheritedDescriptors(activation === 'required', false);
   const isChild = env['LISTENFDS_PRIMARY'] !== undefined;
-  const isWorker = inherited.length === 0 && isChild && workersCluster() !== null;
+  const isWorker = inherited.length === 0 && isChild && isClusterWorker();
   if (inherited.length === 0 && activation === 'required' && !isChild) refuseInactive();
   // A worker asks by number what it takes: Node refuses an answer with another port than the one asked for.
   const passed = isWorker ? passedToPrimary() : inherited.filter(isLendable);

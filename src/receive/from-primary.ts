@@ -1,7 +1,7 @@
 // What a cluster worker knows of the descriptors that its primary was passed: numbers that mean something there, for
 // server.listen({ fd }), and what is behind them.
 import { ListenFdsError } from '../system/errors.js';
-import { workersCluster } from '../system/process-role.js';
+import { isClusterWorker } from '../system/process-role.js';
 import { type Description, summary } from './descriptor.js';
 import type { InheritedFd } from './inherited.js';
 import type { TellingWorkers } from './tell-workers.js';
@@ -51,7 +51,7 @@ export function passedToPrimary(): readonly InheritedFd[] {
 }
 
 function read(value: string): readonly InheritedFd[] {
-  if (!value.startsWith(`{"pid":${process.ppid},`) || !workersCluster()) return [];
+  if (!value.startsWith(`{"pid":${process.ppid},`) || !isClusterWorker()) return [];
   const { passed } = JSON.parse(value) as TellingWorkers;
   return passed.map(({ name, description }) => fromPrimary(name, description));
 }

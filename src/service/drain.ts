@@ -1,5 +1,4 @@
 // drain(): let what was accepted end, and nothing new begin.
-import type { Cluster } from 'node:cluster';
 import type { ServerResponse } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
@@ -10,6 +9,7 @@ import { bindingIfAny } from '../system/addon.js';
 import { net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { descriptorOf } from '../system/node-server.js';
+import { ownWorker } from '../system/process-role.js';
 
 /** Options of {@link drain}. */
 export interface DrainOptions {
@@ -65,9 +65,7 @@ let leaving = false;
  * signal and be gone first.
  */
 function leaveCluster(): void {
-  // Undefined where nobody ever forked us; false where the primary is gone already.
-  if (process.connected === undefined || leaving) return;
-  const { worker } = process.getBuiltinModule('node:cluster') as unknown as Cluster;
+  const worker = leaving ? null : ownWorker();
   if (!worker) return;
   leaving = true;
   worker.exitedAfterDisconnect = true;

@@ -149,7 +149,7 @@ export function joinSuccession(env: NodeJS.ProcessEnv = process.env): Promise<Su
   return joined;
 }
 
-function connection(socket: Socket): Promise<void> {
+function untilConnected(socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
     socket.once('connect', () => {
@@ -165,7 +165,7 @@ async function join(name: string | undefined): Promise<Succession | null> {
   const inbox = messages(socket);
   let first: IteratorResult<Record<string, unknown>>;
   try {
-    await connection(socket);
+    await untilConnected(socket);
     // Names in the abstract namespace are free to all: what binds one again need not be who named it.
     if (!isOurs(socket)) {
       socket.destroy();

@@ -1,8 +1,7 @@
 // ListenDatagram=: UDP is node:dgram's, a unix datagram socket ours.
 import type { Socket as UdpSocket, SocketOptions } from 'node:dgram';
 
-import { opened } from '../open/opened.js';
-import { type OwnSocket, ownSockets } from '../open/own.js';
+import { type OwnSocket, ownSockets, registerOwn } from '../open/own.js';
 import { SOCK } from '../receive/descriptor.js';
 import { type InheritedFd, putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
@@ -10,7 +9,7 @@ import { net } from '../system/builtins.js';
 import { ECONNREFUSED, ECONNRESET } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 import { removeOwn } from '../system/files.js';
-import { workersCluster } from '../system/process-role.js';
+import { isClusterWorker } from '../system/process-role.js';
 import { listenFds } from '../take/listen-fds.js';
 import { takeInherited } from '../take/take.js';
 import { type CommonTarget, type OwnOptions, type Wanted, parseTarget } from '../take/target.js';
@@ -221,7 +220,7 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
   }
 }
 
-const spelling = {
+const datagramSpelling = {
   parse(text: string): Address & { kind: 'inet' | 'unix' } {
     const address = parseAddress(text);
     if (address.kind === 'vsock') throw badAddress(text, 'vsock has no datagrams here');
@@ -243,7 +242,7 @@ const spelling = {
   } satisfies OwnOptions<DatagramTarget>,
 };
 
-type DatagramAddress = ReturnType<typeof spelling.parse>;
+type DatagramAddress = ReturnType<typeof datagramSpelling.parse>;
 
 const dgram = (): typeof import('node:dgram') => process.getBuiltinModule('node:dgram');
 
@@ -275,7 +274,7 @@ async function adoptUdp(inherited: InheritedFd): Promise<UdpSocket> {
   // The descriptor's own family, which dgram takes on trust.
   const socket = dgram().createSocket(address.family === 'IPv6' ? 'udp6' : 'udp4');
   // In a cluster worker a number is the primary's unless it says `exclusive`.
-  const isOwn = workersCluster() === null || listenFds().includes(inherited);
+  const isOwn = !isClusterWorker() || listenFds().includes(inherited);
   await bound(socket, () => socket.bind({ fd, exclusive: isOwn }));
   const actual = socket.address();
   if (actual.port !== address.port || actual.address !== address.address) {
@@ -352,7 +351,7 @@ function bindUnixDatagram(path: string, wanted: Wanted<DatagramAddress>, target:
   try {
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
     const remove = own !== null && (wanted.removeOnStop ?? true) ? () => removeOwn(path, own) : null;
-    return unixDatagram(fd, path, target, () => opened(fd, wanted.name, remove));
+    return unixDatagram(fd, path, target, () => registerOwn(fd, wanted.name, remove));
   } catch (error) {
     binding().closeFd(fd);
     throw error;
@@ -377,7 +376,7 @@ function checkMessageSize(size: unknown): void {
  * @throws what binding fails with, EADDRINUSE for example
  */
 export async function listenDatagram(given: number | string | DatagramTarget): Promise<UdpSocket | UnixDatagram> {
-  const wanted = parseTarget(given, undefined, spelling);
+  const wanted = parseTarget(given, undefined, datagramSpelling);
   const target: DatagramTarget = typeof given === 'object' ? given : {};
   checkMessageSize(target.maxMessageSize);
   const inherited = await takeInherited(wanted, { kinds: ['udp', 'unixgram'], listening: null });

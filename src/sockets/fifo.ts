@@ -1,6 +1,6 @@
 // ListenFIFO=: a named pipe that never ends, however many writers come and go. fifo(7)
 import type { Socket, SocketConstructorOpts } from 'node:net';
-import { opened } from '../open/opened.js';
+import { registerOwn } from '../open/own.js';
 import { putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
 import { fs, net } from '../system/builtins.js';
@@ -39,7 +39,7 @@ function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
     if (mode !== null) fs.fchmodSync(fd, mode);
     const file = lstat(path);
     const fifo = stream(fd);
-    fifo.once('close', opened(fd, wanted.name, wanted.removeOnStop ? () => removeOwn(path, file) : null));
+    fifo.once('close', registerOwn(fd, wanted.name, wanted.removeOnStop ? () => removeOwn(path, file) : null));
     return fifo;
   } catch (error) {
     if (fd !== undefined) fs.closeSync(fd);

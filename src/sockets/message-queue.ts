@@ -1,5 +1,5 @@
 // ListenMessageQueue=: a POSIX message queue, mq_overview(7).
-import { opened } from '../open/opened.js';
+import { registerOwn } from '../open/own.js';
 import { putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
@@ -97,9 +97,9 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
     const { fd } = this; // throws where it is closed
     if (this.#writable) return fd;
     if (this.#sender === null) {
-      const opened = binding().openQueue(this.name, 0, 0, 0);
-      if (opened < 0) throw systemError(opened, 'mq_open', this.name);
-      this.#sender = opened;
+      const sender = binding().openQueue(this.name, 0, 0, 0);
+      if (sender < 0) throw systemError(sender, 'mq_open', this.name);
+      this.#sender = sender;
     }
     return this.#sender;
   }
@@ -121,7 +121,7 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
   }
 }
 
-const spelling = {
+const queueSpelling = {
   parse(text: string): TextAddress {
     if (!/^\/[^/\0]{1,254}$/.test(text))
       throw badAddress(text, 'a message queue is called /name, without another slash');
@@ -145,7 +145,7 @@ function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQue
     // mq_open(3) applies the umask, and an existing queue has the mode it has.
     if (wanted.mode !== null) fs.fchmodSync(fd, mode);
     const queue = new MessageQueue(fd, name, true);
-    queue.onceClosed(opened(fd, wanted.name, wanted.removeOnStop ? () => void binding().unlinkQueue(name) : null));
+    queue.onceClosed(registerOwn(fd, wanted.name, wanted.removeOnStop ? () => void binding().unlinkQueue(name) : null));
     return queue;
   } catch (error) {
     binding().closeFd(fd);
@@ -165,7 +165,7 @@ function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQue
  * @throws what mq_open(3) fails with, EINVAL where the sizes are above the system's limits for example
  */
 export async function listenMessageQueue(given: string | MessageQueueTarget): Promise<MessageQueue> {
-  const wanted = parseTarget(given, undefined, spelling);
+  const wanted = parseTarget(given, undefined, queueSpelling);
   const target: MessageQueueTarget = typeof given === 'object' ? given : {};
   const inherited = await takeInherited(wanted, { kinds: ['mqueue'], listening: null });
   if (!inherited) return openQueue((wanted.address ?? noAddress()).text, wanted, target);

@@ -1,5 +1,5 @@
 // ListenNetlink=: messages of the kernel, netlink(7), and what kobject-uevent says in them.
-import { opened } from '../open/opened.js';
+import { registerOwn } from '../open/own.js';
 import { AF, netlinkFamilies } from '../receive/descriptor.js';
 import { putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
@@ -172,7 +172,7 @@ export function parseUevent(message: Buffer): Uevent | null {
 
 const SOCK_RAW = 3;
 
-const spelling = {
+const netlinkSpelling = {
   parse(text: string): TextAddress {
     const [, family, groups = '0'] = /^([a-z0-9-]+)(?: +([0-9]+))?$/.exec(text) ?? [];
     if (family === undefined || protocolOf(family) === null || Number(groups) > 0xffffffff) {
@@ -214,7 +214,7 @@ function openNetlink(text: string, { receiveBuffer, sendBuffer }: NetlinkTarget)
  * @throws ListenFdsError; docs/errors.md has every code
  */
 export async function listenNetlink(given: string | NetlinkTarget): Promise<NetlinkSocket> {
-  const wanted = parseTarget(given, undefined, spelling);
+  const wanted = parseTarget(given, undefined, netlinkSpelling);
   const target: NetlinkTarget = typeof given === 'object' ? given : {};
   const inherited = await takeInherited(wanted, { kinds: ['netlink'], listening: null });
   const text = inherited ? formatAddress(inherited.address) : (wanted.address ?? noAddress()).text;
@@ -222,7 +222,7 @@ export async function listenNetlink(given: string | NetlinkTarget): Promise<Netl
   try {
     setOptions(fd, { PassPacketInfo: true, PassCredentials: target.passCredentials });
     const socket = new NetlinkSocket(fd, text);
-    if (!inherited) socket.onceClosed(opened(fd, wanted.name, null));
+    if (!inherited) socket.onceClosed(registerOwn(fd, wanted.name, null));
     return socket;
   } catch (error) {
     if (inherited) putBack(inherited);

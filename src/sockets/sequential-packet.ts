@@ -2,7 +2,7 @@
 import type { EventEmitter as Emitter } from 'node:events';
 import { authorize } from '../admit/authorize.js';
 import { gatekeeper } from '../admit/gate.js';
-import { opened } from '../open/opened.js';
+import { registerOwn } from '../open/own.js';
 import { AF, SOCK } from '../receive/descriptor.js';
 import { putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
@@ -200,7 +200,7 @@ export class SequentialPacketServer extends EventEmitter<SequentialPacketServerE
   }
 }
 
-const spelling = {
+const packetSpelling = {
   parse(text: string): Address & { kind: 'unix' } {
     const address = parseAddress(text);
     if (address.kind !== 'unix') throw badAddress(text, 'sequential packets need a path or an @name');
@@ -228,7 +228,7 @@ const spelling = {
  * @throws what binding fails with, EADDRINUSE for example
  */
 export async function listenSequentialPacket(given: string | SequentialPacketTarget): Promise<SequentialPacketServer> {
-  const wanted = parseTarget(given, undefined, spelling);
+  const wanted = parseTarget(given, undefined, packetSpelling);
   const target: SequentialPacketTarget = typeof given === 'object' ? given : {};
   const { limits } = wanted;
   const limit = limits ? (await import('../admit/limits.js')).limit : null;
@@ -257,7 +257,7 @@ export async function listenSequentialPacket(given: string | SequentialPacketTar
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
     const result = binding().listenSocket(fd, target.backlog ?? 4096);
     if (result < 0) throw systemError(result, 'listen', formatAddress(path));
-    return gated(new SequentialPacketServer(fd, path, target, () => opened(fd, wanted.name, remove)));
+    return gated(new SequentialPacketServer(fd, path, target, () => registerOwn(fd, wanted.name, remove)));
   } catch (error) {
     binding().closeFd(fd);
     if (own) removeOwn(path, own);
@@ -274,7 +274,7 @@ export async function connectSequentialPacket(
   address: string,
   options?: SequentialPacketOptions,
 ): Promise<SequentialPacketSocket> {
-  const { path } = spelling.parse(address);
+  const { path } = packetSpelling.parse(address);
   const fd = openSocket(AF.UNIX, SOCK.SEQPACKET);
   try {
     const result = binding().connectUnix(fd, pathBytes(path));

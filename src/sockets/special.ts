@@ -1,6 +1,6 @@
 // ListenSpecial=: a character device, or a file in /proc or /sys, as a stream.
 import type { Duplex as DuplexStream, DuplexOptions } from 'node:stream';
-import { opened } from '../open/opened.js';
+import { registerOwn } from '../open/own.js';
 import { putBack } from '../receive/inherited.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
@@ -87,14 +87,14 @@ function openSpecial(path: string, writable: boolean, name: string | null): Dupl
     if (!status.isCharacterDevice() && !status.isFile()) {
       throw new ListenFdsError('LISTENFDS_WRONG_KIND', `${path} is neither a character device nor a file`);
     }
-    return stream(fd, writable).once('close', opened(fd, name, null));
+    return stream(fd, writable).once('close', registerOwn(fd, name, null));
   } catch (error) {
     fs.closeSync(fd);
     throw error;
   }
 }
 
-const spelling = { ...fileSpelling, options: { writable: true } satisfies OwnOptions<SpecialTarget> };
+const specialSpelling = { ...fileSpelling, options: { writable: true } satisfies OwnOptions<SpecialTarget> };
 
 /**
  * ListenSpecial=: a stream of the inherited character device or file, or of the one at `target`; writable where Writable=
@@ -103,7 +103,7 @@ const spelling = { ...fileSpelling, options: { writable: true } satisfies OwnOpt
  * @throws ListenFdsError LISTENFDS_WRONG_KIND where it is no device or file, or cannot be written; docs/errors.md has the rest
  */
 export async function listenSpecial(given: string | SpecialTarget): Promise<DuplexStream> {
-  const wanted = parseTarget(given, undefined, spelling);
+  const wanted = parseTarget(given, undefined, specialSpelling);
   const { writable = false } = typeof given === 'object' ? given : {};
   const inherited = await takeInherited(wanted, { kinds: ['special'], listening: null });
   if (!inherited) return openSpecial((wanted.address ?? noAddress()).path, writable, wanted.name);

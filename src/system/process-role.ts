@@ -1,13 +1,25 @@
 // What this process is: the first thread or a worker's, a cluster's primary or its worker.
 
-import type { Cluster } from 'node:cluster';
+import type { Cluster, Worker } from 'node:cluster';
 import { bindingIfAny } from './addon.js';
 
-/** The cluster this process is a worker of; node:cluster is not loaded to find out that it is none. */
-export function workersCluster(): Cluster | null {
-  if (!process.connected) return null;
-  const cluster = process.getBuiltinModule('node:cluster') as unknown as Cluster;
-  return cluster.isWorker ? cluster : null;
+export const nodeCluster = (): Cluster => process.getBuiltinModule('node:cluster') as unknown as Cluster;
+
+/**
+ * What this process is to its primary, which may be gone by now; null where it is no cluster worker. node:cluster is not
+ * loaded to find that out where nobody forked us.
+ */
+export function ownWorker(): Worker | null {
+  return process.connected === undefined ? null : (nodeCluster().worker ?? null);
+}
+
+/** Whether this is a cluster worker whose primary can be asked. */
+export const isClusterWorker = (): boolean => process.connected === true && ownWorker() !== null;
+
+/** Whether the program may fork workers: it has loaded node:cluster. Loading that to ask would take 4 ms. */
+export function mayBePrimary(): boolean {
+  const { moduleLoadList } = process as { moduleLoadList?: string[] };
+  return moduleLoadList?.includes('NativeModule internal/cluster/primary') !== false;
 }
 
 /**

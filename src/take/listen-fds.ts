@@ -5,6 +5,7 @@ import { isLendable, tellWorkers } from '../receive/tell-workers.js';
 import { binding } from '../system/addon.js';
 import { util } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
+import { mayBePrimary } from '../system/process-role.js';
 import { type AcceptedPid, type Identity, parseEnvironment } from '../text/environment.js';
 
 function pidfdInode(pid: number): bigint | null {
@@ -12,13 +13,9 @@ function pidfdInode(pid: number): bigint | null {
   return typeof inode === 'bigint' ? inode : null;
 }
 
-/**
- * In a program that has loaded node:cluster, workers are to listen through this process. Loading it to ask would cost
- * every other program 4 ms.
- */
+/** In a program that has loaded node:cluster, workers are to listen through this process. */
 function lendToCluster(passed: readonly InheritedFd[]): void {
-  const { moduleLoadList } = process as { moduleLoadList?: string[] };
-  if (passed.length === 0 || moduleLoadList?.includes('NativeModule internal/cluster/primary') === false) return;
+  if (passed.length === 0 || !mayBePrimary()) return;
   tellWorkers(passed);
   void import('../lend/room.js').then(({ lendToWorkers }) => lendToWorkers(passed.filter(isLendable)));
 }

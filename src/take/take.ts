@@ -4,7 +4,7 @@ import type { Description, Kind } from '../receive/descriptor.js';
 import { type InheritedFd, adoptStdin, meantForPid } from '../receive/inherited.js';
 import { fs, net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
-import { isWorkerThread, workersCluster } from '../system/process-role.js';
+import { isClusterWorker, isWorkerThread } from '../system/process-role.js';
 import { type Place, formatAddress } from '../text/address.js';
 import { listenFds } from './listen-fds.js';
 import type { Wanted } from './target.js';
@@ -60,10 +60,10 @@ export async function comparable(address: Place | null): Promise<Place[]> {
  * @throws ListenFdsError LISTENFDS_CLUSTER_PRIMARY
  */
 async function primaryDescriptors(): Promise<readonly InheritedFd[]> {
-  if (process.env['LISTENFDS_PRIMARY'] !== undefined && workersCluster()) {
+  if (process.env['LISTENFDS_PRIMARY'] !== undefined && isClusterWorker()) {
     return (await import('../lend/room.js')).passedToPrimary();
   }
-  if (meantForPid() === process.ppid && workersCluster()) {
+  if (meantForPid() === process.ppid && isClusterWorker()) {
     const found = `Descriptors were passed to the cluster's primary (LISTEN_PID=${process.ppid}), which still has to consume them`;
     throw new ListenFdsError('LISTENFDS_CLUSTER_PRIMARY', found);
   }
