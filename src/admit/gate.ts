@@ -4,6 +4,7 @@ import type { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
+import { replaceMethod } from '../system/replace.js';
 import type { PeerCredentials } from './peer.js';
 
 /** Why a connection or message is refused, where more than words are known. */
@@ -138,6 +139,7 @@ class Gatekeeper implements ConnectionStats {
 
   requested(request: IncomingMessage, response: ServerResponse): void {
     if (request.httpVersionMajor > 1) return; // HTTP/2 through its compatibility API: sessions and streams are counted
+    if (!request.socket) return; // an imitation, as adapters and tests emit it
     (request.socket as HttpSocket)[lastResponse] = response;
     this.draining?.request(response);
   }
@@ -169,7 +171,7 @@ class Gatekeeper implements ConnectionStats {
         break;
       case 'upgrade':
       case 'connect':
-        (second as HttpSocket)[upgraded] = true;
+        if (second) (second as HttpSocket)[upgraded] = true;
         break;
       case 'session':
         this.opened(first as Http2Session);
@@ -195,22 +197,14 @@ export function gatekeeper(server: Server | EventEmitter): Gatekeeper {
   if (existing) return existing;
   const keeper = new Gatekeeper();
   Object.defineProperty(holder, key, { value: keeper });
-  const emit = server.emit;
-  // Runs for every request: no rest parameters, no allocation.
-  server.emit = function (
-    this: EventEmitter,
-    event: string | symbol,
-    first?: unknown,
-    second?: unknown,
-    third?: unknown,
-  ) {
-    if (event === 'request') {
-      keeper.requested(first as IncomingMessage, second as ServerResponse);
-      return emit.call(this, event, first, second);
-    }
-    if (!keeper.event(server, event, first, second)) return true;
-    return emit.call(this, event, first, second, third);
-  } as typeof emit;
+  const emit: (event: string | symbol, ...args: unknown[]) => boolean = server.emit;
+  replaceMethod(server, 'emit', function (this: EventEmitter, event: string | symbol, ...args: unknown[]) {
+    // Whoever emits one of these events without its arguments does not mean a connection.
+    if (!args[0]) return emit.call(this, event, ...args);
+    if (event === 'request') keeper.requested(args[0] as IncomingMessage, args[1] as ServerResponse);
+    else if (!keeper.event(server, event, args[0], args[1])) return true;
+    return emit.call(this, event, ...args);
+  });
   return keeper;
 }
 

@@ -2,6 +2,7 @@
 // (lib/internal/cluster/child.js), so that listening, close(), ref() and the rest of net.Server work as ever.
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { replaceMethod } from '../system/replace.js';
 
 /** What net.Server asks of its handle. */
 export interface Listener {
@@ -23,8 +24,10 @@ const internals = (server: Server): Internals => server as unknown as Internals;
 /** Makes `server` listen through `listener`, at `address`; 'listening' follows. */
 export function attach(server: Server, listener: Listener, address: AddressInfo | string | null): void {
   internals(server)._handle = listener;
-  server.address = () => (server.listening ? address : null);
-  server.once('close', () => delete (server as Partial<Server>).address);
+  server.once(
+    'close',
+    replaceMethod(server, 'address', () => (server.listening ? address : null)),
+  );
   process.nextTick(() => server.listening && server.emit('listening'));
 }
 

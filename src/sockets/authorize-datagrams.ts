@@ -8,6 +8,7 @@ import {
 } from '../admit/authorize.js';
 import type { RefusedMessage } from '../admit/gate.js';
 import { fs } from '../system/builtins.js';
+import { replaceMethod } from '../system/replace.js';
 
 /** Lists, or a function, for datagrams. */
 export type DatagramAuthorizationRule = AuthorizationLists | ((credentials: SenderCredentials) => boolean);
@@ -37,8 +38,8 @@ export function authorizeDatagrams(
   rule: DatagramAuthorizationRule,
 ): Authorization<DatagramAuthorizationRule> {
   const inForce = new RuleInForce(rule);
-  const emit = socket.emit;
-  socket.emit = function (this: EventEmitter, event: string | symbol, ...args: unknown[]): boolean {
+  const { emit } = socket;
+  replaceMethod(socket, 'emit', function (this: EventEmitter, event: string | symbol, ...args: unknown[]): boolean {
     if (event !== 'message') return Reflect.apply(emit, this, [event, ...args]);
     const info = (args[1] ?? {}) as MessageInfo;
     const refusal = inForce.refusal(() => {
@@ -49,6 +50,6 @@ export function authorizeDatagrams(
     for (const fd of info.fds ?? []) fs.closeSync(fd);
     publish({ server: socket, socket: null, ...refusal });
     return true;
-  };
+  });
   return inForce;
 }

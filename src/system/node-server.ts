@@ -1,6 +1,7 @@
 // What Node's servers do with a descriptor, and how they are told otherwise.
 
 import type { Server } from 'node:net';
+import { replaceMethod } from './replace.js';
 
 /** What libuv has behind a server or a connection of node:net. */
 export interface UvHandle {
@@ -24,9 +25,9 @@ export const bindItself = Symbol.for('listenfds.bindItself');
 
 /** Node does not know the path of what the addon bound, or what was moved since. */
 export function presentPath(server: Server, path: string): void {
-  server.address = () => (server.listening ? path : null);
+  const undo = replaceMethod(server, 'address', () => (server.listening ? path : null));
   // Once closed, Node would tell the temporary name. Should the server listen again, that is for Node to tell.
-  server.once('close', () => server.once('listening', () => delete (server as Partial<Server>).address));
+  server.once('close', () => server.once('listening', undo));
 }
 
 /**
@@ -40,6 +41,8 @@ export function backlogToKeep({ backlog }: { readonly backlog: number | null }):
 
 /** Node does not know the path of a unix socket that it did not bind, and frameworks crash on null. */
 export function namePath(server: Server, path: string): void {
-  server.address = () => (server.listening ? path : null);
-  server.once('close', () => delete (server as Partial<Server>).address);
+  server.once(
+    'close',
+    replaceMethod(server, 'address', () => (server.listening ? path : null)),
+  );
 }

@@ -2,6 +2,7 @@
 
 import type { Server } from 'node:net';
 import { net } from '../../system/builtins.js';
+import { replaceMethod } from '../../system/replace.js';
 import type { RequestListener } from 'node:http';
 
 export interface AdaptedApp {
@@ -65,11 +66,9 @@ export function startServer(server: Server, open: () => void): Promise<void> {
  */
 export async function startThrough(ownListen: () => unknown, server: Server, open: () => void): Promise<void> {
   let opened = false;
-  const restore = (): void => {
-    delete (server as Partial<Server>).listen;
-  };
+  let restore = nobody;
   const listening = new Promise<void>((resolve, reject) => {
-    server.listen = function (this: Server, ...args: unknown[]): Server {
+    restore = replaceMethod(server, 'listen', (...args: unknown[]): Server => {
       opened = true;
       restore();
       const callback = args.at(-1);
@@ -79,7 +78,7 @@ export async function startThrough(ownListen: () => unknown, server: Server, ope
         process.nextTick(() => server.listenerCount('error') > 0 && server.emit('error', error));
       untilListening(server, open, tell).then(resolve, reject);
       return server;
-    } as Server['listen'];
+    });
   });
   // Some frameworks wait for their server to listen and some do not, some reject when it fails and some never return.
   const own = (async () => {
@@ -108,15 +107,16 @@ export async function closeThrough(ownClose: () => unknown, server: Server, isCl
     await ownClose();
     return;
   }
-  server.close = function (this: Server, callback?: (error?: Error) => void): Server {
-    if (callback && isClosed()) process.nextTick(callback);
-    else if (callback) server.once('close', () => callback());
+  const restore = replaceMethod(server, 'close', (callback?: unknown): Server => {
+    if (typeof callback !== 'function') return server;
+    if (isClosed()) process.nextTick(callback as () => void);
+    else server.once('close', () => callback());
     return server;
-  };
+  });
   try {
     await ownClose();
   } finally {
-    delete (server as Partial<Server>).close;
+    restore();
   }
 }
 
