@@ -1,13 +1,16 @@
 // authorize(): who may connect to a unix listener, or send it datagrams, by what the kernel says of them.
 import type { EventEmitter } from 'node:events';
 import { ListenFdsError } from '../system/errors.js';
-import { resolveName } from '../system/users.js';
+import { isKnownGroup, isKnownUser, resolveName } from '../system/users.js';
 import { type Refusal, gatekeeper } from './gate.js';
 import { type PeerCredentials, peerCredentials } from './peer.js';
 
 /**
  * Who is let in: whoever is in one of the lists. `groups` and `gids` are compared with the primary and the
  * supplementary groups that the kernel recorded, not with what the group file says now.
+ *
+ * In a user namespace (a rootless container, PrivateUsers=) the kernel shows every user that has no number there as 65534,
+ * `nobody`, and every such group as 65534: who it is cannot be known, so that number lets nobody in.
  */
 export interface AuthorizationLists {
   /** User ids. */
@@ -20,7 +23,10 @@ export interface AuthorizationLists {
   readonly groups?: readonly string[];
 }
 
-/** Lists, or a function that answers `true`, at once; everything else is no. */
+/**
+ * Lists, or a function that answers `true`, at once; everything else is no. A function is not asked about a user that has
+ * no number in this user namespace: the answer is no.
+ */
 export type AuthorizationRule = AuthorizationLists | ((credentials: PeerCredentials) => boolean);
 
 /** What the kernel says of the sender of one datagram, SCM_CREDENTIALS. It names no supplementary groups. */
@@ -80,8 +86,11 @@ function decideByLists(lists: AuthorizationLists): Decide {
   const allowedUids = new Set([...uids, ...users.map((name) => resolveName('user', name))]);
   const allowedGids = new Set([...gids, ...groups.map((name) => resolveName('group', name))]);
   return ({ pid, uid, gid, groups: supplementary = [] }) => {
-    if (allowedUids.has(uid) || allowedGids.has(gid)) return null;
-    if (allowedGids.size > 0 && supplementary.some((group) => allowedGids.has(group))) return null;
+    if (allowedUids.has(uid) && isKnownUser(uid, pid)) return null;
+    if (allowedGids.size > 0) {
+      const isAllowed = (group: number): boolean => allowedGids.has(group) && isKnownGroup(group, pid);
+      if (isAllowed(gid) || supplementary.some(isAllowed)) return null;
+    }
     return `uid ${uid}, gid ${gid} (pid ${pid}) is not allowed`;
   };
 }
@@ -94,6 +103,8 @@ function decideByFunction(rule: (credentials: never) => unknown): Decide {
     return what;
   };
   return (credentials) => {
+    const { uid, pid } = credentials;
+    if (!isKnownUser(uid, pid)) return `uid ${uid} (pid ${pid}) is whoever has no number here`;
     let answer: unknown;
     try {
       answer = rule(credentials as never);

@@ -1,16 +1,16 @@
 // Limits and address lists, enforced here for adopted and self-bound listeners alike: systemd's MaxConnections= and
 // MaxConnectionsPerSource= act for Accept=yes only.
-import type { BlockList, Server, Socket } from 'node:net';
+import type { BlockList, Server } from 'node:net';
 import { net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { type Gate, gatekeeper } from './gate.js';
-import { peerCredentials } from './peer.js';
+import { type Origin, originOf, sourceOf } from './source.js';
 
 /** Who may connect, and how many at once. */
 export interface Limits {
   /** Connections open at once; more are closed at once. Enforced here, for inherited sockets too. */
   maxConnections?: number;
-  /** Connections open at once from one IP address, or from one user over a unix socket. */
+  /** Connections open at once from one IP address, from one user over a unix socket, from one CID over vsock. */
   maxConnectionsPerSource?: number;
   /** IP addresses and networks (`10.0.0.0/8`) that may connect; nobody else may. */
   allow?: BlockList | readonly string[];
@@ -48,27 +48,14 @@ function addresses(option: string, value: BlockList | readonly string[]): BlockL
   return list;
 }
 
-/** Where a connection comes from: the IP address, an IPv4 one that came in over a dual-stack socket as itself. */
-function sourceAddress(socket: Socket): string | null {
-  return socket.remoteAddress?.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, '') ?? null;
-}
-
-/** The IP address, or who is on the other end of a unix socket. */
-function sourceOf(socket: Socket): string | null {
-  const address = sourceAddress(socket);
-  if (address !== null) return address;
-  try {
-    return `uid ${peerCredentials(socket).uid}`;
-  } catch {
-    return null; // gone already, or no unix socket
-  }
-}
+// A client that resets before accept(2) has no address any more, but its request can be read all the same.
+const gone = 'where it comes from is not known';
 
 function limitPerSource(most: number): Gate {
   const open = new Map<string, number>();
   return (socket) => {
     const source = sourceOf(socket);
-    if (source === null) return null;
+    if (source === null) return `maxConnectionsPerSource: ${gone}`;
     const connections = open.get(source) ?? 0;
     if (connections >= most) return `maxConnectionsPerSource: ${source} has ${connections} connections`;
     open.set(source, connections + 1);
@@ -81,13 +68,18 @@ function limitPerSource(most: number): Gate {
   };
 }
 
-function listed(list: BlockList, address: string): boolean {
-  return list.check(address, net.isIPv6(address) ? 'ipv6' : 'ipv4');
+function listed(list: BlockList, origin: Origin): boolean {
+  if (origin.family !== 'inet') return false;
+  return list.check(origin.address, net.isIPv6(origin.address) ? 'ipv6' : 'ipv4');
 }
+
+const nameOf = (origin: Origin): string =>
+  origin.family === 'inet' ? origin.address : origin.family === 'vsock' ? `vsock CID ${origin.cid}` : gone;
 
 /**
  * Puts the limits before a server. A connection passes if it is in no `deny` list, in `allow` where there is one, and
- * within the counts; lists do not concern unix sockets.
+ * within the counts. The lists do not concern unix sockets. A connection whose address the kernel does not tell is refused
+ * by each of them.
  *
  * @throws ListenFdsError LISTENFDS_BAD_OPTION; then nothing was put in place
  */
@@ -97,15 +89,16 @@ export function limit(server: Server, limits: Limits): void {
   if (limits.deny !== undefined) {
     const deny = addresses('deny', limits.deny);
     gates.push((socket) => {
-      const address = sourceAddress(socket);
-      return address !== null && listed(deny, address) ? `deny: ${address}` : null;
+      const origin = originOf(socket);
+      return origin.family === 'unknown' || listed(deny, origin) ? `deny: ${nameOf(origin)}` : null;
     });
   }
   if (limits.allow !== undefined) {
     const allow = addresses('allow', limits.allow);
     gates.push((socket) => {
-      const address = sourceAddress(socket);
-      return address !== null && !listed(allow, address) ? `allow: ${address} is not in it` : null;
+      const origin = originOf(socket);
+      if (origin.family === 'unix' || listed(allow, origin)) return null;
+      return `allow: ${nameOf(origin)}${origin.family === 'unknown' ? '' : ' is not in it'}`;
     });
   }
   if (limits.maxConnections !== undefined) {

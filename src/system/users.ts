@@ -1,6 +1,7 @@
 // User and group names as ids, through nss.
 
 import { binding, systemError } from './addon.js';
+import { fs } from './builtins.js';
 import { ListenFdsError } from './errors.js';
 
 export interface Owner {
@@ -29,4 +30,40 @@ export function resolveName(option: 'user' | 'group', value: number | string | n
  */
 export function ownerOf({ user, group }: { user: number | string | null; group: number | string | null }): Owner {
   return { uid: resolveName('user', user), gid: resolveName('group', group) };
+}
+
+function firstNumber(file: string): number | null {
+  try {
+    return Number.parseInt(fs.readFileSync(file, 'utf8'), 10);
+  } catch {
+    return null;
+  }
+}
+
+/** user_namespaces(7): a map of all ids, as the first namespace has it, leaves none without a number. */
+function mapsAll(file: string): boolean {
+  try {
+    return /^\s*0\s+\d+\s+4294967295\s*$/.test(fs.readFileSync(file, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** 65534 unless it was changed. */
+let overflowUid: number | null = null;
+let overflowGid: number | null = null;
+
+/**
+ * Whether a user id that the kernel told says who it is. It gives every user without a number in this user namespace,
+ * and the sender of a message without credentials (pid 0), one and the same: `nobody`'s.
+ */
+export function isKnownUser(uid: number, pid: number): boolean {
+  if (uid !== (overflowUid ??= firstNumber('/proc/sys/kernel/overflowuid') ?? 65534)) return true;
+  return pid !== 0 && mapsAll('/proc/self/uid_map');
+}
+
+/** The same for a group id. */
+export function isKnownGroup(gid: number, pid: number): boolean {
+  if (gid !== (overflowGid ??= firstNumber('/proc/sys/kernel/overflowgid') ?? 65534)) return true;
+  return pid !== 0 && mapsAll('/proc/self/gid_map');
 }

@@ -2,11 +2,17 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { BlockList, connect, createServer, type AddressInfo, type NetConnectOpts, type Socket } from 'node:net';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { listen, type ListenTarget, type RefusedMessage } from 'listenfds';
+import { connectSequentialPacket, listenSequentialPacket } from 'listenfds/sockets';
+import { activate, activateModule } from '../support/activate.ts';
+import { as, withoutOtherUsers } from '../support/as.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { held } from '../support/held.ts';
+import { without } from '../support/tools.ts';
 
 /** A server that greets, and why it has turned somebody away. */
 async function greeter(t: Test, target: ListenTarget): Promise<{ port: number; refused: string[] }> {
@@ -113,4 +119,102 @@ t.test('maxConnectionsPerSource counts those of one address, and forgets those t
     count = await new Promise<number>((resolve) => server.getConnections((_, found) => resolve(found)));
   }
   t.ok(await isIn(open('127.0.0.2')), 'there is room again');
+});
+
+// The kernel has forgotten who it was, and still gives out what it sent.
+const resetting = `
+import socket, struct, sys
+for i in range(int(sys.argv[2])):
+    client = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+    client.sendall(b'POST /admin HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 2\\r\\n\\r\\nhi')
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    client.close()
+`;
+
+const strict = {
+  allow: { allow: ['10.9.9.9'] },
+  deny: { deny: ['127.0.0.0/8'] },
+  maxConnectionsPerSource: { maxConnectionsPerSource: 1 },
+};
+
+t.test('a client that resets before it is accepted is refused', { skip: without('python3') }, async (t) => {
+  const tries = 40;
+  for (const [option, target] of Object.entries(strict)) {
+    const { fd, port } = await held(t);
+    await activate(t, ['python3', '-c', resetting, String(port), String(tries)]).ended;
+    const program = activateModule(
+      t,
+      `import http from 'node:http';
+      import { subscribe } from 'node:diagnostics_channel';
+      import { listen } from 'listenfds';
+      let handled = 0;
+      const reasons = [];
+      const done = () => {
+        if (handled + reasons.length < ${tries}) return;
+        console.log(JSON.stringify({ handled, reasons }));
+        process.exit();
+      };
+      subscribe('listenfds:refused', ({ reason }) => setImmediate(done, reasons.push(reason)));
+      const server = http.createServer(() => done(handled++));
+      await listen(server, { port: ${port}, host: '127.0.0.1', ...${JSON.stringify(target)} });`,
+      { fds: [fd] },
+    );
+    const { handled, reasons } = await program.json<{ handled: number; reasons: string[] }>();
+    t.equal(handled, 0, option);
+    t.strictSame(
+      reasons.filter((reason) => reason !== `${option}: where it comes from is not known`),
+      [],
+    );
+    await program.ended;
+  }
+});
+
+t.test('1,000 that reset while an idle server runs are refused', { skip: without('python3') }, async (t) => {
+  let admitted = 0;
+  const { server } = await listen(
+    createServer(() => (admitted += 1)),
+    { host: '127.0.0.1', port: 0, allow: ['10.9.9.9'], deny: ['127.0.0.0/8'] },
+  );
+  t.teardown(() => server.close());
+  let refused = 0;
+  const note = (message: unknown): void => void (refused += Number((message as RefusedMessage).server === server));
+  subscribe('listenfds:refused', note);
+  t.teardown(() => unsubscribe('listenfds:refused', note));
+  const { port } = server.address() as AddressInfo;
+  await activate(t, ['python3', '-c', resetting, String(port), '1000']).ended;
+  while (admitted + refused < 1000) await new Promise((resolve) => setImmediate(resolve));
+  t.equal(admitted, 0);
+});
+
+// A client binds to a name of its choice before it connects, which is no address.
+const named = `
+import os, socket, sys
+os.chdir(sys.argv[2])
+clients = []
+for i in range(20):
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    client.bind(f'127.0.0.{i}' if i % 2 else f'\\0{os.getpid()}-{i}')
+    client.connect(sys.argv[1])
+    clients.append(client)
+held = 0
+for client in clients:
+    try: held += client.recv(9) == b'hello'
+    except ConnectionResetError: pass
+print(held)
+`;
+
+t.test('users count over sequential packets, whatever name they bind', { skip: withoutOtherUsers() }, async (t) => {
+  const folder = temporaryFolder(t);
+  chmodSync(folder, 0o777);
+  const path = join(folder, 's');
+  const server = await listenSequentialPacket({ path, mode: 0o666, maxConnectionsPerSource: 2 });
+  server.on('connection', (socket) => socket.on('error', () => {}).write('hello'));
+  t.teardown(() => server.close());
+  const through = as({ uid: 1234, gid: 1234 });
+  const env = { PATH: '/usr/bin:/bin' }; // another user may not enter where this one has its python3
+  const other = activate(t, ['python3', '-c', named, path, folder], { through, env });
+  const mine = await connectSequentialPacket(path);
+  t.teardown(() => mine.destroy());
+  t.equal(String((await once(mine, 'data'))[0]), 'hello', 'another user is another source');
+  t.equal(await other.line(), '2');
 });
