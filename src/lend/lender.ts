@@ -40,7 +40,8 @@ export class Lender {
       (one) => !one.taken && kinds.includes(one.kind) && suits(one) && (this.#borrowers.get(one) ?? key) === key,
     );
     const before = free.find((one) => this.#borrowers.get(one) === key);
-    if (before) return this.#lend(before);
+    // The same port again, but perhaps for this machine alone now.
+    if (before && pick([before], wanted)) return this.#lend(before);
     const found = pick(free, wanted);
     if (!found) return null;
     const { inherited } = found;

@@ -2,8 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { matches } from '../receive/choose.js';
 import type { InheritedFd } from '../receive/inherited.js';
-import { net } from '../system/builtins.js';
-import type { Address } from '../text/address.js';
+import { type Address, isLoopback } from '../text/address.js';
 
 export interface Pick {
   readonly inherited: InheritedFd;
@@ -11,22 +10,20 @@ export interface Pick {
   readonly mismatch: boolean;
 }
 
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || host.startsWith('127.') || host.startsWith('::ffff:127.');
-
 function inetOf(inherited: InheritedFd): AddressInfo | null {
   return typeof inherited.address === 'object' ? inherited.address : null;
 }
 
-/** What was meant for this machine alone must not become what others reach. */
+/** What may be meant for this machine alone must not become what others reach. A name counts as such: it is not resolved. */
 function isWider(inherited: InheritedFd, host: string | null): boolean {
   const own = inetOf(inherited);
-  return host !== null && isLoopback(host) && own !== null && !isLoopback(own.address);
+  return host !== null && isLoopback(host) !== false && own !== null && !isLoopback(own.address);
 }
 
 /**
  * The one named after the port (FileDescriptorName=3000); else the one bound to the address; else the one bound to the
- * port; else the first. A program's own unix path is only matched by itself: most are private to the program.
+ * port, for which the program could bind no other; else the first. A program's own unix path is only matched by itself:
+ * most are private to the program.
  */
 export function pick(free: readonly InheritedFd[], wanted: Address): Pick | null {
   const found = (inherited: InheritedFd | undefined, mismatch: boolean): Pick | null =>
@@ -37,8 +34,6 @@ export function pick(free: readonly InheritedFd[], wanted: Address): Pick | null
   );
   if (wanted.kind !== 'inet') return exact;
   const { host, port } = wanted;
-  // A name cannot be resolved at once, so whether it matches is not known.
-  const comparable = host === null || host === 'localhost' || net.isIP(host) !== 0;
   return (
     found(
       free.find(({ name }) => name === String(port)),
@@ -47,7 +42,7 @@ export function pick(free: readonly InheritedFd[], wanted: Address): Pick | null
     exact ??
     found(
       free.find((one) => inetOf(one)?.port === port),
-      comparable,
+      true,
     ) ??
     found(
       free.find((one) => !isWider(one, host)),

@@ -108,6 +108,13 @@ function canonicalHost(host: string): string {
   return canonicalIPv6(host) ?? host.toLowerCase();
 }
 
+/** What reaches this machine alone by its number; null for a name, which may stand for anything until it is resolved. */
+export function isLoopback(host: string): boolean | null {
+  const canonical = canonicalIPv6(host);
+  if (canonical !== null) return canonical === '::1' || /^::ffff:7f[0-9a-f]{2}:/.test(canonical);
+  return net.isIPv4(host) ? host.startsWith('127.') : null;
+}
+
 /**
  * Whether a socket bound to `actual` is what someone means who asks for `wanted`.
  *
@@ -121,6 +128,6 @@ export function matchesInet(wanted: Address & { kind: 'inet' }, actual: AddressI
   if (wanted.host === null) return true;
   const host = canonicalHost(wanted.host);
   if (host === '0.0.0.0') return dualStack || actual.address === host;
-  if (host === 'localhost') return actual.address === '127.0.0.1' || actual.address === '::1';
+  if (host === 'localhost' || host === 'localhost.') return actual.address === '127.0.0.1' || actual.address === '::1';
   return canonicalHost(actual.address) === host;
 }

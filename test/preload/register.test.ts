@@ -99,11 +99,57 @@ t.test('what is the program’s own business is bound as before', async (t) => {
   t.match(passed, {});
 });
 
-t.test('a loopback server never gets a socket that others reach', async (t) => {
+// The last two are names until they are resolved, which takes longer than listen() has.
+const loopback = [
+  '127.0.0.1',
+  '127.255.0.1',
+  '::1',
+  '0:0:0:0:0:0:0:1',
+  '::ffff:127.0.0.1',
+  '::ffff:7f00:1',
+  'localhost',
+  'LOCALHOST',
+  'localhost.',
+  'ip6-localhost',
+  '127.1',
+];
+
+t.test('a loopback server never gets a socket of another port that others reach', async (t) => {
+  const steps = [];
+  for (const host of loopback) steps.push('listen', JSON.stringify([await freePort(), host]));
+  for (const passed of ['tcp("0.0.0.0")', 'tcp("::")', 'tcp("0.0.0.0"), tcp("::")']) {
+    const running = start(t, [...steps, 'listen', '[3000]'], { fds: passed.split(', ') });
+    for (const host of loopback) {
+      const bound = await running.json<{ address?: string; code?: string }>();
+      // A name may be unknown here; then nothing is listened on.
+      t.match(bound.address ?? bound.code, /^(127\.|::1$|::ffff:127\.|E)/, `${host} beside ${passed}`);
+    }
+    t.match(await running.json(), { address: passed.includes('0.0.0.0') ? '0.0.0.0' : '::' });
+    await running.kill();
+  }
+});
+
+t.test('nor when it has had that socket before', async (t) => {
   const own = await freePort();
-  const running = start(t, ['listen', `[${own}, "127.0.0.1"]`, 'listen', '[3000]'], { fds: ['tcp("0.0.0.0")'] });
+  const steps = ['probe', `[${own}]`, 'probe', `[${own}]`, 'listen', `[${own}, "127.0.0.1"]`];
+  const running = start(t, steps, { fds: ['tcp("0.0.0.0")'] });
   t.match(await running.json(), { address: '127.0.0.1', port: own });
-  t.match(await running.json(), { address: '0.0.0.0' });
+  t.equal(running.stderr.match(/LISTENFDS_ADDRESS_MISMATCH/g)?.length, 1);
+});
+
+// It could not bind the address it asks for: the unit has the port, and decides who reaches it.
+t.test('of its own port a loopback server gets the wider socket, with a warning', async (t) => {
+  for (const host of ['127.0.0.1', '::1', 'localhost', 'ip6-localhost']) {
+    const { fd, port } = await held(t, host.includes(':') || host === 'ip6-localhost' ? '::' : '0.0.0.0');
+    const steps = ['listen', JSON.stringify([port, host])];
+    const running = start(t, steps, { fds: [fd] });
+    t.match(await running.json(), { port, address: /^(0\.0\.0\.0|::)$/ }, host);
+    await running.kill('SIGTERM');
+    t.match(running.stderr, /LISTENFDS_ADDRESS_MISMATCH/, host);
+    const strict = start(t, steps, { fds: [fd], env: { LISTENFDS_MISMATCH: 'error' } });
+    t.match(await strict.json(), { code: 'LISTENFDS_ADDRESS_MISMATCH' }, host);
+    await strict.kill();
+  }
 });
 
 t.test('an inherited unix socket has its path', async (t) => {
