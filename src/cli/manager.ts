@@ -3,6 +3,7 @@
 import type { Exit, Program, start as startFunction } from '../programs/spawn.js';
 import { binding } from '../system/addon.js';
 import { Watcher, readable } from '../system/watcher.js';
+import { parseNotifyMessage } from '../text/notify-message.js';
 import type { OpenSocket } from './open.js';
 
 export interface ManagerOptions {
@@ -281,9 +282,7 @@ export class Manager {
   /** One datagram from the NOTIFY_SOCKET, sd_notify(3). */
   notified(text: string): void {
     const { say } = this.#options;
-    const fields = new Map(
-      text.split('\n').map((line) => [line.replace(/=.*$/s, ''), line.slice(line.indexOf('=') + 1)]),
-    );
+    const fields = parseNotifyMessage(text);
     const pid = Number(fields.get('MAINPID'));
     if (pid > 0 && pid !== this.#main && this.#main !== 0) {
       say(`pid ${this.#main} has handed over to pid ${pid}`);

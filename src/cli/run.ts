@@ -2,7 +2,6 @@
 // dispatcher (--accept, one for each) do the rest.
 import { findExecutable } from '../programs/executable.js';
 import type { Exit } from '../programs/spawn.js';
-import type { UnixDatagram } from '../sockets/datagram.js';
 import { fs, path } from '../system/builtins.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { Dispatcher } from './dispatcher.js';
@@ -75,22 +74,22 @@ interface NotifySocket {
  * Where READY=1 and the rest come in. A path, since container runtimes pass nothing on to an abstract name. `accepts`
  * decides by the sender's pid where it is another user's: the command may have changed its own.
  */
-async function openNotifySocket(
+async function openNotifyPath(
   deliver: (text: string) => void,
   accepts: (pid: number) => boolean,
 ): Promise<NotifySocket> {
-  const { listenDatagram } = await import('../sockets/room.js');
+  const room = await import('../sockets/room.js');
   const parent = process.env['XDG_RUNTIME_DIR'] || process.getBuiltinModule('node:os').tmpdir();
   const folder = fs.mkdtempSync(path.join(parent, 'listenfds-run-'));
   fs.chmodSync(folder, 0o755);
   const address = path.join(folder, 'notify');
   // It also keeps us alive while a successor runs, which is no child of ours.
-  const socket = await listenDatagram({ address, mode: 0o666, activation: 'never', passCredentials: true });
   const us = process.getuid!();
-  (socket as UnixDatagram).on('message', (message, { credentials }) => {
-    if (!credentials) return;
-    const { uid, pid } = credentials;
-    if (uid === us || uid === 0 || accepts(pid)) deliver(message.toString());
+  room.openNotifySocket({
+    path: address,
+    mode: 0o666,
+    accepts: ({ uid, pid }) => uid === us || uid === 0 || accepts(pid),
+    heard: deliver,
   });
   return { address, remove: () => fs.rmSync(folder, { recursive: true, force: true }) };
 }
@@ -151,7 +150,7 @@ export async function run(line: CommandLine): Promise<number> {
     catchSignals(dispatcher);
     dispatcher.begin();
   } else {
-    const notify = await openNotifySocket(
+    const notify = await openNotifyPath(
       (text) => manager.notified(text),
       (pid) => manager.isMain(pid),
     );

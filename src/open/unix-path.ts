@@ -30,10 +30,24 @@ export function inUse(path: string, why: string): NodeJS.ErrnoException {
   return listenError('EADDRINUSE', EADDRINUSE, path, why);
 }
 
-/** What connect(2) says where nobody listens; with ENOENT somebody has just taken the path away. */
-export const free = ['ECONNREFUSED', 'ENOENT'];
+/**
+ * Whether what connect(2) said of a socket file means that nobody has it open: ECONNREFUSED, or ENOENT where somebody has
+ * just taken the path away. Any doubt is a no.
+ */
+export const isAbandoned = (code: string | undefined): boolean => code === 'ECONNREFUSED' || code === 'ENOENT';
 
-/** Whether anybody listens on a socket file. Any doubt is a yes. */
+/**
+ * The socket file at a path, which is in the way of a new one; undefined where there is none.
+ *
+ * @throws an Error with code EADDRINUSE where something else is there
+ */
+export function socketAt(path: string): BigIntStats | undefined {
+  const found = lstat(path);
+  if (found && !found.isSocket()) throw inUse(path, 'not a socket, and never removed:');
+  return found;
+}
+
+/** Whether anybody listens on a socket file. */
 export function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = net.connect({ path });
@@ -42,14 +56,13 @@ export function isAnswered(path: string): Promise<boolean> {
       probe.on('close', () => resolve(true)).setTimeout(1000, () => probe.destroy());
       probe.resume().end();
     });
-    probe.on('error', (error: NodeJS.ErrnoException) => resolve(!free.includes(error.code!)));
+    probe.on('error', (error: NodeJS.ErrnoException) => resolve(!isAbandoned(error.code)));
   });
 }
 
 export async function prepareUnixPath(path: string, wanted: Wanted, node: ListenOptions): Promise<PreparedBind> {
   const owner = ownerOf(wanted);
-  const found = lstat(path);
-  if (found && !found.isSocket()) throw inUse(path, 'not a socket, and never removed:');
+  const found = socketAt(path);
   if (found && (await isAnswered(path))) throw inUse(path, 'address already in use');
   return { open: (server) => openUnixPath(server, path, found, owner, wanted, node) };
 }

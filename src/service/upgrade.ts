@@ -5,12 +5,12 @@ import { notify, notifyBarrier } from '../manager/notify.js';
 import { ownSockets } from '../open/own.js';
 import type { Program } from '../programs/spawn.js';
 import { isOpenOn } from '../receive/descriptor.js';
-import type { UnixDatagram } from '../sockets/datagram.js';
 import { binding, bindingIfAny } from '../system/addon.js';
 import { fs, path as paths } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { listenFds } from '../take/listen-fds.js';
 import { parseDuration } from '../text/duration.js';
+import { parseNotifyMessage } from '../text/notify-message.js';
 import { type HeldConnection, holdConnection } from './connections.js';
 import { Briefing, abstractName, upgradeVariable } from './successor.js';
 
@@ -125,37 +125,28 @@ function relay(message: string, fds: readonly number[]): void {
   }
 }
 
-async function openNotifySocket(): Promise<Progress & { address: string }> {
-  const { listenDatagram } = await import('../sockets/room.js');
-  const name = abstractName('listenfds/notify/');
-  const passedOn = new Set(ownSockets());
-  const socket = (await listenDatagram({
-    path: name,
-    activation: 'never',
-    passCredentials: true,
-    receiveFds: true,
-  })) as UnixDatagram;
-  // It is ours alone: not to be passed on.
-  for (const own of ownSockets()) if (!passedOn.has(own)) ownSockets().delete(own);
+async function openProgress(): Promise<Progress & { address: string }> {
+  const { openNotifySocket } = await import('../sockets/room.js');
+  const path = abstractName('listenfds/notify/');
+  const us = process.geteuid!();
   let resolve!: (pid: number | null) => void;
   const progress = {
-    address: `@${name.slice(1)}`,
+    address: `@${path.slice(1)}`,
     ready: new Promise<number | null>((done) => (resolve = done)),
     onExtend: null as Progress['onExtend'],
-    close: () => void socket.close(),
+    close: openNotifySocket({
+      path,
+      receiveFds: true,
+      accepts: ({ uid }) => uid === 0 || uid === us,
+      heard(text, fds) {
+        relay(text, fds);
+        const fields = parseNotifyMessage(text);
+        const extend = Number(fields.get('EXTEND_TIMEOUT_USEC'));
+        if (extend > 0) progress.onExtend?.(extend / 1000);
+        if (fields.get('READY') === '1') resolve(Number(fields.get('MAINPID')) || null);
+      },
+    }),
   };
-  socket.on('error', () => {});
-  socket.on('message', (message, { credentials, fds = [] }) => {
-    const uid = credentials?.uid;
-    const text = uid === 0 || uid === process.geteuid!() ? message.toString() : '';
-    relay(text, fds);
-    const fields = new Map(
-      text.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
-    );
-    const extend = Number(fields.get('EXTEND_TIMEOUT_USEC'));
-    if (extend > 0) progress.onExtend?.(extend / 1000);
-    if (fields.get('READY') === '1') resolve(Number(fields.get('MAINPID')) || null);
-  });
   return progress;
 }
 
@@ -226,7 +217,7 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
     state: options.state ?? null,
   });
   await briefing.open();
-  const progress = await openNotifySocket();
+  const progress = await openProgress();
   const held = holdConnections(options.connections ?? {});
   let program: Program | undefined;
   let released = false;

@@ -1,4 +1,5 @@
 // What the core and other rooms load of this folder on demand. `listenfds/sockets` (src/sockets.ts) is the public door.
 export { expectConnection, remoteEnd, serveConnection } from './accepted.js';
 export { listenDatagram } from './datagram.js';
+export { openNotifySocket } from './notify-socket.js';
 export { acceptInherited, openVsock } from './vsock.js';

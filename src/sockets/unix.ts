@@ -1,11 +1,10 @@
 // Binding a unix socket that Node has no name for. Unlike a stream listener it is bound at its final path: the kernel
 // tells receivers that path as the sender's.
 import type { BigIntStats } from 'node:fs';
-import { inUse } from '../open/unix-path.js';
+import { inUse, isAbandoned, socketAt } from '../open/unix-path.js';
 import { AF } from '../receive/descriptor.js';
 import { binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
-import { ECONNREFUSED } from '../system/errnos.js';
 import { lstat, sameInode } from '../system/files.js';
 import { ownerOf } from '../system/users.js';
 import type { Wanted } from '../take/target.js';
@@ -40,21 +39,20 @@ export function openSocket(domain: number, type: number, protocol = 0): number {
   return fd;
 }
 
-/** Whether anybody has the socket file open. Only ECONNREFUSED says that nobody does. */
-function isAnswered(path: string, type: number): boolean {
+function isOpen(path: string, type: number): boolean {
   const probe = openSocket(AF.UNIX, type);
   try {
-    return binding().connectUnix(probe, pathBytes(path)) !== ECONNREFUSED;
+    const result = binding().connectUnix(probe, pathBytes(path));
+    return result === 0 || !isAbandoned(systemError(result, 'connect', path).code);
   } finally {
     binding().closeFd(probe);
   }
 }
 
 function clearStale(path: string, type: number): void {
-  const found = lstat(path);
+  const found = socketAt(path);
   if (!found) return;
-  if (!found.isSocket()) throw inUse(path, 'not a socket, and never removed:');
-  if (isAnswered(path, type)) throw inUse(path, 'address already in use');
+  if (isOpen(path, type)) throw inUse(path, 'address already in use');
   if (sameInode(lstat(path), found)) fs.unlinkSync(path);
 }
 
