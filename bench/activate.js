@@ -1,7 +1,7 @@
 // Starts a program the way a manager does: with a listening socket on fd 3 and LISTEN_* that names its process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 
 /** Binds a free port of 127.0.0.1 and hands out its descriptor; close() gives up our copy. */
 async function makeListener() {
@@ -40,15 +40,6 @@ export async function runActivated(program) {
   let stdout = '';
   for await (const chunk of child.stdout.setEncoding('utf8')) stdout += chunk;
   return { stdout };
-}
-
-/** One GET / on a connection of its own: the body. */
-export async function get(port) {
-  const socket = connect(port, '127.0.0.1');
-  socket.end('GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n');
-  let answer = '';
-  for await (const chunk of socket.setEncoding('latin1')) answer += chunk;
-  return answer.slice(answer.indexOf('\r\n\r\n') + 4);
 }
 
 export async function stop(child) {

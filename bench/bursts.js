@@ -1,7 +1,8 @@
 // Requests per second of http servers, and what a request costs them: short bursts of load on one after the other, by autocannon
 // from this process.
 import autocannon from 'autocannon';
-import { get, stop } from './activate.js';
+import { get } from '../test/support/http.js';
+import { stop } from './activate.js';
 import { interleave, median } from './rounds.js';
 
 /** A server answers with its CPU time in µs. */

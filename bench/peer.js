@@ -40,7 +40,7 @@ async function start(program, path, ...rule) {
   return { child, path };
 }
 
-/** One GET / on a connection of its own: the body. */
+/** One GET / on a connection of its own: the body. By hand: this load must be quicker than the server. */
 function get(path) {
   return new Promise((resolve, reject) => {
     let answer = '';

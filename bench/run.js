@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { get } from './activate.js';
+import { get } from '../test/support/http.js';
 import { installPackage } from './installed.js';
 import { freePort } from './lab.js';
 import { row } from './rounds.js';

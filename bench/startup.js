@@ -2,7 +2,8 @@
 // what `import 'listenfds'` with listenFds() costs beside an empty program.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { get, runActivated, startActivated, stop } from './activate.js';
+import { get } from '../test/support/http.js';
+import { runActivated, startActivated, stop } from './activate.js';
 import { installPackage } from './installed.js';
 import { interleave, median, medianDifference, row } from './rounds.js';
 

@@ -22,6 +22,11 @@ import { emulated, underEmulator } from './emulated.js';
 const resultsFile = join(cache, 'matrix.json');
 const page = join(checkout, 'docs/matrix.md');
 
+/** What tap is told to run. */
+const testFiles = () =>
+  readdirSync(join(checkout, 'test'), { recursive: true })
+    .filter((file) => /^[a-z]+\/[^/]+\.test\.ts$/.test(file))
+    .map((file) => `test/${file}`);
 const units = (files) => files.filter((file) => !file.startsWith('test/systemd/'));
 const booted = (files) => files.filter((file) => file.startsWith('test/systemd/'));
 
@@ -311,6 +316,12 @@ if (unknown.length > 0 || values.list) {
   process.exit(unknown.length > 0 ? 2 : 0);
 }
 
+const untested = [...positionals, ...emulated].filter((file) => !testFiles().includes(file));
+if (untested.length > 0) {
+  console.error(`There is no test ${untested.join(', ')}.`);
+  process.exit(2);
+}
+
 if (values.docs) {
   writePage(keep([]));
   process.exit();
@@ -321,10 +332,7 @@ const logs = mkdtempSync(join(tmpdir(), 'listenfds-matrix-logs-'));
 console.error(`${filename}, ${Math.round(size / 1000)} kB; the output of the tests goes to ${logs}`);
 const rows = [];
 try {
-  const all = ['test', 'test/systemd']
-    .flatMap((place) => readdirSync(join(folder, place)).map((file) => `${place}/${file}`))
-    .filter((file) => file.endsWith('.test.ts'));
-  const files = all.filter((file) => positionals.length === 0 || positionals.includes(file));
+  const files = positionals.length > 0 ? positionals : testFiles();
   for (const target of asked) {
     for (const part of await targets[target](files)) {
       if (part.files.length === 0) continue;

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { activate, root } from '../support/activate.ts';
 import { Run } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { get, getJson } from '../support/http.ts';
+import { get, getJson } from '../support/http.js';
 import { unless, without } from '../support/tools.ts';
 
 const skip = without('podman', 'unshare') || unless(process.getuid!() === 0, 'needs root');

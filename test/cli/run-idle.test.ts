@@ -4,7 +4,7 @@ import t from 'tap';
 import { root } from '../support/activate.ts';
 import { Run } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 
 const serve = [process.execPath, join(root, 'test/fixtures/serve.js')];
 

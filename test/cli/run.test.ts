@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { activate, root } from '../support/activate.ts';
 import { cli, command, Run } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 
 const serve = [process.execPath, join(root, 'test/fixtures/serve.js')];
 const node = (source: string): string[] => [process.execPath, '-e', source];

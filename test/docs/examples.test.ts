@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import t from 'tap';
 import { activate, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { socketActivate } from '../support/socket-activate.ts';
 import { without } from '../support/tools.ts';

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { activate, root, type Activated, type Activation } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { held } from '../support/held.ts';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { installed, noRuntimes, runtimes } from '../support/programs.ts';
 import { receive } from '../support/receiver.ts';

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { activate, root, type Activated, type Activation } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { held } from '../support/held.ts';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 import { load } from '../support/load.ts';
 import { tcpQueue } from '../support/queues.ts';
 import { without } from '../support/tools.ts';

@@ -10,7 +10,8 @@ import {
 } from 'listenfds/sockets';
 import t from 'tap';
 import { activateModule, resultOf } from '../support/activate.ts';
-import { get, outcome, prelude, serving, two } from '../support/listening.ts';
+import { get } from '../support/http.js';
+import { outcome, prelude, serving, two } from '../support/listening.ts';
 import { without } from '../support/tools.ts';
 
 const skip = without('python3');

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { activate, root, activateModule } from '../support/activate.ts';
-import { getAbstract } from '../support/http.ts';
+import { getAbstract } from '../support/http.js';
 import { unixQueue } from '../support/queues.ts';
 import { without } from '../support/tools.ts';
 

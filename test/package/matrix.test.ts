@@ -14,3 +14,9 @@ t.test('--list names every target, and an unknown one is refused with them', asy
   t.match(unknown.stderr, 'There is no node18.');
   t.equal(unknown.stdout, stdout);
 });
+
+t.test('a test file that does not exist is refused, and those of arm64 exist', async (t) => {
+  const { stderr, code } = await activate(t, [...command, '--only', 'node26', 'test/admit/nothing.test.ts']).ended;
+  t.equal(code, 2);
+  t.equal(stderr, 'There is no test test/admit/nothing.test.ts.\n');
+});

@@ -10,7 +10,7 @@ import t, { type Test } from 'tap';
 import { describe } from 'listenfds';
 import { activate, root, type Activated, type Activation } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { getJson } from '../support/http.ts';
+import { getJson } from '../support/http.js';
 import * as insides from '../../dist/insides.js';
 import { freePort } from '../support/port.ts';
 import { installed, noRuntimes, runtimes } from '../support/programs.ts';

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { activate, root, type Activated, type Activation } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { held } from '../support/held.ts';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 import { copyPackage } from '../support/package.ts';
 import { installed, noRuntimes, runtimes } from '../support/programs.ts';
 import { checkTable } from '../support/table.ts';

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { activate, activateModule, root, type Activated, type Activation } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { held } from '../support/held.ts';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 import { load } from '../support/load.ts';
 import { freePort } from '../support/port.ts';
 import { tcpQueue } from '../support/queues.ts';

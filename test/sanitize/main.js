@@ -14,15 +14,15 @@ const reports = join(folder, 'reports');
 
 /** The tests that use the addon most, but those that start programs through systemd-socket-activate(1), which clears the environment. */
 const files = [
-  'describe',
-  'inherited',
-  'listen-adopted',
-  'message-queue',
-  'netlink',
-  'notify',
-  'peer',
-  'spawn',
-  'stdin',
+  'admit/peer',
+  'listen/adopt',
+  'manager/notify',
+  'programs/spawn',
+  'receive/describe',
+  'receive/inherited',
+  'sockets/message-queue',
+  'sockets/netlink',
+  'take/stdin',
 ];
 
 function run(command, args, { cwd = copy, env = {}, ...options } = {}) {

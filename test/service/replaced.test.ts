@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { activate, type Activated } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 import { copyPackage } from '../support/package.ts';
 
 const late = ['service.js', 'sockets.js', 'spawn.js'];

@@ -1,11 +1,11 @@
 // serve(): a service from its first listener to its exit, as a manager and its clients see it.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { get } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { serve, type ServeOptions } from 'listenfds';
 import { activate, activateModule, type Activated } from '../support/activate.ts';
+import { get } from '../support/http.js';
 import { receive } from '../support/receiver.ts';
 
 const program = [process.execPath, 'test/fixtures/serve.js'];
@@ -44,20 +44,10 @@ async function managed(
   };
 }
 
-function fetched(port: number, path = '/'): Promise<string> {
-  return new Promise((resolve, reject) => {
-    get({ port, path, host: '127.0.0.1', agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
-      response.on('end', () => resolve(body)).on('error', reject);
-    }).on('error', reject);
-  });
-}
-
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   t.test(`${signal} lets the request in flight end, runs onStop and exits 0`, async (t) => {
     const service = await start(t, {});
-    const answer = fetched(service.port, '/slow?ms=300');
+    const answer = get({ port: service.port, path: '/slow?ms=300' });
     t.equal(await service.line(), 'slow');
     process.kill(service.pid, signal);
     t.equal(await service.line(), 'draining 0');
@@ -69,7 +59,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 
 t.test('a second signal ends it at once, as it would have without us', async (t) => {
   const service = await start(t, {});
-  fetched(service.port, '/slow?ms=60000').catch(() => {});
+  get({ port: service.port, path: '/slow?ms=60000' }).catch(() => {});
   t.equal(await service.line(), 'slow');
   process.kill(service.pid, 'SIGTERM');
   t.equal(await service.line(), 'draining 0');
@@ -80,11 +70,11 @@ t.test('a second signal ends it at once, as it would have without us', async (t)
 t.test('with drainDelay it serves on after the signal, and only its health endpoint says no', async (t) => {
   const manager = await managed(t);
   const service = await start(t, { drainDelay: 2000 }, { NOTIFY_SOCKET: manager.address });
-  t.equal(await fetched(service.port, '/health'), 'ready');
+  t.equal(await get({ port: service.port, path: '/health' }), 'ready');
   process.kill(service.pid, 'SIGTERM');
   t.match(await manager.until(/STOPPING=1/), /EXTEND_TIMEOUT_USEC=15000000\nSTATUS=Not ready, draining soon/);
-  t.equal(await fetched(service.port, '/health'), 'not ready');
-  const answers = [await fetched(service.port), await fetched(service.port, '/slow?ms=1')];
+  t.equal(await get({ port: service.port, path: '/health' }), 'not ready');
+  const answers = [await get(service.port), await get({ port: service.port, path: '/slow?ms=1' })];
   t.match(answers, [/^pid \d+/, 'slow'], 'new connections are served as before');
   for (const line of ['slow', 'draining 0', 'stop SIGTERM']) t.equal(await service.line(), line);
   t.match(await service.ended, { code: 0, signal: null, stderr: '' });
@@ -103,16 +93,16 @@ t.test('a drain that the program asks for does not wait, and a second signal sti
 
   const other = await start(t, { drainDelay: 3_600_000 });
   process.kill(other.pid, 'SIGTERM');
-  while ((await fetched(other.port, '/health')) === 'ready');
+  while ((await get({ port: other.port, path: '/health' })) === 'ready');
   process.kill(other.pid, 'SIGTERM');
   t.match(await other.ended, { code: null, signal: 'SIGTERM' });
 });
 
 t.test('after an uncaught error requests in flight are answered, and it exits 1', async (t) => {
   const service = await start(t, { crashTimeout: 5000 });
-  const answer = fetched(service.port, '/slow?ms=300');
+  const answer = get({ port: service.port, path: '/slow?ms=300' });
   t.equal(await service.line(), 'slow');
-  fetched(service.port, '/crash').catch(() => {});
+  get({ port: service.port, path: '/crash' }).catch(() => {});
   t.equal(await service.line(), 'draining 0');
   t.equal(await answer, 'slow');
   t.match(await service.ended, { code: 1, stderr: /Uncaught Error: crashed/, stdout: /stop error/ });
@@ -139,7 +129,7 @@ t.test('a reload that fails leaves the service as it was, and the manager knows 
   process.kill(service.pid, 'SIGHUP');
   const [, after] = await manager.states(2);
   t.match(after, /^READY=1\nSTATUS=Reload failed, going on as before: bad configuration$/);
-  t.match(await fetched(service.port), /^pid \d+/);
+  t.match(await get(service.port), /^pid \d+/);
 });
 
 t.test('what comes while a reload runs is one more reload', async (t) => {
@@ -148,7 +138,7 @@ t.test('what comes while a reload runs is one more reload', async (t) => {
   t.equal(await service.line(), 'reload');
   for (let i = 0; i < 3; i++) {
     process.kill(service.pid, 'SIGHUP');
-    t.match(await fetched(service.port), /^pid/, 'it has had the signal');
+    t.match(await get(service.port), /^pid/, 'it has had the signal');
   }
   t.equal(await service.line(), 'reload');
   process.kill(service.pid, 'SIGTERM');
@@ -213,14 +203,14 @@ t.test('an uncaught error is told with its exit status, on one line', async (t) 
   const manager = await managed(t);
   const service = await start(t, { crashTimeout: 100 }, { NOTIFY_SOCKET: manager.address });
   await manager.states(1);
-  fetched(service.port, '/crash').catch(() => {});
+  get({ port: service.port, path: '/crash' }).catch(() => {});
   t.match(await manager.until(/EXIT_STATUS/), /STATUS=Failed: crashed on request\n(.*\n)*EXIT_STATUS=1/);
   t.match(await service.ended, { code: 1 });
 });
 
 t.test('a manager that has gone does not end the service', async (t) => {
   const service = await start(t, {}, { NOTIFY_SOCKET: '/nonexistent/notify' });
-  t.match(await fetched(service.port), /^pid/);
+  t.match(await get(service.port), /^pid/);
   process.kill(service.pid, 'SIGTERM');
   t.match(await service.ended, { code: 0, stderr: /manager cannot be told/ });
 });
@@ -228,7 +218,11 @@ t.test('a manager that has gone does not end the service', async (t) => {
 t.test('idle exit: a silent connection is idle, a request or a WebSocket is not', async (t) => {
   const service = await start(t, { idleTimeout: '300ms', drain: { grace: 10, timeout: 100 } });
   const silent = connect(service.port, '127.0.0.1').on('error', () => {});
-  t.equal(await fetched(service.port, '/slow?ms=700'), 'slow', 'a request longer than the idle timeout is answered');
+  t.equal(
+    await get({ port: service.port, path: '/slow?ms=700' }),
+    'slow',
+    'a request longer than the idle timeout is answered',
+  );
   const socket = connect(service.port, '127.0.0.1').on('error', () => {});
   socket.write('GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
   t.equal(await service.line(), 'slow');
@@ -255,7 +249,7 @@ t.test('several apps are one service', async (t) => {
   });
   const [web, admin] = await service.json<{ name: string; port: number }[]>();
   t.same([web!.name, admin!.name], ['web', 'admin']);
-  t.same(await Promise.all([fetched(web!.port), fetched(admin!.port)]), ['web', 'admin']);
+  t.same(await Promise.all([get(web!.port), get(admin!.port)]), ['web', 'admin']);
   t.match(await manager.until(/2 accepted/), /STATUS=\d active, 2 accepted/);
   process.kill(service.pid, 'SIGTERM');
   t.match(await service.ended, { code: 0 });
@@ -282,11 +276,11 @@ t.test('exit: false leaves the end to the program, and close() runs it', async (
   });
   t.match(service.stats, { accepted: 0, active: 0, refused: 0 });
   const { port } = service.listening[0]!.address as AddressInfo;
-  t.equal(await fetched(port), 'x');
+  t.equal(await get(port), 'x');
   t.equal(service.stats.accepted, 1);
   await Promise.all([service.close(), service.close()]);
   t.same(reasons, ['close']);
-  await t.rejects(fetched(port), { code: 'ECONNREFUSED' });
+  await t.rejects(get(port), { code: 'ECONNREFUSED' });
 });
 
 t.test('a stop hook that never ends does not keep the process', async (t) => {

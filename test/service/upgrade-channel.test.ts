@@ -8,6 +8,7 @@ import t from 'tap';
 import { activate, activateModule, root } from '../support/activate.ts';
 import { as, withoutOtherUsers } from '../support/as.ts';
 import { cli } from '../support/cli.ts';
+import { get } from '../support/http.js';
 
 const skip = withoutOtherUsers();
 const controlName = (pid: number): string => `\0${`listenfds/control/${pid}/`.padEnd(107, '.')}`;
@@ -25,7 +26,7 @@ t.test('a command of another user is not obeyed', { skip }, async (t) => {
   const { code, stderr } = await stranger.ended;
   t.equal(code, 1);
   t.match(stderr, 'refused to answer');
-  t.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), String(running.pid), 'it is the same process');
+  t.equal(await get(port), String(running.pid), 'it is the same process');
 });
 
 t.test('who answers in the place of another process is found out', async (t) => {
@@ -52,7 +53,7 @@ t.test('a name that is taken already leaves the service without that way in, and
   t.teardown(() => squatter.close());
   running.child.stdin!.end('go\n');
   const port = await running.line();
-  t.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), String(running.pid));
+  t.equal(await get(port), String(running.pid));
   while (!running.stderr.includes('will not reach this process')) await once(running.child.stderr!, 'data');
 });
 
@@ -95,5 +96,5 @@ t.test('what is no command is not answered', async (t) => {
   client.end('exit\n');
   client.on('error', () => {});
   await once(client, 'close');
-  t.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), String(running.pid));
+  t.equal(await get(port), String(running.pid));
 });

@@ -1,10 +1,9 @@
 // One question to a server, in each of the protocols that an app may speak.
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { connect as http2Connect } from 'node:http2';
 import { connect as netConnect } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { text } from 'node:stream/consumers';
+import { get } from './http.js';
 
 export type Protocol = 'tcp' | 'tls' | 'http' | 'https' | 'http2' | 'http2-tls';
 
@@ -15,13 +14,8 @@ export type Place = { readonly host: string; readonly port: number } | { readonl
 const trust = { rejectUnauthorized: false, servername: 'localhost' };
 
 function askHttp(protocol: 'http' | 'https', place: Place): Promise<string> {
-  const request = protocol === 'http' ? httpRequest : httpsRequest;
   const where = 'path' in place ? { socketPath: place.path } : place;
-  return new Promise((resolve, reject) => {
-    request({ agent: false, ...where, ...trust, path: '/' }, (response) => resolve(text(response)))
-      .on('error', reject)
-      .end();
-  });
+  return get({ ...where, ...trust, protocol: `${protocol}:` });
 }
 
 async function askHttp2(protocol: 'http2' | 'http2-tls', place: Place): Promise<string> {

@@ -1,6 +1,4 @@
 // Programs that call listen(), for tests that say what it is given and look at what comes of it.
-import { once } from 'node:events';
-import { request } from 'node:http';
 import { activateModule, insides, resultOf, type Activated, type Activation, type Test } from './activate.ts';
 
 /** Imports, an app, and ways to print a JSON line: done() also ends the program. */
@@ -26,15 +24,6 @@ export const outcome = (t: Test, target: string, activation?: Activation): Promi
 /** A program that goes on listening. */
 export const serving = (t: Test, target: string, activation?: Activation): Activated =>
   activateModule(t, `${prelude} report(await shown(listen(app, ${target})));`, activation);
-
-/** The body of the answer. */
-export async function get(where: { port: number } | { socketPath: string }): Promise<string> {
-  const sent = request({ ...where, host: '127.0.0.1', agent: false }).end();
-  const [response] = await once(sent, 'response');
-  let body = '';
-  for await (const chunk of response) body += chunk;
-  return body;
-}
 
 /** What a socket unit with two sockets passes. */
 export const two = { fds: ['tcp("127.0.0.1", 0, 17)', 'tcp("127.0.0.1", 0, 18)'], names: ['web', 'admin'] };

@@ -1,5 +1,6 @@
 // Clients that never stop asking while a service is restarted, and what they were told.
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
+import { exchange } from './http.js';
 
 export interface Load {
   /** Answered as expected so far. */
@@ -33,27 +34,16 @@ export function load(target: LoadTarget): Load {
   const settle = (): void => {
     for (const one of waiting) if (answered >= one.at || failures.length > 0) one.resolve();
   };
-  const ask = (): Promise<void> =>
-    new Promise((resolve) => {
-      const fail = (reason: string): void => {
-        failures.push(reason);
-        resolve();
-      };
-      const where = socketPath === undefined ? { host: '127.0.0.1', port } : { socketPath };
-      const asked = request({ ...where, path, headers, agent }, (response) => {
-        let body = '';
-        response.setEncoding('utf8').on('data', (text: string) => (body += text));
-        response.on('error', (error) => fail(`broken off: ${error.message}`));
-        response.on('end', () => {
-          const { statusCode = 0 } = response;
-          if (statusCode < 200 || statusCode > 299 || !expected.test(body)) fail(`${statusCode} ${body}`);
-          else answered += 1;
-          resolve();
-        });
-      });
-      asked.on('error', (error) => fail(`${asked.reusedSocket ? 'reused' : 'new'} connection: ${error.message}`));
-      asked.end();
-    });
+  const where = socketPath === undefined ? { port } : { socketPath };
+  const ask = async (): Promise<void> => {
+    try {
+      const { status, body } = await exchange({ ...where, path, headers, agent });
+      if (status < 200 || status > 299 || !expected.test(body)) failures.push(`${status} ${body}`);
+      else answered += 1;
+    } catch (error) {
+      failures.push(String(error));
+    }
+  };
   const client = async (): Promise<void> => {
     while (!stopped && failures.length === 0) {
       await ask();

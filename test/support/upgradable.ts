@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { activate, root, type Activated, type Passed, type Test } from './activate.ts';
 import { temporaryFolder } from './folder.ts';
+import { get } from './http.js';
 
 const cli = join(root, 'dist/cli.js');
 
@@ -88,8 +89,7 @@ export async function listening(service: Activated): Promise<{ pid: number; port
 }
 
 export async function answer(port: number, path = '/'): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: 'close' } });
-  return (await response.text()).trim();
+  return (await get({ port, path })).trim();
 }
 
 /** The exit status; `ended` waits for the pipes as well, and those the successor has. */

@@ -1,6 +1,6 @@
 // What a service manager does with a socket unit, and what the library makes of it.
 import t from 'tap';
-import { get, getAbstract, getJson } from '../support/http.ts';
+import { get, getAbstract, getJson } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { without } from '../support/tools.ts';
 import { execStart, withSystemd, withoutSystemd } from '../support/systemd.ts';

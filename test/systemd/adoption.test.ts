@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import t from 'tap';
 import { activate } from '../support/activate.ts';
-import { get, getJson } from '../support/http.ts';
+import { get, getJson } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { tcpQueue, unixQueue } from '../support/queues.ts';
 import { commandLine, execStart, fixture, withSystemd, withoutSystemd } from '../support/systemd.ts';

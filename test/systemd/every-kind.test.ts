@@ -8,7 +8,7 @@ import t from 'tap';
 import { connectSequentialPacket, listenDatagram, type UnixDatagram } from 'listenfds/sockets';
 import { activate, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { execStart, fixture, withSystemd, withoutSystemd } from '../support/systemd.ts';
 import { unless } from '../support/tools.ts';

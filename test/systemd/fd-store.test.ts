@@ -1,13 +1,12 @@
 // What the manager keeps for a service while it is gone.
 import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { temporaryFolder } from '../support/folder.ts';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { execStart, withSystemd, withoutSystemd, type Lab } from '../support/systemd.ts';
 
@@ -59,18 +58,13 @@ function knock(port: number) {
   const pids = new Set<string>();
   const failures: string[] = [];
   let running = true;
-  const ask = (): Promise<void> =>
-    new Promise((resolve) => {
-      request({ host: '127.0.0.1', port, agent: false }, (response) => {
-        response.setEncoding('utf8').on('data', (pid: string) => pids.add(pid));
-        response.on('end', resolve).on('error', resolve);
-      })
-        .on('error', (error: NodeJS.ErrnoException) => {
-          failures.push(error.code!);
-          resolve();
-        })
-        .end();
-    });
+  const ask = async (): Promise<void> => {
+    try {
+      pids.add(await get(port));
+    } catch (error) {
+      failures.push((error as NodeJS.ErrnoException).code!);
+    }
+  };
   const client = async (): Promise<void> => {
     while (running) {
       await ask();

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
-import { getJson } from '../support/http.ts';
+import { getJson } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { execStart, withSystemd, withoutSystemd, type Lab } from '../support/systemd.ts';
 

@@ -1,7 +1,7 @@
 // What only a newer systemd does. On an older one these tests are skipped: docs/matrix.md says how to boot the newest.
 import { execFileSync } from 'node:child_process';
 import t from 'tap';
-import { get, getJson } from '../support/http.ts';
+import { get, getJson } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { execStart, olderThan, withSystemd, withoutSystemd } from '../support/systemd.ts';
 import { without } from '../support/tools.ts';

@@ -1,7 +1,7 @@
 // The life of a service under a real manager: reload, restart and idle exit lose nothing; limits are what they are.
-import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { get } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { execStart, withSystemd, withoutSystemd } from '../support/systemd.ts';
 
@@ -14,16 +14,8 @@ const service = (options: object, more = ''): string =>
   `[Unit]\n${quick}[Service]\nType=notify\nEnvironment='SERVE_OPTIONS=${JSON.stringify(options)}'\n${more}ExecStart=${execStart('serve.js')}\n`;
 
 /** One request on a connection of its own; the pid that answered. Any failure is a lost request. */
-function pidOf(port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    request({ host: '127.0.0.1', port, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
-      response.on('end', () => resolve(Number(/^pid (\d+)/.exec(body)?.[1]))).on('error', reject);
-    })
-      .on('error', reject)
-      .end();
-  });
+async function pidOf(port: number): Promise<number> {
+  return Number(/^pid (\d+)/.exec(await get(port))?.[1]);
 }
 
 t.test('systemctl reload waits for the reload, and the service goes on', { skip }, async (t) => {

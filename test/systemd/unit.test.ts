@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { command } from '../support/cli.ts';
 import { deploy } from '../support/deploy.ts';
-import { get, getJson } from '../support/http.ts';
+import { get, getJson } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { withSystemd, withoutSystemd, type Lab } from '../support/systemd.ts';
 

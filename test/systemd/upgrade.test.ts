@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { get } from '../support/http.ts';
+import { get } from '../support/http.js';
 import { root } from '../support/activate.ts';
 import { freePort } from '../support/port.ts';
 import { commandLine, execStart, withSystemd, withoutSystemd, type Lab } from '../support/systemd.ts';

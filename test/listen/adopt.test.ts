@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { activateModule, resultOf } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { get, outcome, prelude, two } from '../support/listening.ts';
+import { get } from '../support/http.js';
+import { outcome, prelude, two } from '../support/listening.ts';
 import { mptcpQueue, tcpQueue, unixQueue } from '../support/queues.ts';
 import { without } from '../support/tools.ts';
 
