@@ -19,7 +19,16 @@ function pack(): string {
   mkdirSync(copy);
   const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const sources = files.filter((name: string) => !/^!|^dist|^prebuilds/.test(name));
-  const others = ['package.json', 'README.md', 'LICENSE', 'build.js', 'tsconfig.json', 'src', 'scripts'];
+  const others = [
+    'package.json',
+    'README.md',
+    'LICENSE',
+    'build.js',
+    'tsconfig.json',
+    'src',
+    'scripts',
+    'test/support/insides.ts',
+  ];
   for (const part of [...sources, ...others]) cpSync(join(root, part), join(copy, part), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
   const { status, stdout, stderr } = spawnSync('npm', ['pack', '--silent'], {
