@@ -6,6 +6,7 @@ import type { InheritedFd } from '../receive/inherited.js';
 import { net, path as paths } from '../system/builtins.js';
 import { EADDRINUSE } from '../system/errnos.js';
 import { type UvHandle, backlogToKeep, bindItself, handleOf, namePath } from '../system/node-server.js';
+import { replaceMethod } from '../system/replace.js';
 import { type Address, unixAddress } from '../text/address.js';
 import type { Lender, Loan } from './lender.js';
 
@@ -21,7 +22,7 @@ interface Handle extends UvHandle {
   close(...args: unknown[]): unknown;
 }
 
-type Opening = ListenOptions & { fd?: number; [bindItself]?: true };
+type Opening = ListenOptions & { fd?: number; _handle?: unknown; handle?: unknown; [bindItself]?: true };
 
 const internals = net as typeof net & {
   _normalizeArgs(args: unknown[]): [Opening, (() => void) | null];
@@ -30,29 +31,35 @@ const internals = net as typeof net & {
     port: number | null,
     type: number | string | null,
     fd: number | null,
-    flags?: number,
+    ...more: unknown[]
   ): Handle | number;
 };
 
 const streams = ['tcp', 'unix'] as const;
 
-const isNumberedPort = (port: unknown): boolean =>
-  (typeof port === 'number' && port > 0) || (typeof port === 'string' && /^0*[1-9][0-9]*$/.test(port));
-
 function whenClosed(handle: Handle, then: () => void): void {
   const { close } = handle;
-  handle.close = function (this: Handle, ...args) {
-    handle.close = close;
+  const restore = replaceMethod(handle, 'close', function (this: Handle, ...args: unknown[]) {
+    restore();
     then();
     return Reflect.apply(close, this, args);
-  };
+  });
 }
 
-/** Null for what is no address of the program's choice: any free port, a handle of its own. */
-function chosenAddress({ port, host, path }: { port?: unknown; host?: unknown; path?: unknown }): Address | null {
-  if (isNumberedPort(port))
-    return { kind: 'inet', host: typeof host === 'string' && host ? host : null, port: Number(port) };
-  if (port !== undefined && port !== null) return null;
+/** As node:net reads it; null for what it refuses, and for 0, which means any. */
+function numberedPort(port: unknown): number | null {
+  if (typeof port !== 'number' && (typeof port !== 'string' || port.trim() === '')) return null;
+  const number = Number(port);
+  return Number.isInteger(number) && number > 0 && number <= 0xffff ? number : null;
+}
+
+/** Null for any free port, a handle of the program's own, and what node:net refuses. */
+function chosenAddress(options: { port?: unknown; host?: unknown; path?: unknown }): Address | null {
+  const { host, path } = options;
+  const port = numberedPort(options.port);
+  if (port !== null) return { kind: 'inet', host: typeof host === 'string' && host ? host : null, port };
+  // For node:net a port goes before a path, and one that is there but undefined means any.
+  if ('port' in options) return null;
   if (typeof path !== 'string' || path === '') return null;
   try {
     return unixAddress(path.startsWith('\0') ? path : paths.resolve(path), path);
@@ -63,6 +70,7 @@ function chosenAddress({ port, host, path }: { port?: unknown; host?: unknown; p
 
 export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly: boolean): void {
   const borrow = (options: Opening): Loan | null => {
+    if (options._handle || options.handle) return null;
     if (typeof options.fd === 'number') return lender.borrowFd(options.fd);
     const address = byNumberOnly || options[bindItself] ? null : chosenAddress(options);
     return address && lender.borrow(address, streams);
@@ -72,7 +80,8 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
   type Positional = (this: Server, options: ListenOptions, backlog: number, callback?: () => void) => Server;
   const listenOn = listen as unknown as Positional;
 
-  net.Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {
+  const watched = new WeakSet<Handle>();
+  const listenOrBorrow = function (this: Server, ...args: unknown[]): Server {
     let loan: Loan | null = null;
     if (!handleOf(this)) {
       const [options, callback] = internals._normalizeArgs(args);
@@ -84,15 +93,23 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
       }
       if (loan) {
         const { inherited, fd } = loan;
-        const own: object = { fd, ...(options.signal ? { signal: options.signal } : {}) };
-        listenOn.call(this, own, backlogToKeep(inherited), callback ?? undefined);
+        // For node:net a number goes before all else. What the program asked for stays: the channel net.server.listen
+        // publishes it.
+        const own = { ...options, fd, ...(options.signal ? { signal: options.signal } : {}) };
+        try {
+          listenOn.call(this, own, backlogToKeep(inherited), callback ?? undefined);
+        } catch (error) {
+          loan.giveBack();
+          throw error;
+        }
         if (typeof inherited.address === 'string') namePath(this, inherited.address);
       }
     }
     if (!loan) Reflect.apply(listen, this, args);
     const opened = (): void => {
       const handle = handleOf<Handle>(this);
-      if (!handle) return;
+      if (!handle || watched.has(handle)) return;
+      watched.add(handle);
       listener.opened(this, loan);
       whenClosed(handle, () => {
         loan?.giveBack();
@@ -105,10 +122,11 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
     // A host name is resolved first, and a cluster worker asks its primary.
     else this.once('listening', opened);
     return this;
-  } as typeof listen;
+  };
+  replaceMethod(net.Server.prototype, 'listen', listenOrBorrow);
 
   const create = internals._createServerHandle;
-  internals._createServerHandle = function (address, port, type, fd, flags) {
+  const createOrBorrow: typeof create = (address, port, type, fd, ...more) => {
     let loan: Loan | null;
     try {
       const place = port !== null && port >= 0 ? { port, host: address } : { path: address };
@@ -117,13 +135,24 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
       process.emitWarning(error as Error);
       return EADDRINUSE;
     }
-    if (!loan) return create(address, port, type, fd, flags);
-    const handle = create(null, null, null, loan.fd, flags);
+    if (!loan) return create(address, port, type, fd, ...more);
+    const handle = create(null, null, null, loan.fd, ...more);
     if (typeof handle === 'number') loan.giveBack();
     else whenClosed(handle, () => loan.giveBack());
     listener.lent();
     return handle;
   };
+  replaceMethod(internals, '_createServerHandle', createOrBorrow);
+}
+
+/** Once closed, a socket cannot say where it is bound. */
+function isOpen(socket: DatagramSocket): boolean {
+  try {
+    socket.address();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function redirectDatagrams(lender: Lender, lent: () => void): void {
@@ -132,7 +161,7 @@ export function redirectDatagrams(lender: Lender, lent: () => void): void {
   const bind = Socket.prototype.bind as unknown as Bind;
   const family = { udp4: 'IPv4', udp6: 'IPv6' } as const;
 
-  Socket.prototype.bind = function (this: DatagramSocket & { type: 'udp4' | 'udp6' }, ...args: unknown[]) {
+  const bindOrBorrow = function (this: DatagramSocket & { type: 'udp4' | 'udp6' }, ...args: unknown[]): DatagramSocket {
     const [first, second] = args;
     const options =
       typeof first === 'object' && first !== null
@@ -155,17 +184,23 @@ export function redirectDatagrams(lender: Lender, lent: () => void): void {
     }
     // With { fd } it says 'listening' before it returns, which no caller of another bind() expects.
     const { emit } = this;
-    this.emit = (event: string, ...rest: unknown[]) =>
-      event === 'listening' || Reflect.apply(emit, this, [event, ...rest]);
+    const restore = replaceMethod(
+      this,
+      'emit',
+      (event: string, ...rest: unknown[]) => event === 'listening' || Reflect.apply(emit, this, [event, ...rest]),
+    );
     try {
       bind.call(this, { fd: loan.fd }, ...(typeof callback === 'function' ? [callback] : []));
     } catch (error) {
       loan.giveBack();
       throw error;
     } finally {
-      delete (this as Partial<DatagramSocket>).emit;
+      restore();
     }
-    process.nextTick(() => this.emit('listening'));
+    process.nextTick(() => {
+      if (isOpen(this)) this.emit('listening');
+    });
     return this;
-  } as typeof Socket.prototype.bind;
+  };
+  replaceMethod(Socket.prototype, 'bind', bindOrBorrow);
 }

@@ -14,12 +14,44 @@ export function keepBacklogs(lender: Lender): void {
   nodeCluster().on('listening', () => lender.restoreBacklogs());
 }
 
-/** What a worker asks its primary for when it binds a datagram socket. */
+/** What a worker asks its primary for when it opens a socket, and says when it listens. */
 interface Query {
   readonly cmd?: string;
   readonly act?: string;
   readonly addressType?: unknown;
+  readonly address?: unknown;
   fd?: unknown;
+}
+
+/** Hears every message of every worker before node:cluster does. */
+function hearWorkers(hear: (query: Query) => void): void {
+  const ours = (query: Query): void => {
+    if (query.cmd === 'NODE_CLUSTER') hear(query);
+  };
+  const hearOne = ({ process: worker }: Worker): void =>
+    void worker.prependListener('internalMessage' as 'message', ours as never);
+  for (const worker of Object.values(nodeCluster().workers ?? {})) if (worker) hearOne(worker); // 'fork' is told later
+  nodeCluster().on('fork', hearOne);
+}
+
+/**
+ * A worker that listens on a number tells its primary no address. The event 'listening' has to say what it says of a
+ * server that was bound: null and 4 for every address of this machine.
+ */
+export function tellAddresses(lender: Lender): void {
+  hearWorkers((query) => {
+    const { act, address: told, addressType, fd: number } = query;
+    if (act !== 'listening' || typeof number !== 'number' || told) return;
+    const address = lender.passed.find(({ fd }) => fd === number)?.address ?? null;
+    if (address === null) return;
+    if (typeof address === 'string') {
+      Object.assign(query, { address, port: -1, addressType: -1, fd: undefined });
+      return;
+    }
+    const any = address.address === '::';
+    const family = !any && address.family === 'IPv6' ? 6 : 4;
+    Object.assign(query, { address: any ? null : address.address, addressType: addressType ?? family, fd: undefined });
+  });
 }
 
 /**
@@ -28,20 +60,16 @@ interface Query {
  */
 export function lendDatagrams(lender: Lender, lent: () => void): void {
   if (!lender.passed.some(({ kind }) => kind === 'udp')) return;
-  const answer = (query: Query): void => {
-    const { cmd, act, addressType, fd } = query;
-    if (cmd !== 'NODE_CLUSTER' || act !== 'queryServer' || typeof fd !== 'number') return;
+  hearWorkers((query) => {
+    const { act, addressType, fd } = query;
+    if (act !== 'queryServer' || typeof fd !== 'number') return;
     if (addressType !== 'udp4' && addressType !== 'udp6') return;
     const inherited = lender.lendToWorkers(fd);
     if (!inherited) return;
     const duplicate = binding().duplicate(fd);
     if (duplicate >= 0) query.fd = duplicate;
     lent();
-  };
-  const answerTo = ({ process: worker }: Worker): void =>
-    void worker.prependListener('internalMessage' as 'message', answer as never);
-  for (const worker of Object.values(nodeCluster().workers ?? {})) if (worker) answerTo(worker); // 'fork' is told later
-  nodeCluster().on('fork', answerTo);
+  });
 }
 
 const doneKey = Symbol.for('listenfds.lending');
@@ -63,5 +91,6 @@ export function lendToWorkers(passed: readonly InheritedFd[]): void {
   const nothing = (): void => {};
   redirectStreams(lender, { opened: nothing, closed: nothing, lent: nothing }, true);
   keepBacklogs(lender);
+  tellAddresses(lender);
   lendDatagrams(lender, nothing);
 }

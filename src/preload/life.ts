@@ -120,6 +120,7 @@ export class Life {
     this.#options = options;
     if (options.drainFirst) this.#drainFirst();
     process.on('SIGTERM', this.#onTerminate);
+    process.on('removeListener', (event) => this.#removed(event));
     if (isClusterWorker()) obeyPrimary(() => this.#signalled);
   }
 
@@ -169,6 +170,15 @@ export class Life {
     // The second signal, and one that comes before anything listens, does what it would have done without us.
     process.off('SIGTERM', this.#onTerminate);
     process.kill(process.pid, 'SIGTERM');
+  }
+
+  /**
+   * A program that has its handler, takes it away and sends itself the signal again means to die by it: nobody must be left
+   * who catches that.
+   */
+  #removed(event: string | symbol): void {
+    if (event !== 'SIGTERM' || !this.#signalled || this.#ending || this.#isAwaited()) return;
+    process.off('SIGTERM', this.#onTerminate);
   }
 
   #serves(): boolean {

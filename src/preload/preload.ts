@@ -3,11 +3,11 @@
 // that uses the library as well there are two copies of those parts then, which work as one.
 import { Lender } from '../lend/lender.js';
 import { type Listener, redirectDatagrams, redirectStreams } from '../lend/redirect.js';
-import { isLending, keepBacklogs, lendDatagrams, lendingDone } from '../lend/to-workers.js';
+import { isLending, keepBacklogs, lendDatagrams, lendingDone, tellAddresses } from '../lend/to-workers.js';
 import { passedToPrimary } from '../receive/from-primary.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
 import { ListenFdsError } from '../system/errors.js';
-import { isClusterWorker } from '../system/process-role.js';
+import { isClusterWorker, mayBePrimary } from '../system/process-role.js';
 import { inheritedDescriptors, refuseInactive } from '../take/take.js';
 import { parseActivation } from '../take/target.js';
 import { Life, lifeOptions } from './life.js';
@@ -43,14 +43,23 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
     });
   };
   let workersHaveIt = false;
+  let addressesTold = isWorker;
+  const tellThem = (): void => {
+    if (addressesTold || !mayBePrimary()) return;
+    addressesTold = true;
+    tellAddresses(lender);
+  };
   const listener: Listener = {
     opened(server, loan) {
       life.opened(server, loan !== null);
-      if (loan) check();
+      if (!loan) return;
+      tellThem(); // the one that node:cluster accepts with for its workers is opened here, too
+      check();
     },
     closed: (server) => life.closed(server),
     lent() {
       if (!workersHaveIt) keepBacklogs(lender);
+      tellThem();
       workersHaveIt = true;
       check();
     },
