@@ -26,7 +26,7 @@ t.test('a command of another user is not obeyed', { skip }, async (t) => {
   const { code, stderr } = await stranger.ended;
   t.equal(code, 1);
   t.match(stderr, 'refused to answer');
-  t.equal(await get(port), String(running.pid), 'it is the same process');
+  t.equal(await get(Number(port)), String(running.pid), 'it is the same process');
 });
 
 t.test('who answers in the place of another process is found out', async (t) => {
@@ -53,7 +53,7 @@ t.test('a name that is taken already leaves the service without that way in, and
   t.teardown(() => squatter.close());
   running.child.stdin!.end('go\n');
   const port = await running.line();
-  t.equal(await get(port), String(running.pid));
+  t.equal(await get(Number(port)), String(running.pid));
   while (!running.stderr.includes('will not reach this process')) await once(running.child.stderr!, 'data');
 });
 
@@ -96,5 +96,5 @@ t.test('what is no command is not answered', async (t) => {
   client.end('exit\n');
   client.on('error', () => {});
   await once(client, 'close');
-  t.equal(await get(port), String(running.pid));
+  t.equal(await get(Number(port)), String(running.pid));
 });
