@@ -47,8 +47,8 @@ const limits = {
   'test/open/bind.test.ts': { 'the backlog is that of a socket unit': tcpInfo },
   'test/sockets/datagram.test.ts': { 'what comes beside a message is told': 'SO_TIMESTAMPNS: ENOPROTOOPT' },
   'test/receive/describe.test.ts': {
-    'IP sockets': tcpInfo,
-    'unix sockets': tcpInfo,
+    'IP sockets are described with protocol, address and backlog': tcpInfo,
+    'unix sockets are described with path, type and backlog': tcpInfo,
     'backlog and queue are what ss(8) says': tcpInfo,
     'a backlog over the limit of the kernel is the limit': tcpInfo,
   },
@@ -58,7 +58,7 @@ const limits = {
     'a unix socket is found by the path it has been moved to': tcpInfo,
     'the successor of a program that bound its path itself': tcpInfo,
   },
-  'test/sockets/netlink.test.ts': { 'uevents of the kernel and of udev': userNamespace },
+  'test/sockets/netlink.test.ts': { 'uevents of the kernel and of udev are read': userNamespace },
   'test/manager/notify.test.ts': {
     'pid speaks for another process': userNamespace,
     'a descriptor that was closed behind our back': noCookie,

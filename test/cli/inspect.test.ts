@@ -73,7 +73,7 @@ t.test('a process with nothing wrong: what it was given, and exit status 0', asy
   });
 });
 
-t.test('malformed-environment', async (t) => {
+t.test('malformed-environment: the names are not as many as the descriptors', async (t) => {
   const pid = await idle(t, { fds: ['tcp()'], names: ['one', 'two'] });
   hasFinding(await inspect(t, String(pid)), t, 'malformed-environment', /LISTEN_FDNAMES.*2 instead of 1/);
 });
@@ -89,10 +89,14 @@ t.test('foreign-pid: a wrapper that was meant instead', async (t) => {
 });
 
 const noPidfs = typeof insides.binding().pidfdInode(process.pid) === 'number';
-t.test('pidfd-mismatch', { skip: unless(!noPidfs, 'needs a kernel with pidfs') }, async (t) => {
-  const pid = await idle(t, { fds: ['tcp()'], env: { LISTEN_PIDFDID: '1' } });
-  hasFinding(await inspect(t, String(pid)), t, 'pidfd-mismatch', /LISTEN_PIDFDID is 1, but/);
-});
+t.test(
+  'pidfd-mismatch: LISTEN_PIDFDID is of another process',
+  { skip: unless(!noPidfs, 'needs a kernel with pidfs') },
+  async (t) => {
+    const pid = await idle(t, { fds: ['tcp()'], env: { LISTEN_PIDFDID: '1' } });
+    hasFinding(await inspect(t, String(pid)), t, 'pidfd-mismatch', /LISTEN_PIDFDID is 1, but/);
+  },
+);
 
 t.test('stale-variables: left behind by a process that was activated', async (t) => {
   const pid = await idle(t, { count: 2, pid: process.pid });
@@ -129,7 +133,7 @@ t.test('unused: nothing waits for its connections', async (t) => {
   hasFinding(await inspect(t, String(pid)), t, 'unused', /fd 3 \(web\) at 127.0.0.1:\d+ was passed.*: 2 queued/);
 });
 
-t.test('queue-full', async (t) => {
+t.test('queue-full: more connections wait than the backlog has room for', async (t) => {
   const pid = await idle(t, { fds: ['queued(tcp(backlog=1), 2)'] });
   hasFinding(await inspect(t, String(pid)), t, 'queue-full', /2 connections wait in a queue for 1/);
 });

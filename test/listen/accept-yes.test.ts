@@ -132,22 +132,26 @@ t.test('a connection on stdin is served only when asked for', async (t) => {
   t.match((await unasked.ended).stderr, 'bound');
 });
 
-t.test('systemd-socket-activate --accept', { skip: without('systemd-socket-activate') }, async (t) => {
-  const port = await freePort();
-  const command = [process.execPath, '--input-type=module', '-e', http('listen(app, 80)')];
-  const manager = activate(t, ['systemd-socket-activate', '-a', '-l', `127.0.0.1:${port}`, ...command]);
-  while (!manager.stderr.includes('Listening on')) await once(manager.child.stderr!, 'data');
-  for (let i = 0; i < 2; i++) {
-    const client = connect(port, '127.0.0.1');
-    const answer = get(client, false);
-    t.match(await manager.json(), { source: 'inherited', remote: { address: '127.0.0.1', port: client.localPort } });
-    t.match(await answer, `for ${client.localPort}`);
-    t.same(await manager.json(), { exit: 0 });
-    client.destroy();
-  }
-});
+t.test(
+  'each connection of systemd-socket-activate --accept is served by a process of its own',
+  { skip: without('systemd-socket-activate') },
+  async (t) => {
+    const port = await freePort();
+    const command = [process.execPath, '--input-type=module', '-e', http('listen(app, 80)')];
+    const manager = activate(t, ['systemd-socket-activate', '-a', '-l', `127.0.0.1:${port}`, ...command]);
+    while (!manager.stderr.includes('Listening on')) await once(manager.child.stderr!, 'data');
+    for (let i = 0; i < 2; i++) {
+      const client = connect(port, '127.0.0.1');
+      const answer = get(client, false);
+      t.match(await manager.json(), { source: 'inherited', remote: { address: '127.0.0.1', port: client.localPort } });
+      t.match(await answer, `for ${client.localPort}`);
+      t.same(await manager.json(), { exit: 0 });
+      client.destroy();
+    }
+  },
+);
 
-t.test('a unix connection', async (t) => {
+t.test('a passed unix connection is served', async (t) => {
   const path = join(temporaryFolder(t), 's');
   const listener = createServer({ pauseOnConnect: true }).listen(path);
   await once(listener, 'listening');

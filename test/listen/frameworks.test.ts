@@ -148,10 +148,10 @@ for (const name of names) {
   const skip = unable.includes(name) && `${name} itself does not load on Node.js ${tooOld[name]}`;
   t.test(name, { skip }, async (t) => {
     let framework: Framework | undefined;
-    await t.test('TCP, restarted under load', async (t) => {
+    await t.test('a TCP socket is adopted, and a restart under load loses nothing', async (t) => {
       framework = await proveTcp(t, name);
     });
-    await t.test('unix', (t) => proveUnix(t, name));
+    await t.test('a unix socket is adopted', (t) => proveUnix(t, name));
     if (framework && t.passing()) rows.push(rowOf(await folderOf(name), framework));
   });
 }

@@ -28,7 +28,7 @@ t.test('a socket is adopted by name', { skip }, async (t) => {
   t.equal(program.stderr, '', 'the port was only for binding: no warning');
 });
 
-t.test('or by its address', { skip }, async (t) => {
+t.test('an inherited socket is found by its address', { skip }, async (t) => {
   const program = activateModule(
     t,
     `${prelude}
@@ -43,7 +43,7 @@ t.test('or by its address', { skip }, async (t) => {
   t.equal(program.stderr, '');
 });
 
-t.test('or as the only one left', { skip }, async (t) => {
+t.test('an inherited socket is taken when it is the only one left', { skip }, async (t) => {
   t.match(await outcome(t, 'undefined', { fds: ['tcp()'] }), { source: 'inherited', name: 'unknown' });
   t.match(await outcome(t, '{}', { fds: ['udp()', 'tcp()'] }), { source: 'inherited' });
   const [web, rest, third] = await resultOf(
@@ -118,7 +118,7 @@ t.test('what it refuses says what was passed', { skip }, async (t) => {
   );
 });
 
-t.test('activation: required', { skip }, async (t) => {
+t.test('activation: required refuses to bind', { skip }, async (t) => {
   const required = "{ port: 0, activation: 'required' }";
   t.match(await outcome(t, required, { fds: ['tcp()'] }), { source: 'inherited' });
   const inactive = {
@@ -148,7 +148,7 @@ t.test('activation: required', { skip }, async (t) => {
   t.match(await outcome(t, required, { fds: ['udp()'] }), { code: 'LISTENFDS_WRONG_KIND' });
 });
 
-t.test('activation: never', { skip }, async (t) => {
+t.test('activation: never binds, whatever was passed', { skip }, async (t) => {
   const never = { source: 'bound', address: { address: '127.0.0.1' } };
   t.match(await outcome(t, "{ address: '127.0.0.1:0', activation: 'never' }", two), never);
   t.match(await outcome(t, "'127.0.0.1:0'", { ...two, env: { LISTENFDS: 'never' } }), never);

@@ -18,7 +18,7 @@ function pipes(): number {
   return readdirSync('/proc/self/fd').filter(isPipe).length;
 }
 
-t.test('nobody listens: false', async (t) => {
+t.test('without a manager the barrier resolves with false', async (t) => {
   t.equal(await notifyBarrier({ env: {} }), false);
   t.equal(await notifyBarrier({ env: { NOTIFY_SOCKET: '' } }), false);
 });
@@ -44,7 +44,7 @@ t.test('it goes alone with one descriptor, and ends when the manager has closed 
   t.equal(pipes(), before);
 });
 
-t.test('many at once', async (t) => {
+t.test('many barriers at once leave no descriptor behind', async (t) => {
   const receiver = await receive(t, `@${temporaryFolder(t)}`);
   const env = { NOTIFY_SOCKET: receiver.address };
   await notifyBarrier({ env });
@@ -56,7 +56,7 @@ t.test('many at once', async (t) => {
   t.equal(pipes(), before);
 });
 
-t.test('a manager that takes too long', async (t) => {
+t.test('a manager that takes too long rejects the barrier with a timeout', async (t) => {
   const receiver = await receive(t, join(temporaryFolder(t), 'notify'));
   const env = { NOTIFY_SOCKET: receiver.address };
   notify({ status: 'before' }, { env });
@@ -71,7 +71,7 @@ t.test('a manager that takes too long', async (t) => {
   t.equal(await notifyBarrier({ timeout: Infinity, env }), true, 'and the next one is not confused by it');
 });
 
-t.test('a manager that is gone', async (t) => {
+t.test('a manager that is gone ends the barrier, or fails the next', async (t) => {
   const path = join(temporaryFolder(t), 'notify');
   const env = { NOTIFY_SOCKET: path };
   const receiver = await receive(t, path);

@@ -4,7 +4,7 @@ import t from 'tap';
 import { resultOf, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
-t.test('without the addon', async (t) => {
+t.test('without the addon notify() says false, and nothing throws', async (t) => {
   const folder = temporaryFolder(t);
   cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true });
   const source = `const { notify, notifyBarrier, watchdogEnabled, booted } = await import(${JSON.stringify(join(folder, 'dist/index.js'))});

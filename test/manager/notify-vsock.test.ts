@@ -7,7 +7,7 @@ import { receive } from '../support/receiver.ts';
 
 const { parseNotifyAddress } = insides;
 
-t.test('the addresses of a machine monitor', (t) => {
+t.test('the vsock addresses of a machine monitor are read', (t) => {
   t.same(parseNotifyAddress('vsock:2:1234'), { kind: 'vsock', cid: 2, port: 1234, type: 0 });
   t.same(parseNotifyAddress('vsock-stream:2:1'), { kind: 'vsock', cid: 2, port: 1, type: 1 });
   t.same(parseNotifyAddress('vsock-dgram:0:0'), { kind: 'vsock', cid: 0, port: 0, type: 2 });

@@ -9,7 +9,7 @@ import { receive } from '../support/receiver.ts';
 
 const { startWatchdog } = insides;
 
-t.test('what the variables say', (t) => {
+t.test('WATCHDOG_USEC and WATCHDOG_PID are read as C reads them', (t) => {
   const table: [env: Record<string, string>, expected: number | null | string][] = [
     [{}, null],
     [{ WATCHDOG_PID: '7' }, null],
@@ -55,7 +55,7 @@ t.test('signs of life come by themselves, until they are stopped', async (t) => 
   stop();
 });
 
-t.test('nobody expects any', (t) => {
+t.test('startWatchdog() does nothing when no manager expects pings', (t) => {
   startWatchdog({ env: {}, healthy: () => t.fail('nobody asked') as never })();
   for (const interval of [0, -1, 5, 6, NaN]) {
     t.throws(() => startWatchdog({ env: { WATCHDOG_USEC: '5000' }, interval }), {

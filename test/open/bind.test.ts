@@ -60,7 +60,7 @@ async function leaveStale(t: Test, path: string): Promise<void> {
 
 const mode = (path: string): string => (statSync(path).mode & 0o7777).toString(8);
 
-t.test('mode', async (t) => {
+t.test('a unix path gets the mode that was asked for, or that of the umask', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 's');
   for (const [target, expected, umask] of [
@@ -80,7 +80,7 @@ t.test('mode', async (t) => {
   t.same(readdirSync(folder), ['s'], 'nothing else is left');
 });
 
-t.test('user and group', asRoot, async (t) => {
+t.test('a unix path gets the user and group that were asked for', asRoot, async (t) => {
   const path = join(temporaryFolder(t), 's');
   const entry = (database: string, name: string): number =>
     Number(spawnSync('getent', [database, name], { encoding: 'utf8' }).stdout.split(':')[2]);
@@ -98,7 +98,7 @@ t.test('user and group', asRoot, async (t) => {
   }
 });
 
-t.test('an owner that cannot be', async (t) => {
+t.test('an owner that does not exist is refused before the path is made', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 's');
   const unknown = (option: string) => ({
@@ -110,7 +110,7 @@ t.test('an owner that cannot be', async (t) => {
   t.same(readdirSync(folder), []);
 });
 
-t.test('an owner that may not be', asRoot, async (t) => {
+t.test('an owner that the process may not give leaves no path behind', asRoot, async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 's');
   spawnSync('chmod', ['777', folder]);
@@ -127,7 +127,7 @@ t.test('an owner that may not be', asRoot, async (t) => {
   t.notOk(existsSync(path));
 });
 
-t.test('what is in the way', async (t) => {
+t.test('a stale socket in the way is replaced, anything else is refused', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 's');
   const inUse = { code: 'EADDRINUSE', syscall: 'listen', address: path };
@@ -368,7 +368,7 @@ t.test('an abstract name is exactly what was asked for', async (t) => {
   t.match(await outcome(t, name), { code: 'EADDRINUSE' });
 });
 
-t.test('ipv6Only and reusePort', async (t) => {
+t.test('ipv6Only and reusePort are set on the bound socket', async (t) => {
   const facts = (target: object): Promise<any> =>
     resultOf(
       t,

@@ -374,7 +374,7 @@ const saying: readonly Said[] = [
   },
 ];
 
-t.test('what they say to the manager', { skip, buffered: false }, async (t) => {
+t.test('docs/comparison.md says what each package tells the manager', { skip, buffered: false }, async (t) => {
   const folder = await installed('peers');
   const rows: string[][] = [];
   for (const { title, wanted, try: attempt } of saying) {

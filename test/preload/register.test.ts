@@ -314,7 +314,7 @@ t.test('LISTENFDS_IDLE_TIMEOUT ends a program that has nothing to do', async (t)
   t.match(bad.stderr, /LISTENFDS_BAD_OPTION.*LISTENFDS_IDLE_TIMEOUT|LISTENFDS_IDLE_TIMEOUT is "soon"/);
 });
 
-t.test('LISTENFDS=required and never', async (t) => {
+t.test('LISTENFDS=required refuses to bind, LISTENFDS=never to adopt', async (t) => {
   const required = await start(t, [], { env: { LISTENFDS: 'required' } }).ended;
   t.match(required, { code: 1, stderr: /LISTENFDS_NOT_ACTIVATED/ });
   const { fd, port } = await held(t);

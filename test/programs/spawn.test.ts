@@ -76,7 +76,7 @@ t.test('its signals are as a shell leaves them', async (t) => {
   t.strictSame(masks, ['0000000000000000', '0000000000000000'], 'SIGPIPE is not ignored, nothing is blocked');
 });
 
-t.test('how it ended', async (t) => {
+t.test('the end of a program is its status, its signal, or why it did not start', async (t) => {
   const folder = temporaryFolder(t);
   writeFileSync(join(folder, 'script'), 'exit 5\n', { mode: 0o755 });
   mkdirSync(join(folder, 'bin'));

@@ -46,7 +46,7 @@ const listed =
   'fd 5 local unix /run/app.sock listening, fd 6 dns udp 127.0.0.1:53, ' +
   'fd 7 stored tcp 127.0.0.1:80 connected, fd 8 gone tcp 127.0.0.1:82 listening (taken).';
 
-t.test('what is taken', (t) => {
+t.test('one descriptor is chosen: by name, by address, or as the only one', (t) => {
   const table: [says: string, passed: InheritedFd[], wish: Parameters<typeof wish>[0], expected: unknown][] = [
     ['the one of that name', all, { name: 'admin' }, { inherited: admin, mismatch: false }],
     ['wherever it is bound', all, { name: 'admin', at: '9999' }, { inherited: admin, mismatch: false }],

@@ -20,7 +20,7 @@ function described(t: Test, ...fds: Passed[]): Promise<Description[]> {
   return resultOf<Description[]>(t, program(fds.length), { fds, count: null });
 }
 
-t.test('IP sockets', { skip: without('python3') }, async (t) => {
+t.test('IP sockets are described with protocol, address and backlog', { skip: without('python3') }, async (t) => {
   const [tcp4, tcp6, v6only, mptcp, udp4, udp6, accepted, bound] = await described(
     t,
     'tcp("127.0.0.1", 0, 17)',
@@ -68,7 +68,7 @@ t.test('a link-local address has its interface, as in Node', { skip: noLinkLocal
   t.same(address, node);
 });
 
-t.test('unix sockets', { skip: without('python3') }, async (t) => {
+t.test('unix sockets are described with path, type and backlog', { skip: without('python3') }, async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'söcket').padEnd(105, '-');
   const name = `@lfd ${folder}`;
@@ -92,7 +92,7 @@ t.test('unix sockets', { skip: without('python3') }, async (t) => {
   t.match(pair, { kind: 'unix', listening: false, connected: true, address: null, peer: null });
 });
 
-t.test('what is no socket', { skip: without('python3') }, async (t) => {
+t.test('files, FIFOs, terminals and pipes are described as what they are', { skip: without('python3') }, async (t) => {
   const folder = temporaryFolder(t);
   const [fifo, tty, file, eventfd, pipe, writable, directory] = await described(
     t,
@@ -114,7 +114,7 @@ t.test('what is no socket', { skip: without('python3') }, async (t) => {
   t.match(directory, { ...plain, kind: 'other', address: folder });
 });
 
-t.test('a message queue', { skip: without('python3') }, async (t) => {
+t.test('a message queue is described with its limits', { skip: without('python3') }, async (t) => {
   const [mqueue] = await described(t, `mqueue("/lfd-${process.pid}", 5, 100)`);
   t.match(mqueue, {
     kind: 'mqueue',
@@ -130,10 +130,14 @@ t.test('netlink sockets are written as ListenNetlink= is', { skip: without('pyth
 });
 
 const vsock = spawnSync('python3', ['-c', 'import socket; socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)']);
-t.test('vsock listeners', { skip: unless(vsock.status === 0, 'needs a kernel with vsock') }, async (t) => {
-  const [listener] = await described(t, 'vsock()');
-  t.match(listener, { kind: 'vsock', listening: true, address: /^vsock::[0-9]+$/, backlog: null });
-});
+t.test(
+  'a vsock listener is described',
+  { skip: unless(vsock.status === 0, 'needs a kernel with vsock') },
+  async (t) => {
+    const [listener] = await described(t, 'vsock()');
+    t.match(listener, { kind: 'vsock', listening: true, address: /^vsock::[0-9]+$/, backlog: null });
+  },
+);
 
 t.test('backlog and queue are what ss(8) says', { skip: without('python3', 'ss') }, async (t) => {
   const path = join(temporaryFolder(t), 's');
@@ -166,7 +170,7 @@ t.test('a backlog over the limit of the kernel is the limit', { skip: without('p
   );
 });
 
-t.test('whether a child would inherit it', { skip: without('python3') }, async (t) => {
+t.test('cloexec tells whether a child would inherit a descriptor', { skip: without('python3') }, async (t) => {
   // Node itself sets FD_CLOEXEC at its start, but gives up at the first gap behind number 15.
   const [first, last] = await resultOf(
     t,

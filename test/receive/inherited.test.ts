@@ -50,7 +50,7 @@ t.test('without LISTEN_FDNAMES all are unknown, as in C', { skip }, async (t) =>
   t.match(passed, [{ name: 'unknown' }, { name: 'unknown' }]);
 });
 
-t.test('each is handed out once', { skip }, async (t) => {
+t.test('each descriptor is handed out once', { skip }, async (t) => {
   const { first, shown, second, other } = await resultOf(
     t,
     `${prelude}
@@ -76,7 +76,7 @@ t.test('nothing was passed', async (t) => {
   t.same(await resultOf(t, source, { env: { LISTEN_FDNAMES: 'web' } }), [[], []], 'names of nothing');
 });
 
-t.test('1,000 descriptors', { skip }, async (t) => {
+t.test('1,000 descriptors are received', { skip }, async (t) => {
   const count = 1000;
   const names = Array.from({ length: count }, (_, i) => `n${i}`);
   const result = await resultOf(
@@ -337,7 +337,7 @@ t.test('nothing leaks into a child, whatever way it is started', { skip }, async
     t.same({ sockets, variables }, { sockets: [], variables: [] }, way);
 
   const execve = 'execve' in process ? false : 'process.execve() came with Node 22.15';
-  await t.test('process.execve', { skip: execve }, async (t) => {
+  await t.test('the program that process.execve starts is given neither', { skip: execve }, async (t) => {
     const { sockets, variables } = await program.json();
     t.same([sockets.filter((socket: string) => passed.includes(socket)), variables], [[], []]);
   });

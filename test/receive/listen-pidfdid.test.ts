@@ -28,7 +28,7 @@ const source = `
 const differ = `import os; os._exit(${own} == os.fstat(os.pidfd_open(os.getppid())).st_ino)`;
 const skip = unless(spawnSync('python3', ['-c', differ]).status === 0, 'needs python3 and a kernel with pidfs');
 
-t.test('LISTEN_PIDFDID for real', { skip }, async (t) => {
+t.test('LISTEN_PIDFDID is compared with the pidfd of this process', { skip }, async (t) => {
   const outcome = (value: string): Promise<unknown> => resultOf(t, source, { fds: ['tcp()'], through: setting(value) });
   t.same(await outcome(own), [1, []], 'our own');
   t.same(await outcome(`hex(${own})`), [1, []], 'our own, spelt otherwise');

@@ -56,23 +56,27 @@ t.test('an inherited unix datagram socket is adopted, and answers who wrote to i
   t.ok(existsSync(path));
 });
 
-t.test('systemd-socket-activate --datagram', { skip: without('systemd-socket-activate', 'socat') }, async (t) => {
-  const path = join(temporaryFolder(t), 's');
-  const source = `
+t.test(
+  'a datagram reaches a service of systemd-socket-activate --datagram',
+  { skip: without('systemd-socket-activate', 'socat') },
+  async (t) => {
+    const path = join(temporaryFolder(t), 's');
+    const source = `
     import { listenDatagram } from 'listenfds/sockets';
     const socket = await listenDatagram(${JSON.stringify(path)});
     socket.once('message', (message) => { console.log(message.toString()); socket.close(); });`;
-  const manager = activate(
-    t,
-    ['systemd-socket-activate', '-d', '-l', path, process.execPath, '--input-type=module', '-e', source],
-    { env: { NODE_OPTIONS: '' } },
-  );
-  while (!manager.stderr.includes('Listening on')) await once(manager.child.stderr!, 'data');
-  const socat = spawn('socat', ['-', `UNIX-SENDTO:${path}`]);
-  socat.stdin.end('through socat');
-  t.equal(await manager.line(), 'through socat');
-  t.equal((await manager.ended).code, 0);
-});
+    const manager = activate(
+      t,
+      ['systemd-socket-activate', '-d', '-l', path, process.execPath, '--input-type=module', '-e', source],
+      { env: { NODE_OPTIONS: '' } },
+    );
+    while (!manager.stderr.includes('Listening on')) await once(manager.child.stderr!, 'data');
+    const socat = spawn('socat', ['-', `UNIX-SENDTO:${path}`]);
+    socat.stdin.end('through socat');
+    t.equal(await manager.line(), 'through socat');
+    t.equal((await manager.ended).code, 0);
+  },
+);
 
 t.test('UDP keeps the family and the broadcast flag of the descriptor', async (t) => {
   const source = `

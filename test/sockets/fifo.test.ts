@@ -52,7 +52,7 @@ t.test('by itself it makes one, with mode, and uses one that is there', async (t
   await t.rejects(listenFifo({ activation: 'never' }), { code: 'LISTENFDS_BAD_OPTION' });
 });
 
-t.test('other kinds are refused', async (t) => {
+t.test('a descriptor that is not a FIFO is refused', async (t) => {
   const path = join(temporaryFolder(t), 'f');
   const source = `
     import { listenFifo } from 'listenfds/sockets';

@@ -81,7 +81,7 @@ t.test('an inherited queue, read-only as systemd opens it, is answered through a
   t.same([String(message), priority], ['answer', 2]);
 });
 
-t.test('what cannot be opened', async (t) => {
+t.test('a queue that cannot be opened is a coded error, and nothing leaks', async (t) => {
   await t.rejects(open(t, { address: '/a/b' }), { code: 'LISTENFDS_BAD_ADDRESS' });
   await t.rejects(open(t, { address: 'a' }), { code: 'LISTENFDS_BAD_ADDRESS' });
   await t.rejects(open(t, { address: unique(), maxMessages: 1 }), { code: 'LISTENFDS_BAD_OPTION' });

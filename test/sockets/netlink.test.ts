@@ -29,7 +29,7 @@ function getLoopback(): Buffer {
   return request;
 }
 
-t.test('the kernel answers', async (t) => {
+t.test('the kernel answers over a netlink socket', async (t) => {
   const socket = await open(t, { address: 'route' });
   t.equal(socket.address(), 'route 0');
   const answer = next(socket);
@@ -39,7 +39,7 @@ t.test('the kernel answers', async (t) => {
   t.match(info, { portId: 0, group: 0, size: message.length, truncated: false, uevent: null });
 });
 
-t.test('uevents of the kernel and of udev', { skip: root }, async (t) => {
+t.test('uevents of the kernel and of udev are read', { skip: root }, async (t) => {
   const socket = await open(t, { address: 'kobject-uevent 3', passCredentials: true });
   const kernel = Buffer.from(
     'add@/devices/virtual/x\0ACTION=add\0DEVPATH=/devices/virtual/x\0SUBSYSTEM=x=y\0SEQNUM=7\0',

@@ -75,14 +75,18 @@ t.test('an inherited listener is adopted, its packets stay apart, and an empty o
   t.same(await python.json(), [0, 0], 'our end follows theirs');
 });
 
-t.test('systemd-socket-activate --seqpacket', { skip: without('systemd-socket-activate') }, async (t) => {
-  const path = join(temporaryFolder(t), 's');
-  const command = [process.execPath, '--input-type=module', '-e', echo(JSON.stringify(path))];
-  const manager = activate(t, ['systemd-socket-activate', '--seqpacket', '-l', path, ...command]);
-  while (!manager.stderr.includes('Listening on')) await once(manager.child.stderr!, 'data');
-  const python = activate(t, client(path, ['a', 'b']));
-  t.same(await python.json(), ['a', 'b']);
-});
+t.test(
+  'packets reach a service of systemd-socket-activate --seqpacket',
+  { skip: without('systemd-socket-activate') },
+  async (t) => {
+    const path = join(temporaryFolder(t), 's');
+    const command = [process.execPath, '--input-type=module', '-e', echo(JSON.stringify(path))];
+    const manager = activate(t, ['systemd-socket-activate', '--seqpacket', '-l', path, ...command]);
+    while (!manager.stderr.includes('Listening on')) await once(manager.child.stderr!, 'data');
+    const python = activate(t, client(path, ['a', 'b']));
+    t.same(await python.json(), ['a', 'b']);
+  },
+);
 
 t.test('a stream listener is refused, a connected one too', async (t) => {
   const source = `

@@ -45,7 +45,7 @@ t.test('an address of our own, taken, and given back', { skip: unless(hasVsock, 
   t.equal(await run.json(), 'exit');
 });
 
-t.test('an inherited listener', { skip: unless(hasVsock, 'needs vsock') }, async (t) => {
+t.test('an inherited vsock listener is adopted', { skip: unless(hasVsock, 'needs vsock') }, async (t) => {
   const source = `${program}
     const { server, address, source, name } = await listen(app, 'vsock::75432');
     report({ address, source, name });
@@ -55,19 +55,23 @@ t.test('an inherited listener', { skip: unless(hasVsock, 'needs vsock') }, async
   t.equal((await run.ended).code, 0);
 });
 
-t.test('requests over vsock', { skip: hasLoopback ? false : 'needs the vsock loopback transport' }, async (t) => {
-  const source = `${program}
+t.test(
+  'requests over vsock are answered',
+  { skip: hasLoopback ? false : 'needs the vsock loopback transport' },
+  async (t) => {
+    const source = `${program}
     const { address } = await listen(app, 'vsock:1:0');
     report(address);`;
-  const address = await activateModule(t, source).json<string>();
-  const client = spawnSync('python3', [
-    '-c',
-    `
+    const address = await activateModule(t, source).json<string>();
+    const client = spawnSync('python3', [
+      '-c',
+      `
 import socket
 s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
 s.connect((1, ${address.split(':')[2]}))
 s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')
 while part := s.recv(4096): print(part.decode())`,
-  ]);
-  t.match(String(client.stdout), 'over vsock:1:');
-});
+    ]);
+    t.match(String(client.stdout), 'over vsock:1:');
+  },
+);

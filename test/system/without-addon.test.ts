@@ -6,7 +6,7 @@ import { resultOf, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { without } from '../support/tools.ts';
 
-t.test('without the addon', async (t) => {
+t.test('without the addon a program binds by itself, and is told when that is impossible', async (t) => {
   const copy = temporaryFolder(t);
   cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true });
   cpSync(join(root, 'package.json'), join(copy, 'package.json'));
@@ -65,7 +65,7 @@ t.test('without the addon', async (t) => {
     });
   });
 
-  await t.test('names of users and long paths need it', async (t) => {
+  await t.test('names of users and long paths need the addon', async (t) => {
     const results = await resultOf(
       t,
       `${prelude}

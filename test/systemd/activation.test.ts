@@ -30,7 +30,7 @@ t.test(
   },
 );
 
-t.test('a unix path and an abstract name', { skip }, async (t) => {
+t.test('requests to a unix path and to an abstract name start their services', { skip }, async (t) => {
   const abstract = `listenfds-test-${process.pid}`;
   const units = {
     'path.socket': '[Socket]\nListenStream=/run/web.sock\nSocketMode=0600\n',

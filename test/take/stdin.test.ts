@@ -44,7 +44,7 @@ t.test('a listening socket on stdin is adopted', { skip: without('python3', 'ss'
   t.equal(tcpQueue(found.address.port).backlog, 17);
 });
 
-t.test('so is a unix one, once', { skip }, async (t) => {
+t.test('a listening unix socket on stdin is adopted, once', { skip }, async (t) => {
   const path = join(temporaryFolder(t), 's');
   const program = activateModule(
     t,
@@ -58,7 +58,7 @@ t.test('so is a unix one, once', { skip }, async (t) => {
   t.equal(await answer({ path }), `served by ${program.pid}`);
 });
 
-t.test('a mismatch names it', { skip }, async (t) => {
+t.test('a mismatch names standard input', { skip }, async (t) => {
   const [code, message] = await resultOf(
     t,
     `${prelude}

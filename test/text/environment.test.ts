@@ -28,7 +28,7 @@ function outcome(env: ListenVariables, accept: 'self' | 'parent' | 'any' = 'self
 const nothing = { count: 0, names: [] };
 const bad = (variable: string): string => `LISTENFDS_BAD_ENVIRONMENT ${variable}`;
 
-t.test('what the variables say', (t) => {
+t.test('LISTEN_FDS and LISTEN_FDNAMES are read as C reads them', (t) => {
   const table: [says: string, env: ListenVariables, expected: unknown][] = [
     ['nothing at all', {}, nothing],
     ['two descriptors without names', { LISTEN_PID: '1234', LISTEN_FDS: '2' }, { count: 2, names: [] }],
@@ -90,7 +90,7 @@ t.test('what the variables say', (t) => {
   t.end();
 });
 
-t.test('whose LISTEN_PID counts', (t) => {
+t.test('pid decides whose LISTEN_PID counts', (t) => {
   const one = { count: 1, names: [] };
   const forParent = { LISTEN_PID: '1000', LISTEN_FDS: '1' };
   t.same(outcome(forParent, 'self'), { ...nothing, meantFor: 1000 });

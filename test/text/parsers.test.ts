@@ -26,7 +26,7 @@ function answer<T>(parse: () => T): T | 'refused' {
 
 const noNul = fc.string({ unit: 'binary', maxLength: 12 }).map((text) => text.replaceAll('\0', ''));
 
-t.test('time spans', (t) => {
+t.test('every time span is read as systemd reads it', (t) => {
   const units: Record<string, number> = { ms: 1, '': 1000, s: 1000, min: 60_000, h: 3_600_000, days: 86_400_000 };
   const part = fc.tuple(fc.integer({ min: 1, max: 99 }), fc.constantFrom(...Object.keys(units)));
   const space = fc.constantFrom(' ', '  ', '\t');
@@ -52,7 +52,7 @@ t.test('time spans', (t) => {
   t.end();
 });
 
-t.test('targets and notify addresses', (t) => {
+t.test('every target and notify address is read or refused with a code', (t) => {
   const pieces = fc.constantFrom(
     '/',
     '@',
@@ -172,7 +172,7 @@ t.test('words of a unit file are read back as they were', (t) => {
   t.end();
 });
 
-t.test('command lines', (t) => {
+t.test('every command line is read or refused, never misread', (t) => {
   const word = fc.oneof(
     fc.constantFrom('--', '-', '--name', '--name=', '-l', '--nonsense', '--help', 'node', '8080'),
     noNul,
@@ -187,7 +187,7 @@ t.test('command lines', (t) => {
   t.end();
 });
 
-t.test('uevents', (t) => {
+t.test('no uevent crashes its parser', (t) => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void parseUevent(Buffer.from(bytes))));
   // udev's, whose header says where its properties are: anywhere.
   fc.assert(
