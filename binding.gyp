@@ -5,25 +5,29 @@
       "sources": [
         "native/addon.cc",
         "native/address.cc",
+        "native/call.cc",
         "native/control.cc",
         "native/descriptor.cc",
-        "native/listener.cc",
+        "native/facts.cc",
         "native/files.cc",
+        "native/fortify.cc",
         "native/inet.cc",
-        "native/notify.cc",
-        "native/predicates.cc",
-        "native/peer.cc",
-        "native/process.cc",
-        "native/queue.cc",
+        "native/launch.cc",
+        "native/listener.cc",
         "native/message.cc",
         "native/mqueue.cc",
+        "native/notify.cc",
+        "native/peer.cc",
         "native/poll.cc",
-        "native/socket.cc",
+        "native/process.cc",
+        "native/queue.cc",
+        "native/send.cc",
         "native/socket-address.cc",
-        "native/stream.cc"
+        "native/socket.cc",
+        "native/status.cc",
+        "native/users.cc"
       ],
-      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],
+      "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
       "cflags_cc": [
         "-std=c++17",
         "-Os",
@@ -34,8 +38,10 @@
         "-ffunction-sections",
         "-fdata-sections",
         "-fstack-protector-strong",
+        "-fstack-clash-protection",
         "-U_FORTIFY_SOURCE",
-        "-D_FORTIFY_SOURCE=2",
+        "-D_FORTIFY_SOURCE=3",
+        "-D_GLIBCXX_ASSERTIONS",
         "-Wall",
         "-Wextra"
       ],
@@ -46,7 +52,11 @@
         "-Wl,--gc-sections",
         "-Wl,--as-needed"
       ],
-      "conditions": [["OS!='linux'", { "type": "none" }]]
+      "conditions": [
+        ["OS!='linux'", { "type": "none" }],
+        ["target_arch=='x64'", { "cflags_cc": ["-fcf-protection=full"] }],
+        ["target_arch=='arm64'", { "cflags_cc": ["-mbranch-protection=standard"] }]
+      ]
     }
   ]
 }

@@ -1,14 +1,12 @@
-// Builds the addon where no shipped one fits: another CPU, musl. It needs a C++ compiler, the headers of Node.js and those
-// of node-addon-api, and neither Python nor make:
+// Builds the addon where no shipped one fits: another CPU, musl. It needs a C++ compiler and the headers of Node.js, and
+// neither Python nor make:
 //
-//   npm install --no-save node-addon-api
 //   node native/build.js      → build/Release/listenfds.node
 //
 // CXX names the compiler (default c++), npm_config_nodedir the folder that has include/node (default: beside the node that
 // runs this). What is compiled, and how, stands in binding.gyp, which node-gyp and scripts/prebuild.js go by as well.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -17,19 +15,20 @@ const run = promisify(execFile);
 const here = resolve(import.meta.dirname, '..');
 
 /**
- * @param {{ compiler: string, headers: string[], output: string, root?: string, flags?: string[] }} options `headers` are
- *   the folders of node_api.h and napi.h, `output` the file to write, `root` the folder that has binding.gyp
+ * @param {{ compiler: string, headers: string, output: string, root?: string, cpu?: string, link?: string[] }} options `headers` is
+ *   the folder of node_api.h and uv.h, `link` has flags for the linker, `output` the file to write, `root` the folder that has binding.gyp
  * @returns {Promise<void>}
  */
-export async function buildAddon({ compiler, headers, output, root = here, flags = [] }) {
+export async function buildAddon({ compiler, headers, output, root = here, cpu = process.arch, link = [] }) {
   const recipe = JSON.parse(readFileSync(join(root, 'binding.gyp'), 'utf8')).targets[0];
-  const includes = headers.map((folder) => `-I${folder}`);
+  const own = recipe.conditions.find(([condition]) => condition === `target_arch=='${cpu}'`)?.[1].cflags_cc ?? [];
+  const flags = [...recipe.cflags_cc, ...own];
   const defines = recipe.defines.map((define) => `-D${define}`);
   mkdirSync(dirname(output), { recursive: true });
   const work = mkdtempSync(`${output}.`);
   const object = (source) => join(work, `${basename(source)}.o`);
   const compile = async (source) => {
-    const all = ['-fPIC', '-pthread', ...recipe.cflags_cc, ...flags, ...defines, ...includes];
+    const all = ['-fPIC', '-pthread', ...flags, ...defines, `-I${headers}`];
     // Paths relative to the package: the result is the same wherever it is built.
     await run(compiler, [...all, '-c', source, '-o', object(source)], { cwd: root });
   };
@@ -40,7 +39,7 @@ export async function buildAddon({ compiler, headers, output, root = here, flags
     };
     await Promise.all(Array.from({ length: availableParallelism() }, worker));
     const made = join(work, 'listenfds.node');
-    const all = ['-shared', '-pthread', '-s', ...recipe.cflags_cc, ...flags, ...recipe.ldflags];
+    const all = ['-shared', '-pthread', '-s', ...flags, ...recipe.ldflags, ...link];
     await run(compiler, [...all, ...recipe.sources.map(object), '-o', made], { cwd: root });
     renameSync(made, output);
   } finally {
@@ -65,27 +64,11 @@ function headersHere() {
   );
 }
 
-/**
- * Where napi.h is: beside this package, or in the project that the command is given in.
- *
- * @returns {string}
- */
-export function headersOfAddonApi() {
-  for (const folder of [here, process.cwd()]) {
-    try {
-      return dirname(createRequire(join(folder, 'package.json')).resolve('node-addon-api/package.json'));
-    } catch {
-      // elsewhere, then
-    }
-  }
-  throw new Error('There is no node-addon-api, whose headers are needed: npm install --no-save node-addon-api');
-}
-
 const started = process.argv[1];
 if (started !== undefined && existsSync(started) && realpathSync(started) === realpathSync(import.meta.filename)) {
   const output = join(here, 'build/Release/listenfds.node');
   try {
-    await buildAddon({ compiler: process.env['CXX'] ?? 'c++', headers: [headersHere(), headersOfAddonApi()], output });
+    await buildAddon({ compiler: process.env['CXX'] ?? 'c++', headers: headersHere(), output });
     console.log(output);
   } catch (error) {
     const noCompiler = error.code === 'ENOENT' && error.syscall?.startsWith('spawn');

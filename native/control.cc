@@ -4,8 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <algorithm>
-
 #ifndef SCM_SECURITY
 #define SCM_SECURITY 0x03
 #endif
@@ -72,7 +70,8 @@ ControlData ReadControl(const msghdr& message) {
           break;
       }
     }
-    at += std::min(CMSG_ALIGN(header.cmsg_len), left);
+    const size_t whole = CMSG_ALIGN(header.cmsg_len);
+    at += whole < left ? whole : left;
   }
   return out;
 }

@@ -1,11 +1,13 @@
-// Binding an IP socket without the event loop taking connections from it, as net.Server would.
+// IP addresses: binding a socket without the event loop taking connections from it, as net.Server would.
 #ifndef LISTENFDS_NATIVE_INET_H_
 #define LISTENFDS_NATIVE_INET_H_
 
-#include <napi.h>
+#include "call.h"
 
 // bindInet(fd, host, port, reuseAddress) -> 0 | -errno; `host` is an IP address, with a %zone where it needs one. An
 // IPv6 socket takes IPv4 as well.
-Napi::Value BindInet(const Napi::CallbackInfo& info);
+napi_value BindInet(Call& call);
+// numericAddress(text) -> the struct sockaddr of an IP address with an optional %zone, its port 0 | -errno
+napi_value NumericAddress(Call& call);
 
 #endif  // LISTENFDS_NATIVE_INET_H_

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "send.h"
 #include "socket-address.h"
 
 namespace {
@@ -15,6 +16,8 @@ constexpr uint32_t kBatch = 32;
 constexpr size_t kNameSize = 128;  // sockaddr_storage
 // A full SCM_RIGHTS (253 descriptors), credentials, two timestamps, a pidfd, and a label of any real length.
 constexpr size_t kControlSize = 4096;
+// Longer than any message that a socket of Linux takes, and short enough for the numbers of the table.
+constexpr size_t kMostPayload = 1 << 30;
 
 // One row of the table.
 enum Field {
@@ -22,7 +25,7 @@ enum Field {
   kFlags,
   kNameLength,
   kFdCount,
-  kFdOffset,  // offsets count from the start of the arena
+  kFdOffset,  // offsets count from the start of the message's own part of the arena
   kPid,
   kUid,
   kGid,
@@ -52,11 +55,11 @@ void CloseAll(const unsigned char* fds, size_t count) {
   }
 }
 
-void ReadRow(const msghdr& message, const unsigned char* arena, bool keep_fds, int32_t* row) {
+void ReadRow(const msghdr& message, const unsigned char* slot, bool keep_fds, int32_t* row) {
   const ControlData control = ReadControl(message);
   if (control.fds != nullptr) {
     row[kFdCount] = static_cast<int32_t>(control.fd_count);
-    row[kFdOffset] = static_cast<int32_t>(control.fds - arena);
+    row[kFdOffset] = static_cast<int32_t>(control.fds - slot);
     if (!keep_fds) CloseAll(control.fds, control.fd_count);
   }
   CloseAll(control.pidfds, control.pidfd_count);  // PassPIDFD= was set by whoever opened the socket; nobody here asked
@@ -67,7 +70,7 @@ void ReadRow(const msghdr& message, const unsigned char* arena, bool keep_fds, i
     row[kFlags] |= kHasCredentials;
   }
   if (control.label != nullptr) {
-    row[kLabelOffset] = static_cast<int32_t>(reinterpret_cast<const unsigned char*>(control.label) - arena);
+    row[kLabelOffset] = static_cast<int32_t>(reinterpret_cast<const unsigned char*>(control.label) - slot);
     row[kLabelLength] = static_cast<int32_t>(control.label_size);
   }
   if (control.has_timestamp) {
@@ -83,39 +86,29 @@ void ReadRow(const msghdr& message, const unsigned char* arena, bool keep_fds, i
   }
 }
 
-ssize_t Send(int fd, msghdr* message) {
-  ssize_t sent;
-  do {
-    sent = sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  return sent < 0 ? -errno : sent;
-}
-
 }  // namespace
 
-Napi::Value MessageLayout(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("batch", Napi::Number::New(env, kBatch));
-  out.Set("nameSize", Napi::Number::New(env, kNameSize));
-  out.Set("controlSize", Napi::Number::New(env, kControlSize));
-  out.Set("fields", Napi::Number::New(env, kFields));
-  return out;
+napi_value MessageLayout(Call& call) {
+  Object out(call.env);
+  out.SetNumber("batch", kBatch);
+  out.SetNumber("nameSize", kNameSize);
+  out.SetNumber("controlSize", kControlSize);
+  out.SetNumber("fields", kFields);
+  return out.value();
 }
 
-Napi::Value ReceiveMessages(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  const int fd = info[0].As<Napi::Number>().Int32Value();
-  Napi::Uint8Array memory = info[1].As<Napi::Uint8Array>();
-  unsigned char* arena = memory.Data();
-  int32_t* table = info[2].As<Napi::Int32Array>().Data();
-  const size_t payload = info[3].As<Napi::Number>().Uint32Value();
-  const size_t most = info[4].As<Napi::Number>().Uint32Value();
-  const bool keep_fds = info[5].As<Napi::Boolean>().Value();
+napi_value ReceiveMessages(Call& call) {
+  unsigned char* arena = static_cast<unsigned char*>(call[1].data);
+  int32_t* table = static_cast<int32_t*>(call[2].data);
+  const size_t payload = call.Uint(3);
+  const size_t most = call.Uint(4);
+  const bool keep_fds = call.Flag(5);
+  if (payload > kMostPayload || most > payload) return call.Number(-EINVAL);
   const size_t stride = payload + kNameSize + kControlSize;
 
-  size_t slots = memory.ByteLength() / stride;
+  size_t slots = call[1].size / stride;
   if (slots > kBatch) slots = kBatch;
+  if (slots == 0 || call[2].size < slots * kFields) return call.Number(-EINVAL);
   mmsghdr messages[kBatch];
   iovec parts[kBatch];
   memset(messages, 0, slots * sizeof(messages[0]));
@@ -132,9 +125,10 @@ Napi::Value ReceiveMessages(const Napi::CallbackInfo& info) {
   }
   int count;
   do {
-    count = recvmmsg(fd, messages, static_cast<unsigned>(slots), MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC, nullptr);
+    count = recvmmsg(call.Fd(), messages, static_cast<unsigned>(slots), MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC,
+                     nullptr);
   } while (count < 0 && errno == EINTR);
-  if (count < 0) return Napi::Number::New(env, -errno);
+  if (count < 0) return call.Result(-1);
 
   for (int i = 0; i < count; i++) {
     msghdr& header = messages[i].msg_hdr;
@@ -143,60 +137,50 @@ Napi::Value ReceiveMessages(const Napi::CallbackInfo& info) {
     row[kLength] = static_cast<int32_t>(messages[i].msg_len);
     if (header.msg_flags & MSG_TRUNC) row[kFlags] |= kTruncated;
     if (header.msg_flags & MSG_CTRUNC) row[kFlags] |= kControlTruncated;
+    // The kernel tells how long the name is, not how much of it there was room for.
+    if (header.msg_namelen > kNameSize) header.msg_namelen = kNameSize;
     row[kNameLength] = static_cast<int32_t>(header.msg_namelen);
     if (i > 0 && header.msg_namelen == messages[i - 1].msg_hdr.msg_namelen &&
         memcmp(header.msg_name, messages[i - 1].msg_hdr.msg_name, header.msg_namelen) == 0) {
       row[kFlags] |= kSameName;
     }
-    if (header.msg_controllen > 0) ReadRow(header, arena, keep_fds, row);
+    if (header.msg_controllen > 0) ReadRow(header, arena + i * stride, keep_fds, row);
   }
-  return Napi::Number::New(env, count);
+  return call.Number(count);
 }
 
-Napi::Value SendMessage(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  const int fd = info[0].As<Napi::Number>().Int32Value();
-  Napi::Uint8Array data = info[1].As<Napi::Uint8Array>();
-  iovec part = {data.Data(), data.ByteLength()};
+napi_value SendMessage(Call& call) {
+  iovec part = {call[1].data, call[1].size};
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   sockaddr_un address;
-  if (!info[2].IsNull()) {
-    Napi::Uint8Array path = info[2].As<Napi::Uint8Array>();
-    const int length = WriteUnixAddress(path.Data(), path.ByteLength(), &address);
-    if (length < 0) return Napi::Number::New(env, length);
+  if (!call.Null(2)) {
+    const int length = WriteUnixAddress(call[2].data, call[2].size, &address);
+    if (length < 0) return call.Number(length);
     message.msg_name = &address;
     message.msg_namelen = static_cast<socklen_t>(length);
   }
-  alignas(cmsghdr) char control[CMSG_SPACE(253 * sizeof(int))];
-  if (!info[3].IsNull()) {
-    Napi::Int32Array fds = info[3].As<Napi::Int32Array>();
-    const size_t size = fds.ByteLength();
-    if (size > 253 * sizeof(int)) return Napi::Number::New(env, -EINVAL);  // SCM_MAX_FD, unix(7)
-    memset(control, 0, sizeof(control));
-    message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(size);
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(size);
-    memcpy(CMSG_DATA(header), fds.Data(), size);
+  Control control;
+  message.msg_control = control.bytes;
+  if (!call.Null(3) && call[3].size > 0) {
+    if (call[3].size > kMostDescriptors) return call.Number(-EINVAL);
+    const size_t size = call[3].size * sizeof(int);
+    memcpy(AddControl(&message, SCM_RIGHTS, size), call[3].data, size);
   }
-  return Napi::Number::New(env, static_cast<double>(Send(fd, &message)));
+  return call.Result(Send(call.Fd(), &message));
 }
 
-Napi::Value SendNetlink(const Napi::CallbackInfo& info) {
-  Napi::Uint8Array data = info[1].As<Napi::Uint8Array>();
+napi_value SendNetlink(Call& call) {
   sockaddr_nl address = {};
   address.nl_family = AF_NETLINK;
-  address.nl_pid = info[2].As<Napi::Number>().Uint32Value();
-  address.nl_groups = info[3].As<Napi::Number>().Uint32Value();
-  iovec part = {data.Data(), data.ByteLength()};
+  address.nl_pid = call.Uint(2);
+  address.nl_groups = call.Uint(3);
+  iovec part = {call[1].data, call[1].size};
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_name = &address;
   message.msg_namelen = sizeof(address);
-  return Napi::Number::New(info.Env(), static_cast<double>(Send(info[0].As<Napi::Number>().Int32Value(), &message)));
+  return call.Result(Send(call.Fd(), &message));
 }

@@ -2,18 +2,19 @@
 #ifndef LISTENFDS_NATIVE_MESSAGE_H_
 #define LISTENFDS_NATIVE_MESSAGE_H_
 
-#include <napi.h>
+#include "call.h"
 
 // messageLayout() -> { batch, nameSize, controlSize, fields }: what receiveMessages() expects its memory to be.
-Napi::Value MessageLayout(const Napi::CallbackInfo& info);
+napi_value MessageLayout(Call& call);
 // receiveMessages(fd, arena, table, payloadSize, mostBytes, keepFds) -> how many | -errno. Never waits. `arena` has
-// room for `batch` times payload, name and control data; of each payload the first mostBytes are used; `table` gets
-// `fields` numbers a message, in the order of message.cc. Descriptors arrive with FD_CLOEXEC; without keepFds they are
-// closed at once, and only their number is told.
-Napi::Value ReceiveMessages(const Napi::CallbackInfo& info);
+// room for payload, name and control data of one message or more, `batch` of which are used; of each payload the first
+// mostBytes are; `table` gets `fields` numbers a message, in the order of message.cc. Descriptors arrive with
+// FD_CLOEXEC; without keepFds they are closed at once, and only their number is told. -EINVAL where the sizes do not
+// fit together.
+napi_value ReceiveMessages(Call& call);
 // sendMessage(fd, data, path bytes | null, fds: Int32Array | null) -> bytes | -errno. Never waits, raises no SIGPIPE.
-Napi::Value SendMessage(const Napi::CallbackInfo& info);
+napi_value SendMessage(Call& call);
 // sendNetlink(fd, data, portId, groups) -> bytes | -errno
-Napi::Value SendNetlink(const Napi::CallbackInfo& info);
+napi_value SendNetlink(Call& call);
 
 #endif  // LISTENFDS_NATIVE_MESSAGE_H_

@@ -2,63 +2,59 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/types.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <string>
-
 namespace {
 
-// The kernel's layout of struct mq_attr.
-struct Attributes {
-  __kernel_long_t flags;
-  __kernel_long_t max_messages;
-  __kernel_long_t message_size;
-  __kernel_long_t messages;
-  __kernel_long_t reserved[4];
-};
-
-int Fd(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Int32Value(); }
-
-Napi::Value Result(const Napi::CallbackInfo& info, long result) {
-  return Napi::Number::New(info.Env(), static_cast<double>(result < 0 ? -errno : result));
-}
+// The system calls take the name without its slash; null where it has none.
+const char* WithoutSlash(const char* name) { return name[0] == '/' ? name + 1 : nullptr; }
 
 }  // namespace
 
-Napi::Value OpenQueue(const Napi::CallbackInfo& info) {
-  const std::string name = info[0].As<Napi::String>().Utf8Value();
-  Attributes attributes = {};
-  attributes.max_messages = info[2].As<Napi::Number>().Int64Value();
-  attributes.message_size = info[3].As<Napi::Number>().Int64Value();
+int ReadQueueAttributes(int fd, QueueAttributes* out) {
+  *out = {};
+  return static_cast<int>(syscall(SYS_mq_getsetattr, fd, nullptr, out));
+}
+
+napi_value OpenQueue(Call& call) {
+  const char* name = WithoutSlash(call.Name(0));
+  if (name == nullptr) return call.Number(-EINVAL);
+  QueueAttributes attributes = {};
+  attributes.max_messages = call.Size(2);
+  attributes.message_size = call.Size(3);
   const bool defaults = attributes.max_messages == 0 && attributes.message_size == 0;
-  // The system call takes the name without its slash.
-  return Result(info, syscall(SYS_mq_open, name.c_str() + 1, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC,
-                              info[1].As<Napi::Number>().Uint32Value(), defaults ? nullptr : &attributes));
+  return call.Result(syscall(SYS_mq_open, name, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, call.Uint(1),
+                             defaults ? nullptr : &attributes));
 }
 
-Napi::Value UnlinkQueue(const Napi::CallbackInfo& info) {
-  const std::string name = info[0].As<Napi::String>().Utf8Value();
-  return Result(info, syscall(SYS_mq_unlink, name.c_str() + 1));
+napi_value UnlinkQueue(Call& call) {
+  const char* name = WithoutSlash(call.Name(0));
+  if (name == nullptr) return call.Number(-EINVAL);
+  return call.Result(syscall(SYS_mq_unlink, name));
 }
 
-Napi::Value SendToQueue(const Napi::CallbackInfo& info) {
-  Napi::Uint8Array data = info[1].As<Napi::Uint8Array>();
-  const uint32_t priority = info[2].As<Napi::Number>().Uint32Value();
+napi_value SendToQueue(Call& call) {
   long result;
   do {
-    result = syscall(SYS_mq_timedsend, Fd(info), data.Data(), data.ByteLength(), priority, nullptr);
+    result = syscall(SYS_mq_timedsend, call.Fd(), call[1].data, call[1].size, call.Uint(2), nullptr);
   } while (result < 0 && errno == EINTR);
-  return Result(info, result);
+  return call.Result(result);
 }
 
-Napi::Value ReceiveFromQueue(const Napi::CallbackInfo& info) {
-  Napi::Uint8Array buffer = info[1].As<Napi::Uint8Array>();
-  uint32_t* priority = info[2].As<Napi::Uint32Array>().Data();
+napi_value ReceiveFromQueue(Call& call) {
+  if (call[2].size < 1) return call.Number(-EINVAL);
   long result;
   do {
-    result = syscall(SYS_mq_timedreceive, Fd(info), buffer.Data(), buffer.ByteLength(), priority, nullptr);
+    result = syscall(SYS_mq_timedreceive, call.Fd(), call[1].data, call[1].size, call[2].data, nullptr);
   } while (result < 0 && errno == EINTR);
-  return Result(info, result);
+  return call.Result(result);
+}
+
+napi_value IsMessageQueue(Call& call) {
+  if (fcntl(call.Fd(), F_GETFD) < 0) return call.Result(-1);
+  QueueAttributes attributes;
+  if (ReadQueueAttributes(call.Fd(), &attributes) == 0) return call.Boolean(true);
+  // EBADF for an open descriptor: it is something else.
+  return errno == EBADF ? call.Boolean(false) : call.Result(-1);
 }

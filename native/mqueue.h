@@ -2,16 +2,32 @@
 #ifndef LISTENFDS_NATIVE_MQUEUE_H_
 #define LISTENFDS_NATIVE_MQUEUE_H_
 
-#include <napi.h>
+#include <linux/types.h>
+
+#include "call.h"
+
+// The kernel's layout of struct mq_attr; <mqueue.h> would bring in mq_getattr(3), which raises the glibc floor to 2.34.
+struct QueueAttributes {
+  __kernel_long_t flags;
+  __kernel_long_t max_messages;
+  __kernel_long_t message_size;
+  __kernel_long_t messages;
+  __kernel_long_t reserved[4];
+};
+
+// Returns 0, or -1 with errno: EBADF for whatever is no queue, open or not.
+int ReadQueueAttributes(int fd, QueueAttributes* out);
 
 // openQueue(name with its slash, mode, maxMessages, messageSize) -> fd | -errno. Creates it where there is none; 0 and
 // 0 mean the system's defaults. Read-write, non-blocking and close-on-exec.
-Napi::Value OpenQueue(const Napi::CallbackInfo& info);
+napi_value OpenQueue(Call& call);
 // unlinkQueue(name) -> 0 | -errno
-Napi::Value UnlinkQueue(const Napi::CallbackInfo& info);
+napi_value UnlinkQueue(Call& call);
 // sendToQueue(fd, data, priority) -> 0 | -errno
-Napi::Value SendToQueue(const Napi::CallbackInfo& info);
+napi_value SendToQueue(Call& call);
 // receiveFromQueue(fd, buffer of messageSize bytes, priority: Uint32Array[1]) -> bytes | -errno
-Napi::Value ReceiveFromQueue(const Napi::CallbackInfo& info);
+napi_value ReceiveFromQueue(Call& call);
+// isMessageQueue(fd) -> boolean | -errno
+napi_value IsMessageQueue(Call& call);
 
 #endif  // LISTENFDS_NATIVE_MQUEUE_H_

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <vector>
+#include "socket-option.h"
 
 // Newer than the headers this is built with.
 #ifndef SO_PEERPIDFD
@@ -20,7 +20,8 @@ namespace {
 constexpr size_t kLabelAt = 4;
 constexpr size_t kGroupsAt = 68;
 
-int Descriptor(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Int32Value(); }
+// A label longer than this is none that any security module gives.
+constexpr uint32_t kMostLabel = 64 << 10;
 
 // SO_PEERCRED of anything but a connected unix socket succeeds all the same: with uid -1, or with a listener's own.
 // Returns 0 or an errno.
@@ -42,26 +43,26 @@ int CheckConnected(int fd) {
 
 }  // namespace
 
-Napi::Value PeerCredentials(const Napi::CallbackInfo& info) {
-  const int fd = Descriptor(info);
-  Napi::Uint32Array out = info[1].As<Napi::Uint32Array>();
-  uint32_t* words = out.Data();
-  if (!info[2].As<Napi::Boolean>().Value()) {
+napi_value PeerCredentials(Call& call) {
+  const int fd = call.Fd();
+  uint32_t* words = static_cast<uint32_t*>(call[1].data);
+  if (call[1].size < kGroupsAt || call[1].size > UINT16_MAX * sizeof(gid_t)) return call.Number(-EINVAL);
+  if (!call.Flag(2)) {
     const int error = CheckConnected(fd);
-    if (error != 0) return Napi::Number::New(info.Env(), -error);
+    if (error != 0) return call.Number(-error);
   }
   ucred credentials = {};
   socklen_t length = sizeof(credentials);
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return Napi::Number::New(info.Env(), -errno);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return call.Result(-1);
   if (credentials.uid == static_cast<uid_t>(-1)) {
     const int error = CheckConnected(fd);
     // A datagram socket that was connected to another: the kernel recorded nobody.
-    return Napi::Number::New(info.Env(), error != 0 ? -error : -ENODATA);
+    return call.Number(error != 0 ? -error : -ENODATA);
   }
-  length = (out.ElementLength() - kGroupsAt) * sizeof(uint32_t);
+  length = static_cast<socklen_t>((call[1].size - kGroupsAt) * sizeof(uint32_t));
   // Where they do not fit, the kernel says how much they need.
   if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, words + kGroupsAt, &length) != 0 && errno != ERANGE) {
-    return Napi::Number::New(info.Env(), -errno);
+    return call.Result(-1);
   }
   socklen_t label_length = (kGroupsAt - kLabelAt) * sizeof(uint32_t);
   // ENOPROTOOPT where no security module gives any.
@@ -70,22 +71,31 @@ Napi::Value PeerCredentials(const Napi::CallbackInfo& info) {
   words[1] = credentials.uid;
   words[2] = credentials.gid;
   words[3] = label_length;
-  return Napi::Number::New(info.Env(), length / sizeof(gid_t));
+  return call.Number(length / sizeof(gid_t));
 }
 
-Napi::Value PeerLabel(const Napi::CallbackInfo& info) {
-  std::vector<char> label(info[1].As<Napi::Number>().Uint32Value());
-  socklen_t length = label.size();
-  if (getsockopt(Descriptor(info), SOL_SOCKET, SO_PEERSEC, label.data(), &length) != 0) {
-    return Napi::Number::New(info.Env(), -errno);
-  }
-  return Napi::Buffer<char>::Copy(info.Env(), label.data(), length);
+napi_value PeerLabel(Call& call) {
+  if (call.Uint(1) > kMostLabel) return call.Number(-EINVAL);
+  socklen_t length = call.Uint(1);
+  char* label = static_cast<char*>(call.memory.Get(length));
+  if (label == nullptr) return call.Number(-ENOMEM);
+  if (getsockopt(call.Fd(), SOL_SOCKET, SO_PEERSEC, label, &length) != 0) return call.Result(-1);
+  return call.Bytes(label, length);
 }
 
-Napi::Value PeerPidfd(const Napi::CallbackInfo& info) {
+napi_value PeerPidfd(Call& call) {
   // The kernel makes it with FD_CLOEXEC.
   int pidfd = -1;
-  socklen_t length = sizeof(pidfd);
-  const int result = getsockopt(Descriptor(info), SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length);
-  return Napi::Number::New(info.Env(), result == 0 ? pidfd : -errno);
+  return call.Result(ReadOption(call.Fd(), SOL_SOCKET, SO_PEERPIDFD, &pidfd) ? pidfd : -1);
+}
+
+napi_value ListenerOwner(Call& call) {
+  ucred owner = {};
+  socklen_t length = sizeof(owner);
+  if (getsockopt(call.Fd(), SOL_SOCKET, SO_PEERCRED, &owner, &length) != 0) return call.Result(-1);
+  Object out(call.env);
+  out.SetNumber("pid", owner.pid);
+  out.SetNumber("uid", owner.uid);
+  out.SetNumber("gid", owner.gid);
+  return out.value();
 }

@@ -1,6 +1,7 @@
 #include "poll.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <uv.h>
@@ -19,22 +20,25 @@ namespace {
 
 constexpr int kPollError = 128;
 
+// What tells our objects from all others.
+constexpr napi_type_tag kTag = {0x6c697374656e6664, 0x732e706f6c6c0001};
+
 struct Poll {
   napi_env env;
   uv_poll_t* handle;
   int fd;
-  int wanted = 0;
-  // Two hold this struct: the handle until libuv has let go of it, and the external until it is collected.
-  int holders = 2;
-  bool closing = false;
-  napi_ref callback = nullptr;
-  napi_async_context context = nullptr;
-  napi_async_cleanup_hook_handle hook = nullptr;
+  int wanted;
+  // Two hold this struct: the handle until libuv has let go of it, and the object until it is collected.
+  int holders;
+  bool closing;
+  napi_ref callback;
+  napi_async_context context;
+  napi_async_cleanup_hook_handle hook;
 };
 
 void Release(Poll* poll) {
   poll->holders -= 1;
-  if (poll->holders == 0) delete poll;
+  if (poll->holders == 0) free(poll);
 }
 
 void OnClosed(uv_handle_t* handle) {
@@ -79,64 +83,86 @@ void OnEvents(uv_poll_t* handle, int status, int events) {
   napi_close_handle_scope(env, scope);
 }
 
-Poll* PollOf(const Napi::CallbackInfo& info) { return info[0].As<Napi::External<Poll>>().Data(); }
+// Null where the object is none of ours.
+Poll* PollOf(Call& call) {
+  bool ours = false;
+  void* poll = nullptr;
+  if (napi_check_object_type_tag(call.env, call[0].value, &kTag, &ours) == napi_ok && ours) {
+    napi_unwrap(call.env, call[0].value, &poll);
+  }
+  if (poll == nullptr) {
+    napi_throw_type_error(call.env, "ERR_INVALID_ARG_TYPE", "argument 1 must be a poll, as createPoll() returns it");
+  }
+  return static_cast<Poll*>(poll);
+}
+
+napi_value Wrap(Poll* poll) {
+  napi_value object = nullptr;
+  if (napi_create_object(poll->env, &object) != napi_ok) return nullptr;
+  if (napi_wrap(poll->env, object, poll, OnCollected, nullptr, nullptr) != napi_ok) return nullptr;
+  return napi_type_tag_object(poll->env, object, &kTag) == napi_ok ? object : nullptr;
+}
 
 }  // namespace
 
-Napi::Value CreatePoll(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  const int fd = info[0].As<Napi::Number>().Int32Value();
+napi_value CreatePoll(Call& call) {
+  napi_env env = call.env;
+  const int fd = call.Fd();
   uv_loop_t* loop = nullptr;
   if (uv_poll_init == nullptr || napi_get_uv_event_loop == nullptr || napi_get_uv_event_loop(env, &loop) != napi_ok)
-    return Napi::Number::New(env, -ENOSYS);
+    return call.Number(-ENOSYS);
   // Its size is libuv's to know: the one this runs with may be newer than the header.
   uv_poll_t* handle = static_cast<uv_poll_t*>(calloc(1, uv_handle_size(UV_POLL)));
-  if (handle == nullptr) return Napi::Number::New(env, -ENOMEM);
-  const int error = uv_poll_init(loop, handle, fd);
+  Poll* poll = static_cast<Poll*>(calloc(1, sizeof(Poll)));
+  const int error = handle != nullptr && poll != nullptr ? uv_poll_init(loop, handle, fd) : -ENOMEM;
   if (error != 0) {
     free(handle);
-    return Napi::Number::New(env, error);
+    free(poll);
+    return call.Number(error);
   }
-  Poll* poll = new Poll();
-  poll->env = env;
-  poll->handle = handle;
-  poll->fd = fd;
+  *poll = {env, handle, fd, 0, 2, false, nullptr, nullptr, nullptr};
   handle->data = poll;
-  napi_create_reference(env, info[1], 1, &poll->callback);
-  napi_async_init(env, nullptr, Napi::String::New(env, "listenfds.poll"), &poll->context);
+  napi_value name;
+  napi_create_reference(env, call[1].value, 1, &poll->callback);
+  napi_create_string_utf8(env, "listenfds.poll", NAPI_AUTO_LENGTH, &name);
+  napi_async_init(env, nullptr, name, &poll->context);
   napi_add_async_cleanup_hook(env, OnEnvironmentEnd, poll, &poll->hook);
-  napi_value external;
-  napi_create_external(env, poll, OnCollected, nullptr, &external);
-  return Napi::Value(env, external);
+  return Wrap(poll);
 }
 
-Napi::Value StartPoll(const Napi::CallbackInfo& info) {
-  Poll* poll = PollOf(info);
-  if (poll->closing) return Napi::Number::New(info.Env(), -EBADF);
-  poll->wanted = info[1].As<Napi::Number>().Int32Value();
-  const int result =
-      poll->wanted == 0 ? uv_poll_stop(poll->handle) : uv_poll_start(poll->handle, poll->wanted, OnEvents);
-  return Napi::Number::New(info.Env(), result);
+napi_value StartPoll(Call& call) {
+  Poll* poll = PollOf(call);
+  if (poll == nullptr) return nullptr;
+  constexpr int kEvents = UV_READABLE | UV_WRITABLE | UV_DISCONNECT | UV_PRIORITIZED;
+  const int wanted = call.Int(1);
+  if ((wanted & ~kEvents) != 0) return call.Number(-EINVAL);
+  if (poll->closing) return call.Number(-EBADF);
+  // libuv ends the process where epoll does not know the descriptor.
+  if (fcntl(poll->fd, F_GETFD) < 0) return call.Result(-1);
+  poll->wanted = wanted;
+  return call.Number(wanted == 0 ? uv_poll_stop(poll->handle) : uv_poll_start(poll->handle, wanted, OnEvents));
 }
 
-Napi::Value RefPoll(const Napi::CallbackInfo& info) {
-  Poll* poll = PollOf(info);
+napi_value RefPoll(Call& call) {
+  Poll* poll = PollOf(call);
+  if (poll == nullptr) return nullptr;
+  if (poll->closing) return call.Undefined();
   uv_handle_t* handle = reinterpret_cast<uv_handle_t*>(poll->handle);
-  if (poll->closing) return info.Env().Undefined();
-  if (info[1].As<Napi::Boolean>().Value()) {
+  if (call.Flag(1)) {
     uv_ref(handle);
   } else {
     uv_unref(handle);
   }
-  return info.Env().Undefined();
+  return call.Undefined();
 }
 
-Napi::Value ClosePoll(const Napi::CallbackInfo& info) {
-  Poll* poll = PollOf(info);
+napi_value ClosePoll(Call& call) {
+  Poll* poll = PollOf(call);
+  if (poll == nullptr) return nullptr;
   if (!poll->closing) {
     Close(poll);
     napi_delete_reference(poll->env, poll->callback);
     napi_async_destroy(poll->env, poll->context);
   }
-  return info.Env().Undefined();
+  return call.Undefined();
 }

@@ -3,18 +3,18 @@
 #ifndef LISTENFDS_NATIVE_POLL_H_
 #define LISTENFDS_NATIVE_POLL_H_
 
-#include <napi.h>
+#include "call.h"
 
-// createPoll(fd, callback: (events) => void) -> external | -errno. -EPERM where the descriptor cannot be polled (a
+// createPoll(fd, callback: (events) => void) -> an object | -errno. -EPERM where the descriptor cannot be polled (a
 // regular file), -ENOSYS where the runtime has no libuv; the descriptor is the caller's then.
 // The callback gets UV_READABLE 1, UV_WRITABLE 2, UV_PRIORITIZED 8, or kPollError with everything that was asked for:
 // an error is pending on the descriptor and polling has stopped.
-Napi::Value CreatePoll(const Napi::CallbackInfo& info);
-// startPoll(poll, events) -> 0 | -errno; events 0 stops it
-Napi::Value StartPoll(const Napi::CallbackInfo& info);
+napi_value CreatePoll(Call& call);
+// startPoll(poll, events) -> 0 | -errno; events 0 stops it. -EBADF where the descriptor is closed
+napi_value StartPoll(Call& call);
 // refPoll(poll, on): whether it keeps the event loop alive
-Napi::Value RefPoll(const Napi::CallbackInfo& info);
+napi_value RefPoll(Call& call);
 // closePoll(poll): stops it and closes the descriptor at once; a second call does nothing
-Napi::Value ClosePoll(const Napi::CallbackInfo& info);
+napi_value ClosePoll(Call& call);
 
 #endif  // LISTENFDS_NATIVE_POLL_H_

@@ -6,16 +6,15 @@
 #include <linux/vm_sockets.h>
 #include <string.h>
 
-#include <algorithm>
-#include <string>
-
 namespace {
+
+size_t Least(size_t a, size_t b) { return a < b ? a : b; }
 
 // The copy keeps the compiler's aliasing rules, and the bytes may lie anywhere.
 template <typename Address>
 Address Copy(const void* bytes, size_t length) {
   Address address = {};
-  memcpy(&address, bytes, std::min(length, sizeof(address)));
+  memcpy(&address, bytes, Least(length, sizeof(address)));
   return address;
 }
 
@@ -24,15 +23,15 @@ void ReadInet6(const sockaddr_in6& in, SocketAddress* out) {
   out->port = ntohs(in.sin6_port);
   // Node writes the interface behind a link-local address, so a comparison with server.address() needs it too.
   char interface[IF_NAMESIZE];
-  if (in.sin6_scope_id != 0 && if_indextoname(in.sin6_scope_id, interface) != nullptr) {
-    strcat(out->host, "%");
-    strcat(out->host, interface);
-  }
+  if (in.sin6_scope_id == 0 || if_indextoname(in.sin6_scope_id, interface) == nullptr) return;
+  const size_t end = strlen(out->host);
+  out->host[end] = '%';
+  memcpy(out->host + end + 1, interface, strnlen(interface, sizeof(interface) - 1) + 1);
 }
 
 void ReadUnix(const sockaddr_un& un, size_t length, SocketAddress* out) {
   const size_t start = offsetof(sockaddr_un, sun_path);
-  size_t size = length > start ? std::min(length - start, sizeof(un.sun_path)) : 0;
+  size_t size = length > start ? Least(length - start, sizeof(un.sun_path)) : 0;
   // unix(7): a pathname ends at its NUL (or at the end of the field), an abstract name counts every byte.
   if (size > 0 && un.sun_path[0] != '\0') size = strnlen(un.sun_path, size);
   memcpy(out->path, un.sun_path, size);
@@ -84,13 +83,17 @@ int WriteInetAddress(const char* host, uint16_t port, sockaddr_storage* out) {
     return sizeof(in);
   }
   sockaddr_in6 in6 = {};
-  const std::string text = host;
-  const size_t zone = text.find('%');
-  if (inet_pton(AF_INET6, text.substr(0, zone).c_str(), &in6.sin6_addr) != 1) return -EINVAL;
+  const char* zone = strchr(host, '%');
+  const size_t size = zone != nullptr ? static_cast<size_t>(zone - host) : strlen(host);
+  char text[INET6_ADDRSTRLEN];
+  if (size >= sizeof(text)) return -EINVAL;
+  memcpy(text, host, size);
+  text[size] = '\0';
+  if (inet_pton(AF_INET6, text, &in6.sin6_addr) != 1) return -EINVAL;
   in6.sin6_family = AF_INET6;
   in6.sin6_port = htons(port);
-  if (zone != std::string::npos) {
-    in6.sin6_scope_id = if_nametoindex(text.c_str() + zone + 1);
+  if (zone != nullptr) {
+    in6.sin6_scope_id = if_nametoindex(zone + 1);
     if (in6.sin6_scope_id == 0) return -errno;
   }
   *out = {};

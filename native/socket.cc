@@ -8,9 +8,8 @@
 // Headers of older kernels need <sys/socket.h> before this one.
 #include <linux/vm_sockets.h>
 
-#include <string>
-
 #include "socket-address.h"
+#include "socket-option.h"
 
 namespace {
 
@@ -28,84 +27,87 @@ constexpr Option kOptions[] = {
     {"PassPacketInfo", SOL_NETLINK, NETLINK_PKTINFO},
 };
 
-const Option* Find(const std::string& name) {
+const Option* Find(const char* name) {
   for (const Option& option : kOptions) {
-    if (name == option.name) return &option;
+    if (strcmp(name, option.name) == 0) return &option;
   }
   return nullptr;
 }
 
-int Fd(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Int32Value(); }
-
-Napi::Value Result(const Napi::CallbackInfo& info, int result) {
-  return Napi::Number::New(info.Env(), result < 0 ? -errno : result);
-}
-
-// The length of the address, or -errno.
-int UnixAddress(Napi::Uint8Array path, sockaddr_un* out) {
-  return WriteUnixAddress(path.Data(), path.ByteLength(), out);
-}
-
-Napi::Value Bind(const Napi::CallbackInfo& info, const void* address, socklen_t length) {
-  return Result(info, bind(Fd(info), static_cast<const sockaddr*>(address), length));
+napi_value Bind(Call& call, const void* address, socklen_t length) {
+  return call.Result(bind(call.Fd(), static_cast<const sockaddr*>(address), length));
 }
 
 }  // namespace
 
-Napi::Value OpenSocket(const Napi::CallbackInfo& info) {
-  const int type = info[1].As<Napi::Number>().Int32Value();
-  return Result(info, socket(info[0].As<Napi::Number>().Int32Value(), type | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                             info[2].As<Napi::Number>().Int32Value()));
+napi_value OpenSocket(Call& call) {
+  return call.Result(socket(call.Int(0), call.Int(1) | SOCK_CLOEXEC | SOCK_NONBLOCK, call.Int(2)));
 }
 
-Napi::Value BindUnix(const Napi::CallbackInfo& info) {
+napi_value BindUnix(Call& call) {
   sockaddr_un address;
-  const int length = UnixAddress(info[1].As<Napi::Uint8Array>(), &address);
-  if (length < 0) return Napi::Number::New(info.Env(), length);
-  return Bind(info, &address, static_cast<socklen_t>(length));
+  const int length = WriteUnixAddress(call[1].data, call[1].size, &address);
+  if (length < 0) return call.Number(length);
+  return Bind(call, &address, static_cast<socklen_t>(length));
 }
 
-Napi::Value BindVsock(const Napi::CallbackInfo& info) {
+napi_value BindVsock(Call& call) {
   sockaddr_vm address = {};
   address.svm_family = AF_VSOCK;
-  address.svm_cid = info[1].As<Napi::Number>().Uint32Value();
-  address.svm_port = info[2].As<Napi::Number>().Uint32Value();
-  return Bind(info, &address, sizeof(address));
+  address.svm_cid = call.Uint(1);
+  address.svm_port = call.Uint(2);
+  return Bind(call, &address, sizeof(address));
 }
 
-Napi::Value BindNetlink(const Napi::CallbackInfo& info) {
+napi_value BindNetlink(Call& call) {
   sockaddr_nl address = {};
   address.nl_family = AF_NETLINK;
-  address.nl_groups = info[1].As<Napi::Number>().Uint32Value();
-  return Bind(info, &address, sizeof(address));
+  address.nl_groups = call.Uint(1);
+  return Bind(call, &address, sizeof(address));
 }
 
-Napi::Value ConnectUnix(const Napi::CallbackInfo& info) {
+napi_value ConnectUnix(Call& call) {
   sockaddr_un address = {};
   int length = sizeof(sa_family_t);
   address.sun_family = AF_UNSPEC;
-  if (!info[1].IsNull()) length = UnixAddress(info[1].As<Napi::Uint8Array>(), &address);
-  if (length < 0) return Napi::Number::New(info.Env(), length);
-  return Result(info, connect(Fd(info), reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(length)));
+  if (!call.Null(1)) length = WriteUnixAddress(call[1].data, call[1].size, &address);
+  if (length < 0) return call.Number(length);
+  return call.Result(connect(call.Fd(), reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(length)));
 }
 
-Napi::Value ListenSocket(const Napi::CallbackInfo& info) {
-  return Result(info, listen(Fd(info), info[1].As<Napi::Number>().Int32Value()));
-}
+napi_value ListenSocket(Call& call) { return call.Result(listen(call.Fd(), call.Int(1))); }
 
-Napi::Value AcceptSocket(const Napi::CallbackInfo& info) {
+napi_value AcceptSocket(Call& call) {
   int fd;
   do {
-    fd = accept4(Fd(info), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    fd = accept4(call.Fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   } while (fd < 0 && errno == EINTR);
-  return Result(info, fd);
+  return call.Result(fd);
 }
 
-Napi::Value ShutdownSocket(const Napi::CallbackInfo& info) { return Result(info, shutdown(Fd(info), SHUT_WR)); }
+napi_value ShutdownSocket(Call& call) { return call.Result(shutdown(call.Fd(), SHUT_WR)); }
 
-Napi::Value SetSocketOption(const Napi::CallbackInfo& info) {
-  const Option* option = Find(info[1].As<Napi::String>().Utf8Value());
-  if (option == nullptr) return Napi::Number::New(info.Env(), -ENOPROTOOPT);
-  const int value = info[2].As<Napi::Number>().Int32Value();
-  return Result(info, setsockopt(Fd(info), option->level, option->option, &value, sizeof(value)));
+napi_value SetSocketOption(Call& call) {
+  const Option* option = Find(call.Name(1));
+  if (option == nullptr) return call.Number(-ENOPROTOOPT);
+  const int value = call.Int(2);
+  return call.Result(setsockopt(call.Fd(), option->level, option->option, &value, sizeof(value)));
+}
+
+napi_value SocketType(Call& call) {
+  int type = 0;
+  return call.Result(ReadOption(call.Fd(), SOL_SOCKET, SO_TYPE, &type) ? type : -1);
+}
+
+napi_value IsListening(Call& call) {
+  int listening = 0;
+  if (!ReadOption(call.Fd(), SOL_SOCKET, SO_ACCEPTCONN, &listening)) return call.Result(-1);
+  return call.Boolean(listening != 0);
+}
+
+napi_value SocketName(Call& call) {
+  sockaddr_storage address = {};
+  socklen_t length = sizeof(address);
+  if (getsockname(call.Fd(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return call.Result(-1);
+  return call.Bytes(&address, length < sizeof(address) ? length : sizeof(address));
 }

@@ -73,7 +73,7 @@ export class Lender {
   }
 
   restoreBacklogs(): void {
-    for (const { fd, backlog } of this.passed) if (backlog !== null) binding().setBacklog(fd, backlog);
+    for (const { fd, backlog } of this.passed) if (backlog !== null) binding().listenSocket(fd, backlog);
   }
 
   #lend(inherited: InheritedFd): Loan {

@@ -76,7 +76,8 @@ function send(text: string, value: string, fds: readonly number[], pid: number):
   const address = notifyAddress(value);
   let result: number;
   if (address.kind === 'unix') {
-    result = binding().notifyUnix(address.path, text, fds.length > 0 ? fds : null, pid === process.pid ? 0 : pid);
+    const passed = fds.length > 0 ? Int32Array.from(fds) : null;
+    result = binding().notifyUnix(address.path, text, passed, pid === process.pid ? 0 : pid);
   } else {
     if (fds.length > 0) {
       throw new ListenFdsError('LISTENFDS_UNSUPPORTED', `No descriptor can be passed over NOTIFY_SOCKET=${value}`);

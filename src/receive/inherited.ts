@@ -2,6 +2,7 @@
 // process, not to the module: two copies of the package must never adopt the same socket.
 import type { AddressInfo } from 'node:net';
 import { binding, systemError } from '../system/addon.js';
+import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { isWorkerThread } from '../system/process-role.js';
 import { type Announcement, type ListenVariables, firstFd, listenVariables } from '../text/environment.js';
@@ -226,6 +227,24 @@ function detachOutput(inode: number): void {
   if (is(1)) replaceFd(2, 1);
 }
 
+/** Gives fd 0 another number and puts /dev/null in its place. @returns the number */
+function moveStdin(): number {
+  const { duplicate, replaceFd: replace } = binding();
+  const nothing = fs.openSync('/dev/null', 'r');
+  try {
+    const fd = duplicate(0);
+    if (fd < 0) throw systemError(fd, 'fcntl', 'fd 0');
+    const replaced = replace(nothing, 0);
+    if (replaced < 0) {
+      fs.closeSync(fd);
+      throw systemError(replaced, 'dup2', 'fd 0');
+    }
+    return fd;
+  } finally {
+    fs.closeSync(nothing);
+  }
+}
+
 /**
  * The socket on fd 0 that StandardInput=socket passes without any LISTEN_* variable, if `wanted` says yes to it. It moves
  * to a number of its own and fd 0 becomes /dev/null: no child inherits it as its standard input, and nothing else ever
@@ -243,8 +262,7 @@ export function adoptStdin(
   if (typeof facts === 'number') return null;
   const description = describeFacts(facts);
   if (!wanted(description)) return null;
-  const fd = binding().detachStdin();
-  if (fd < 0) throw systemError(fd, 'dup', 'fd 0');
+  const fd = moveStdin();
   if (description.connected) detachOutput(facts.inode);
   state.stdin = new Inherited('stdin', { ...description, fd, cloexec: true });
   return state.stdin;

@@ -34,31 +34,34 @@ const flag = { truncated: 1, controlTruncated: 2, credentials: 4, timestamp: 8, 
 /** The longest message that is received whole unless maxMessageSize says more: above what a default buffer can send. */
 export const defaultMessageSize = 256 * 1024;
 
+/** How much memory a batch is given, in bytes; of the largest messages it holds one. */
+const arenaSize = 64 << 20;
+
 /** A batch of messages in the shared memory; valid until the next receive(). */
 export class Batch {
-  readonly size: number;
-  #payload = defaultMessageSize;
-  #most = defaultMessageSize;
-  #stride: number;
+  /** How many messages are received at a time. */
+  size = 0;
+  readonly #batch: number;
+  #payload = 0;
+  #most = 0;
+  #stride = 0;
   readonly #nameSize: number;
   readonly #controlSize: number;
   readonly #fields: number;
   readonly #table: Int32Array;
   /** Pages of it that no message has reached yet take no memory. */
-  #arena: Buffer;
-  #words: Int32Array;
+  #arena!: Buffer;
+  #words!: Int32Array;
   #name: string | null = null;
 
   constructor() {
     const { batch, nameSize, controlSize, fields } = binding().messageLayout();
-    this.size = batch;
+    this.#batch = batch;
     this.#nameSize = nameSize;
     this.#controlSize = controlSize;
     this.#fields = fields;
     this.#table = new Int32Array(batch * fields);
-    this.#stride = this.#payload + nameSize + controlSize;
-    this.#arena = Buffer.from(new ArrayBuffer(batch * this.#stride));
-    this.#words = new Int32Array(this.#arena.buffer);
+    this.reserve(defaultMessageSize);
   }
 
   /** Makes room for messages of that size. */
@@ -66,6 +69,7 @@ export class Batch {
     if (messageSize <= this.#payload) return;
     this.#payload = (messageSize + 7) & ~7;
     this.#stride = this.#payload + this.#nameSize + this.#controlSize;
+    this.size = Math.max(1, Math.min(this.#batch, Math.floor(arenaSize / this.#stride)));
     this.#arena = Buffer.from(new ArrayBuffer(this.size * this.#stride));
     this.#words = new Int32Array(this.#arena.buffer);
   }
@@ -133,7 +137,7 @@ export class Batch {
 
   /** The port id and the groups (a mask) of a netlink sender. */
   netlinkSender(i: number): { portId: number; groups: number } {
-    const name = (i * this.#stride + this.#payload) >> 2;
+    const name = (i * this.#stride + this.#payload) / Int32Array.BYTES_PER_ELEMENT;
     return { portId: this.#words[name + 1]! >>> 0, groups: this.#words[name + 2]! >>> 0 };
   }
 
@@ -153,13 +157,13 @@ export class Batch {
   /** Received descriptors; empty where they were not to be kept. */
   fds(i: number, kept: boolean): number[] {
     const count = kept ? this.#at(i, column.fdCount) : 0;
-    const start = this.#at(i, column.fdOffset) >> 2;
+    const start = (i * this.#stride + this.#at(i, column.fdOffset)) / Int32Array.BYTES_PER_ELEMENT;
     return Array.from(this.#words.subarray(start, start + count));
   }
 
   label(i: number): string | null {
     const length = this.#at(i, column.labelLength);
-    const start = this.#at(i, column.labelOffset);
+    const start = i * this.#stride + this.#at(i, column.labelOffset);
     return length === 0 ? null : this.#arena.toString('utf8', start, start + length);
   }
 

@@ -14,7 +14,7 @@ export interface NativeAddress {
   groups?: number;
 }
 
-/** What native/descriptor.cc reads of one descriptor. */
+/** What native/facts.cc reads of one descriptor. */
 export interface NativeFacts {
   fd: number;
   cloexec: boolean;
@@ -47,15 +47,13 @@ export interface NativePoll {
   readonly poll: unique symbol;
 }
 
-/** The addon. */
+/** The addon: functions and their arguments as in the table of native/addon.cc, which throws a TypeError at any other. */
 export interface Binding {
   facts(fd: number): NativeFacts | number;
   setCloexec(fd: number, on: boolean): number;
   pidfdInode(pid: number): bigint | number;
   threadId(): number;
   duplicate(fd: number): number;
-  setBacklog(fd: number, backlog: number): number;
-  detachStdin(): number;
   exchangePaths(a: string, b: string): number;
   userId(name: string): number | null;
   groupId(name: string): number | null;
@@ -92,7 +90,7 @@ export interface Binding {
   writeBytes(fd: number, data: Uint8Array): number;
   closeFd(fd: number): number;
   replaceFd(from: number, to: number): number;
-  notifyUnix(path: string, state: string, fds: readonly number[] | null, pid: number): number;
+  notifyUnix(path: string, state: string, fds: Int32Array | null, pid: number): number;
   notifyVsock(cid: number, port: number, type: number, state: string): number;
   pipe(): [number, number] | number;
   socketType(fd: number): number;
@@ -135,13 +133,10 @@ function noAddon(failures: readonly string[]): ListenFdsError {
   } catch {
     // In a bundle of CommonJS there is no telling where the package is.
   }
-  // So speaks the dynamic loader of musl.
-  const musl = failures.some((failure) => /Error (?:relocating|loading shared library) /.test(failure));
   return new ListenFdsError(
     'LISTENFDS_NO_ADDON',
     `The native addon cannot be loaded. Tried ${failures.join('; ')}. ` +
-      (musl ? 'This is musl, and the shipped addons are for glibc. ' : '') +
-      `What builds it: npm install --no-save node-addon-api && node ${/^[\w./-]*$/.test(builder) ? builder : `'${builder}'`}`,
+      `What builds it: node ${/^[\w./-]*$/.test(builder) ? builder : `'${builder}'`}`,
   );
 }
 

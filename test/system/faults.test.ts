@@ -44,17 +44,14 @@ const imported: Readonly<Record<string, readonly string[]>> = {
   recv: ['recvfrom'],
   recvmmsg: ['recvmmsg'],
   send: ['sendto'],
-  sendmsg: ['sendmsg'],
   setpgid: ['setpgid'],
   setsockopt: ['setsockopt'],
   shutdown: ['shutdown'],
   socket: ['socket'],
-  statx: ['statx'],
   syscall: [], // by its number: see below
   waitpid: ['wait4'],
   write: ['write'],
   // What cannot fail, or makes no system call.
-  gnu_get_libc_version: [],
   _exit: [],
   getegid: [],
   geteuid: [],
@@ -82,10 +79,8 @@ const imported: Readonly<Record<string, readonly string[]>> = {
   memcpy: [],
   memmove: [],
   memset: [],
-  strcat: [],
   strchr: [],
   strcmp: [],
-  strcpy: [],
   strlen: [],
   strnlen: [],
 };
@@ -149,7 +144,6 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   pidfdInode: ['close'],
   borrowFd: ['close'],
   createPoll: ['close'],
-  detachStdin: ['close'],
   receiveMessages: ['close'],
   // A bigger buffer, and to know the socket again; a message in another's name goes in ours; a full queue is tried again.
   notifyUnix: ['setsockopt SO_SNDBUF', 'getsockopt SO_COOKIE', 'clock_nanosleep', 'nanosleep', 'close'],

@@ -1,0 +1,10 @@
+// What the kernel says about one descriptor.
+#ifndef LISTENFDS_NATIVE_FACTS_H_
+#define LISTENFDS_NATIVE_FACTS_H_
+
+#include "call.h"
+
+// facts(fd) -> object | -errno
+napi_value Facts(Call& call);
+
+#endif  // LISTENFDS_NATIVE_FACTS_H_
