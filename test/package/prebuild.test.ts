@@ -1,9 +1,9 @@
-// The checks of shipped addons find what is wrong, and the loader of musl refuses an addon that was built for glibc.
+// The checks of shipped addons find what is wrong, and what is shipped loads with both C libraries.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { inspect, problems, targets } from '../../scripts/prebuild.js';
+import { inspect, namesOfMusl, prebuild, problems, targets } from '../../scripts/prebuild.js';
 import { root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { unless, without } from '../support/tools.ts';
@@ -14,18 +14,20 @@ t.test('a library that was compiled without any care', { skip: onX64 || without(
   const folder = temporaryFolder(t);
   const source = join(folder, 'careless.cc');
   const output = join(folder, 'careless.so');
-  // stat() of a newer glibc, a code relocation by hand, a stack to run on.
+  // fmod() with a version, storage of each thread, something to do at loading, a code relocation by hand, a stack to run on.
   writeFileSync(
     source,
     `#include <math.h>
-    #include <sys/stat.h>
-    extern "C" int careless(const char* path, struct stat* out) { return stat(path, out) + (int)fmod(out->st_size, 3); }
+    #include <stdio.h>
+    static thread_local double last = puts("made");
+    extern "C" double careless(double number) { return last = fmod(number, last); }
+    static double at_loading = careless(3);
     asm(".text\\n.quad careless\\n");`,
   );
   const loose = ['-Wl,-z,norelro', '-Wl,-z,lazy', '-Wl,-z,execstack', '-Wl,-rpath,/opt', '-Wl,-z,notext'];
   const flags = ['-shared', '-fPIC', '-g', '-O0', '-fno-stack-protector', '-U_FORTIFY_SOURCE', ...loose];
-  execFileSync('g++', [...flags, source, '-o', output, '-Wl,--no-as-needed', '-lresolv'], { stdio: 'pipe' });
-  const found = problems(await inspect(output), targets['linux-arm64'].machine).join('\n');
+  execFileSync('g++', [...flags, source, '-o', output, '-lm'], { stdio: 'pipe' });
+  const found = problems(await inspect(output), targets['linux-arm64'], new Set()).join('\n');
   for (const expected of [
     /is for AArch64/,
     /RELRO/,
@@ -35,38 +37,96 @@ t.test('a library that was compiled without any care', { skip: onX64 || without(
     /RPATH/,
     /stack protected/,
     /FORTIFY_SOURCE/,
-    /taken for one of musl/,
+    /AArch64 feature: BTI, PAC/,
     /is stripped/,
-    /C and the C\+\+ library only/,
-    /it asks for GLIBC_2\.(?:3[3-9]|[4-9]\d), and the floor is 2\.28/,
+    /needs no library/,
+    /no version of a name/,
+    /what Node\.js looks for, and nothing else/,
+    /TLS/,
+    /constructors/,
+    /it asks for puts, which is not in the list/,
+    /it asks for fmod, which musl has not/,
   ]) {
     t.match(found, expected);
   }
 });
 
-t.test('musl', { skip: onX64 || without('musl-gcc', 'nm') }, async (t) => {
-  const addon = [join(root, 'prebuilds/linux-x64/listenfds.node'), join(root, 'build/Release/listenfds.node')].find(
-    (file) => existsSync(file),
-  )!;
+t.test('what no byte of the result shows stands in the recipe', (t) => {
+  const [{ cflags_cc: flags }] = JSON.parse(readFileSync(join(root, 'binding.gyp'), 'utf8')).targets;
+  for (const flag of [
+    '-fstack-protector-strong',
+    '-fstack-clash-protection',
+    '-D_FORTIFY_SOURCE=3',
+    '-D_GLIBCXX_ASSERTIONS',
+  ]) {
+    t.ok(flags.includes(flag), flag);
+  }
+  t.end();
+});
+
+t.test('a copy that does not fit ends the process on both C libraries', { skip: without('g++', 'musl-gcc') }, (t) => {
   const folder = temporaryFolder(t);
-  // What Node.js and a C++ library of musl would bring: every name that is not glibc's. musl has statx since 1.2.5.
-  const names = [...execFileSync('nm', ['-D', '--undefined-only', addon], { encoding: 'utf8' }).matchAll(/ U (\S+)/g)];
-  const foreign = names.map(([, name]) => name!).filter((name) => !name.includes('@GLIBC_'));
-  const load = (alsoThere: readonly string[]) => {
-    const stubs = [...foreign.map((name) => name.split('@')[0]!), ...alsoThere];
-    const program = join(folder, `load-${alsoThere.length}`);
-    const source = `
-      #include <dlfcn.h>
+  const object = join(folder, 'fortify.o');
+  execFileSync('g++', ['-c', '-O2', '-fPIC', join(root, 'native/fortify.cc'), '-o', object]);
+  const source = join(folder, 'main.c');
+  writeFileSync(
+    source,
+    `void* __memcpy_chk(void*, const void*, unsigned long, unsigned long);
+    int main(int count, char** arguments) { char to[8]; __memcpy_chk(to, "12345678", count > 1 ? 9 : 8, sizeof(to)); return 0; }`,
+  );
+  for (const compiler of ['gcc', 'musl-gcc']) {
+    const program = join(folder, compiler);
+    execFileSync(compiler, ['-w', '-O0', source, object, '-o', program]);
+    t.match(spawnSync(program), { status: 0, signal: null }, compiler);
+    t.match(spawnSync(program, ['too much']), { signal: 'SIGABRT' }, compiler);
+  }
+  t.end();
+});
+
+t.test('what is shipped', { skip: onX64 || without('g++', 'musl-gcc', 'readelf'), timeout: 180_000 }, async (t) => {
+  const folder = temporaryFolder(t);
+  const addon = join(folder, 'listenfds.node');
+  await prebuild('linux-x64', addon); // checks it as well
+  const facts = await inspect(addon);
+  const ofTheRuntime = facts.undefined.filter((name) => /^(?:napi|node_api|uv)_/.test(name));
+  const ofLibc = facts.undefined.filter((name) => !ofTheRuntime.includes(name));
+
+  t.test('asks for names that glibc has in one version, not newer than 2.28', (t) => {
+    const list = execFileSync('readelf', ['-W', '--dyn-syms', '/lib/x86_64-linux-gnu/libc.so.6'], { encoding: 'utf8' });
+    for (const name of ofLibc) {
+      const versions = [...list.matchAll(new RegExp(` ${name}@+GLIBC_(\\d+)\\.(\\d+)`, 'g'))];
+      t.equal(versions.length, 1, name);
+      t.ok(
+        versions.every(([, major, minor]) => Number(major) === 2 && Number(minor) <= 28),
+        name,
+      );
+    }
+    t.end();
+  });
+
+  t.test('and that musl has', async (t) => {
+    const musl = await namesOfMusl();
+    t.same(
+      ofLibc.filter((name) => !musl.has(name)),
+      [],
+    );
+  });
+
+  t.test('loads with each, every name bound at once', (t) => {
+    // Names of Node-API and libuv are the program's, as they are in Node.js.
+    const source = join(folder, 'load.c');
+    writeFileSync(
+      source,
+      `#include <dlfcn.h>
       #include <stdio.h>
-      ${stubs.map((name) => `__attribute__((used)) void ${name}(void) {}`).join('\n')}
-      int main(int count, char** arguments) { puts(dlopen(arguments[1], RTLD_LAZY) ? "loaded" : dlerror()); }`;
-    writeFileSync(`${program}.c`, source);
-    execFileSync('musl-gcc', ['-w', '-fno-builtin', '-rdynamic', `${program}.c`, '-o', program]);
-    return spawnSync(program, [addon], { env: { LD_LIBRARY_PATH: folder }, encoding: 'utf8' }).stdout;
-  };
-  writeFileSync(join(folder, 'empty.c'), '');
-  execFileSync('musl-gcc', ['-shared', join(folder, 'empty.c'), '-o', join(folder, 'libstdc++.so.6')]);
-  const ofGlibc = ['__memcpy_chk', '__strcat_chk', '__cmsg_nxthdr', 'statx', 'fcntl64'];
-  t.match(load(ofGlibc), /^Error relocating .*listenfds\.node: gnu_get_libc_version: symbol not found/);
-  t.equal(load([...ofGlibc, 'gnu_get_libc_version']), 'loaded\n', 'these are all that keep it out');
+      ${ofTheRuntime.map((name) => `__attribute__((used)) void ${name}(void) {}`).join('\n')}
+      int main(int count, char** arguments) { puts(dlopen(arguments[1], RTLD_NOW) ? "loaded" : dlerror()); return 0; }`,
+    );
+    for (const compiler of ['gcc', 'musl-gcc']) {
+      const program = join(folder, `load-${compiler}`);
+      execFileSync(compiler, ['-w', '-fno-builtin', '-rdynamic', source, '-o', program]);
+      t.equal(spawnSync(program, [addon], { env: {}, encoding: 'utf8' }).stdout, 'loaded\n', compiler);
+    }
+    t.end();
+  });
 });
