@@ -2,6 +2,7 @@
 import type { Server, Socket } from 'node:net';
 import type { App } from '../listen/frameworks/adapt.js';
 import { willNeed } from '../system/read-ahead.js';
+import '../system/started.js';
 import { type ListenTarget, type Target, refuseMore } from '../take/target.js';
 import type { DrainOptions, DrainResult } from './drain.js';
 import type { ServeOptions, ServedApp, Service } from './options.js';

@@ -8,6 +8,7 @@ import { isOpenOn } from '../receive/descriptor.js';
 import { binding, bindingIfAny } from '../system/addon.js';
 import { fs, path as paths } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
+import { startEnvironment, started } from '../system/started.js';
 import { listenFds } from '../take/listen-fds.js';
 import { parseDuration } from '../text/duration.js';
 import { parseNotifyMessage } from '../text/notify-message.js';
@@ -18,7 +19,8 @@ import { Briefing, abstractName, upgradeVariable } from './successor.js';
 export interface UpgradeOptions {
   /**
    * What to start.
-   * @default this program: the same node, its options, the script and its arguments
+   * @default this program: the same node, its options, the script and its arguments, with the environment and the working
+   * directory that it was started with
    */
   command?: readonly string[];
   /**
@@ -65,10 +67,12 @@ function socketsToPass(): Passed[] {
   return passed;
 }
 
+const env = startEnvironment();
+
 /** The folder we were started in, as it was named then: a symbolic link in it may point to a newer release by now. */
 const startFolder = ((): { named: string; real: string } => {
-  const real = process.cwd();
-  const named = process.env['PWD'];
+  const real = started.folder;
+  const named = env['PWD'];
   try {
     if (named !== undefined && paths.isAbsolute(named) && fs.realpathSync(named) === real) return { named, real };
   } catch {
@@ -85,11 +89,11 @@ export async function readAll(): Promise<void> {
 
 /** The command line we were started with; the script by the name it had, through symbolic links as they are now. */
 function ownCommand(): string[] {
-  const [, script = '', ...args] = process.argv;
+  const [, script = '', ...args] = started.argv;
   const { named, real } = startFolder;
   const inFolder = script === real || script.startsWith(`${real}/`);
   const name = inFolder ? named + script.slice(real.length) : script;
-  return [process.execPath, ...process.execArgv, ...(script === '' ? [] : [name]), ...args];
+  return [process.execPath, ...started.execArgv, ...(script === '' ? [] : [name]), ...args];
 }
 
 /** Stops reading from connections that are to be handed over, so that nothing arrives here that belongs there. */
@@ -226,7 +230,7 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
     program = await startReleasable(command, {
       fds: sockets.map(({ fd }) => fd),
       names: sockets.map(({ name }) => name),
-      env: { ...process.env, [upgradeVariable]: briefing.name.slice(1) },
+      env: { ...env, [upgradeVariable]: briefing.name.slice(1) },
       notifySocket: progress.address,
       cwd: startFolder.named,
       ownGroup: true,

@@ -1,8 +1,10 @@
 // service.upgrade(): the successor serves before the old process leaves, and where it does not get there, nothing changes.
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join, resolve } from 'node:path';
 import t from 'tap';
+import { root } from '../support/activate.ts';
 import { receive, type Receiver } from '../support/receiver.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { without } from '../support/tools.ts';
@@ -64,6 +66,21 @@ t.test('nobody is refused while ten generations follow each other, and state goe
   let last = JSON.parse(await answer(service.port, '/fds'));
   while (last.pid !== pid) last = JSON.parse(await answer(service.port, '/fds'));
   t.same(last, { pid, state: { generation: 10 } });
+});
+
+t.test('the successor starts as the first one did, whatever that has changed of itself since', async (t) => {
+  const options = { port: 0, host: '127.0.0.1' };
+  const dotenv = join(temporaryFolder(t), '.env');
+  writeFileSync(dotenv, 'GREETING=one');
+  const env = { TOKEN: 'secret', DOTENV: dotenv };
+  const service = await start(t, { options, env });
+  const told = async (): Promise<unknown> => JSON.parse(await answer(service.port, '/start'));
+  t.match(await told(), { token: 'secret', greeting: 'one', folder: resolve(root) });
+  writeFileSync(dotenv, 'GREETING=two');
+  t.match(await upgrade(service.pid), { exitCode: 0 });
+  await listening(service);
+  await exitOf(service);
+  t.strictSame(await told(), { token: 'secret', greeting: 'two', folder: resolve(root), arguments: ['pushed'] });
 });
 
 for (const [behaviour, reason] of [
