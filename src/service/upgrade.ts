@@ -1,6 +1,7 @@
 // Upgrade: start the program anew with all our sockets, and leave when it is ready. Until then, and if it never gets
 // there, nothing changes for anyone.
 import type { Socket } from 'node:net';
+import { announce } from '../manager/announce.js';
 import { notify, notifyBarrier } from '../manager/notify.js';
 import { ownSockets } from '../open/own.js';
 import type { Program } from '../programs/spawn.js';
@@ -46,6 +47,9 @@ export interface UpgradeResult {
 }
 
 const defaultTimeout = 60_000;
+
+/** A manager that has not read for that long will not know the successor. Milliseconds. */
+const announceTime = 30_000;
 
 interface Passed {
   readonly fd: number;
@@ -192,15 +196,19 @@ async function untilReady(
 }
 
 /** Tells the manager who the service is now, in one message: it must not see the new process before it knows it. */
-async function announce(pid: number): Promise<void> {
+async function announceSuccessor(pid: number, timeout: number): Promise<void> {
   const inode = binding().pidfdInode(pid);
-  const told = notify({
-    mainPid: pid,
-    ...(typeof inode === 'bigint' ? { mainPidfdId: inode } : {}),
-    ready: true,
-    watchdog: true,
-    status: `Upgraded to pid ${pid}`,
-  });
+  const told = await announce(
+    {
+      mainPid: pid,
+      ...(typeof inode === 'bigint' ? { mainPidfdId: inode } : {}),
+      ready: true,
+      watchdog: true,
+      status: `Upgraded to pid ${pid}`,
+    },
+    {},
+    timeout,
+  );
   // The manager reads it before it hears of our exit.
   if (told) await notifyBarrier({ timeout: 5_000 }).catch(() => {});
 }
@@ -240,7 +248,7 @@ export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Pr
     // it is called so.
     await program.release();
     released = true;
-    await announce(pid);
+    await announceSuccessor(pid, announceTime);
     await briefing.go();
     program.unref();
     for (const own of ownSockets()) own.handOver();

@@ -1,7 +1,8 @@
 // What the service manager is told about a service. It never fails: a manager that does not listen must not end a service
 // that works.
+import { announce, isAnnouncing } from '../manager/announce.js';
 import { notify } from '../manager/notify.js';
-import type { NotifyState } from '../text/notify-state.js';
+import { type NotifyState, decorate } from '../text/notify-state.js';
 
 /** How far ahead the manager's stop timeout is moved while a service stops, and how often. Milliseconds. */
 const extendTimeout = 15_000;
@@ -18,16 +19,25 @@ export class Voice {
 
   tell(state: NotifyState): void {
     if (this.#silent) return;
+    const said = decorate(state);
+    if (state.ready || state.reloading || state.stopping || state.exitStatus !== undefined) {
+      announce(said).catch((error: unknown) => this.#failed(error));
+    } else if (!isAnnouncing()) this.#mention(said);
+  }
+
+  /** Counts come again: where there is no room for them, they are not worth the wait. */
+  #mention(state: NotifyState): void {
     try {
       notify(state);
     } catch (error) {
-      if (this.#warned) return;
-      this.#warned = true;
-      process.emitWarning(
-        `The service manager cannot be told about this service: ${oneLine(error)}`,
-        'ListenFdsWarning',
-      );
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') this.#failed(error);
     }
+  }
+
+  #failed(error: unknown): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    process.emitWarning(`The service manager cannot be told about this service: ${oneLine(error)}`, 'ListenFdsWarning');
   }
 
   tellStatus(counts: string): void {

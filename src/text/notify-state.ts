@@ -120,12 +120,15 @@ const milliseconds = (variable: string, least: number): Encode => {
 
 const maxInt = 2 ** 31 - 1;
 
+/** MAX_ERRNO of the kernel. */
+const maxErrno = 4095;
+
 const fields: { readonly [field in Exclude<keyof NotifyState, `X_${string}`>]-?: Encode } = {
   ready: flag('READY=1'),
   reloading: (value, field) => flag(`RELOADING=1\nMONOTONIC_USEC=${monotonicUsec()}`)(value, field),
   stopping: flag('STOPPING=1'),
   status: text('STATUS'),
-  errno: integer('ERRNO', 1, 4095),
+  errno: integer('ERRNO', 1, maxErrno),
   busError: text('BUSERROR', /./, 'an error name'),
   varlinkError: text('VARLINKERROR', /./, 'an error name'),
   exitStatus: integer('EXIT_STATUS', 0, 255),
@@ -143,6 +146,33 @@ const fields: { readonly [field in Exclude<keyof NotifyState, `X_${string}`>]-?:
   restartReset: flag('RESTART_RESET=1'),
   barrier: flag('BARRIER=1'),
 };
+
+/** What a status may take of a message, in bytes. */
+const maxStatusBytes = 1024;
+
+/** Whole characters only. */
+function cut(text: string, most: number): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= most) return text;
+  let end = most - Buffer.byteLength('…');
+  while ((bytes[end]! & 0xc0) === 0x80) end -= 1;
+  return `${bytes.toString('utf8', 0, end)}…`;
+}
+
+/**
+ * The same state with decoration that cannot fail: the messages and numbers of other people's errors must not lose the
+ * READY=1 that they go with. A status is cut and made one line, an errno that is none (a database's own) left out.
+ */
+export function decorate(state: NotifyState): NotifyState {
+  const { status, errno } = state;
+  return {
+    ...state,
+    ...(status === undefined ? {} : { status: cut(status.replaceAll(/\p{Cc}+/gu, ' '), maxStatusBytes) }),
+    ...(errno === undefined || (errno >= 1 && errno <= maxErrno && Number.isInteger(errno))
+      ? {}
+      : { errno: undefined }),
+  };
+}
 
 function encodePrivate(field: string, value: unknown): string {
   if (!/^X_[A-Za-z0-9_]+$/.test(field)) throw badOption(`The state has a field ${show(field)}, which is none`);

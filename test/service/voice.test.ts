@@ -1,0 +1,106 @@
+// What the manager has to hear of a service reaches it: past a full queue, and whatever errors have in them.
+import { randomUUID } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import t, { type Test } from 'tap';
+import { notify } from 'listenfds';
+import { activate } from '../support/activate.ts';
+import { get } from '../support/http.js';
+import { receive, type Receiver } from '../support/receiver.ts';
+import { start as startUpgradable, upgrade } from '../support/upgradable.ts';
+
+const program = [process.execPath, 'test/fixtures/serve.js'];
+
+async function start(t: Test, env: Record<string, string>) {
+  const service = activate(t, program, { fds: ['tcp()'], env });
+  const [, address] = /^listening \w+ (.*)$/.exec(await service.line())!;
+  return Object.assign(service, { port: (JSON.parse(address!) as AddressInfo).port });
+}
+
+const manager = (t: Test): Promise<Receiver> => receive(t, `@listenfds-test-${randomUUID()}`);
+
+async function until(receiver: Receiver, pattern: RegExp): Promise<string> {
+  for (;;) {
+    const { text } = await receiver.message();
+    if (pattern.test(text)) return text;
+  }
+}
+
+/** The manager stops reading, and its queue has no room left. */
+async function fill(receiver: Receiver): Promise<void> {
+  await receiver.command('pause');
+  for (;;) {
+    try {
+      notify({ X_OTHER: 1 }, { env: { NOTIFY_SOCKET: receiver.address } });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return;
+      throw error;
+    }
+  }
+}
+
+t.test('READY=1 that found no room is said again, and the service serves meanwhile', async (t) => {
+  const receiver = await manager(t);
+  await fill(receiver);
+  const service = await start(t, { NOTIFY_SOCKET: receiver.address });
+  t.equal((await get({ port: service.port, path: '/health' })).trim(), 'ready');
+  await receiver.command('resume');
+  t.match(await until(receiver, /READY/), /^READY=1\nSTATUS=/);
+});
+
+t.test('STOPPING=1 does not overtake the READY=1 that waits', async (t) => {
+  const receiver = await manager(t);
+  await fill(receiver);
+  const service = await start(t, { NOTIFY_SOCKET: receiver.address });
+  const slow = get({ port: service.port, path: '/slow?ms=1500' });
+  t.equal(await service.line(), 'slow');
+  process.kill(service.pid, 'SIGTERM');
+  t.equal(await service.line(), 'draining 0');
+  await receiver.command('resume');
+  t.match(await until(receiver, /READY|STOPPING/), /^READY=1/);
+  t.match(await until(receiver, /READY|STOPPING/), /^STOPPING=1/);
+  t.equal(await slow, 'slow');
+});
+
+t.test('an upgrade succeeds when the manager has room for MAINPID= again', async (t) => {
+  const receiver = await manager(t);
+  const service = await startUpgradable(t, {
+    options: { port: 0, host: '127.0.0.1' },
+    env: { NOTIFY_SOCKET: receiver.address },
+  });
+  service.behave('slow');
+  await until(receiver, /^READY/);
+  const upgraded = upgrade(service.pid);
+  await until(receiver, /RELOADING/);
+  await fill(receiver);
+  t.match(await service.line(), /^listening \d+/, 'the successor is ready, and the manager does not read');
+  await receiver.command('resume');
+  t.match(await until(receiver, /MAINPID/), /READY=1/);
+  t.match(await upgraded, { exitCode: 0 });
+});
+
+for (const [what, message] of [
+  ['is too long', `${'/a/b must be string; '.repeat(250)}`],
+  ['is too long and not ASCII', '€'.repeat(3000)],
+  ['has control characters', 'a\rb\u001b[31mc'],
+] as const) {
+  t.test(`a reload ends with READY=1 when the message of the error ${what}`, async (t) => {
+    const receiver = await manager(t);
+    const service = await start(t, { NOTIFY_SOCKET: receiver.address, RELOAD: 'fail', RELOAD_ERROR: message });
+    await until(receiver, /^READY/);
+    process.kill(service.pid, 'SIGHUP');
+    const text = await until(receiver, /^READY/);
+    t.match(text, /STATUS=Reload failed, going on as before: \S/);
+    t.ok(Buffer.byteLength(text) < 1100, `${Buffer.byteLength(text)} bytes`);
+    t.notMatch(text, /\uFFFD|\r|\u001b/, 'whole characters, in one line');
+  });
+}
+
+for (const errno of [45_012, 1.5, Number.MAX_SAFE_INTEGER]) {
+  t.test(`the manager hears of an uncaught error whose errno is ${errno}`, async (t) => {
+    const receiver = await manager(t);
+    const service = await start(t, { NOTIFY_SOCKET: receiver.address });
+    const path = `/crash?error=${encodeURIComponent(JSON.stringify({ errno }))}`;
+    await get({ port: service.port, path }).catch(() => {});
+    t.match(await until(receiver, /Failed/), /STATUS=Failed: crashed on request\nEXIT_STATUS=1$/);
+  });
+}
