@@ -2,7 +2,7 @@
 //   node datagrams.js /run/app/log.sock
 import { listenDatagram } from 'listenfds/sockets';
 
-const socket = await listenDatagram({
+const { socket } = await listenDatagram({
   path: process.argv[2] ?? '/run/app/log.sock',
   mode: 0o666,
   passCredentials: true,

@@ -1,5 +1,15 @@
 // The public surface: re-exports only.
-export { describe, type Description, type Inode, type Kind } from './receive/descriptor.js';
+export {
+  describe,
+  type Description,
+  type Inode,
+  type Kind,
+  type SocketFamily,
+  type SocketProtocol,
+  type SocketType,
+} from './receive/descriptor.js';
+export type { Origin } from './receive/origin.js';
+export type { Endpoint, ServerEndpoint } from './take/endpoint.js';
 export { ListenFdsError, type ErrorCode, type ErrorDetails } from './system/errors.js';
 export type { AcceptedPid } from './text/environment.js';
 export { listenFds, type ListenFdsOptions } from './take/listen-fds.js';

@@ -8,6 +8,5 @@ export {
   isSocketUnix,
   isSpecial,
   type SocketAddressLike,
-  type SocketFamily,
-  type SocketType,
 } from './receive/predicates.js';
+export type { SocketFamily, SocketType } from './receive/descriptor.js';

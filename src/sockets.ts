@@ -2,6 +2,7 @@
 export { authorizeDatagrams, type DatagramAuthorizationRule } from './sockets/authorize-datagrams.js';
 export {
   listenDatagram,
+  type DatagramEndpoint,
   type DatagramInfo,
   type DatagramSendOptions,
   type DatagramTarget,
@@ -38,4 +39,6 @@ export { listenSpecial, type SpecialTarget } from './sockets/special.js';
 export type { SendCallback } from './sockets/mailbox.js';
 export type { MessageCredentials } from './sockets/receive.js';
 export type { Authorization, AuthorizationLists, SenderCredentials } from './admit/authorize.js';
+export type { Endpoint, ServerEndpoint, SocketEndpoint } from './take/endpoint.js';
+export type { Origin } from './receive/origin.js';
 export type { CommonTarget } from './take/target.js';

@@ -3,6 +3,6 @@ import { listenDatagram } from 'listenfds/sockets';
 import { counter } from './datagram-counter.js';
 
 const [path, count] = process.argv.slice(2);
-const socket = await listenDatagram({ path, activation: 'never' });
+const { socket } = await listenDatagram({ path, activation: 'never' });
 socket.on('message', counter(Number(count)));
 console.log('ready');

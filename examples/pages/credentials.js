@@ -17,7 +17,7 @@ const cases = {
     await new Promise((resolve) => get({ socketPath: '/run/app/control.sock' }, resolve));
   },
   async datagrams() {
-    const socket = await listenDatagram({ path: '/run/app/log.sock', passCredentials: true });
+    const { socket } = await listenDatagram({ path: '/run/app/log.sock', passCredentials: true });
     authorizeDatagrams(socket, { users: ['alice'] });
     socket.on('message', (data, { credentials }) => {});
   },

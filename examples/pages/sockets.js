@@ -17,11 +17,11 @@ const work = () => {};
 
 const cases = {
   async datagram() {
-    const socket = await listenDatagram({ path: '/run/app/log.sock', passCredentials: true });
+    const { socket } = await listenDatagram({ path: '/run/app/log.sock', passCredentials: true });
     socket.on('message', (message, { path, credentials }) => console.log(credentials.uid, String(message)));
   },
   async packets() {
-    const server = await listenSequentialPacket('/run/app/control');
+    const { server } = await listenSequentialPacket('/run/app/control');
     server.on('connection', (socket) => {
       socket.on('data', (packet) => socket.write(packet));
     });
@@ -33,20 +33,21 @@ const cases = {
       process.exit();
     };
     setTimeout(() => writeFile('/run/app/commands', 'now'), 200);
-    for await (const chunk of await listenFifo('/run/app/commands')) run(String(chunk));
+    const { socket } = await listenFifo('/run/app/commands');
+    for await (const chunk of socket) run(String(chunk));
   },
   async special() {
-    const log = await listenSpecial('/dev/kmsg');
+    const { socket: log } = await listenSpecial('/dev/kmsg');
     log.destroy();
   },
   async netlink() {
-    const devices = await listenNetlink('kobject-uevent 1');
+    const { socket: devices } = await listenNetlink('kobject-uevent 1');
     devices.on('message', (message, { portId, uevent }) => {
       if (portId === 0) console.log(uevent.action, uevent.devpath);
     });
   },
   async queue() {
-    const jobs = await listenMessageQueue({ address: '/jobs', maxMessages: 10, messageSize: 1024 });
+    const { socket: jobs } = await listenMessageQueue({ address: '/jobs', maxMessages: 10, messageSize: 1024 });
     jobs.on('message', (message, priority) => work(message));
     await jobs.send('do this', 3);
   },

@@ -1,7 +1,7 @@
 // What can be wrong with the descriptors of a process: one table of codes, and the check for each. Decides, looks at
 // nothing but the report.
 import { isBoundTo } from '../receive/choose.js';
-import type { Description } from '../receive/descriptor.js';
+import { type Description, isTcp } from '../receive/descriptor.js';
 import { fs } from '../system/builtins.js';
 import { formatAddress } from '../text/address.js';
 import type { Holder } from './proc.js';
@@ -187,8 +187,8 @@ function unitAddresses(sockets: readonly Properties[]): string[] {
 }
 
 function pathState(row: Row, root: string): 'right' | 'missing' | 'replaced' {
-  const { address, boundInode, kind } = row.description;
-  if (typeof address !== 'string' || !address.startsWith('/') || !kind.startsWith('unix')) return 'right';
+  const { address, boundInode, family } = row.description;
+  if (typeof address !== 'string' || !address.startsWith('/') || family !== 'unix') return 'right';
   const file = fs.statSync(root + address, { throwIfNoEntry: false });
   if (!file) return 'missing';
   if (!file.isSocket()) return 'replaced';
@@ -231,7 +231,7 @@ const checks: Record<FindingCode, Check> = {
 
   'port-differs': (report) => {
     const configured = configuredPort(report);
-    const tcp = passed(report).filter(({ description: { kind, listening: open } }) => kind === 'tcp' && open);
+    const tcp = passed(report).filter(({ description }) => isTcp(description) && description.listening);
     if (configured === null || tcp.length === 0) return [];
     if (listening(report).some((row) => portOf(row) === configured.port)) return [];
     const [first] = tcp;

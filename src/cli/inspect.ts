@@ -1,5 +1,5 @@
 // listenfds inspect: looks at a process from outside, and shows what it was given and what is wrong with it.
-import { describeFacts } from '../receive/descriptor.js';
+import { describeFacts, wordsFor } from '../receive/descriptor.js';
 import { binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
@@ -56,7 +56,7 @@ function look(pid: number, fd: number): Omit<Row, 'name' | 'source' | 'holders'>
     if (typeof facts === 'number') throw systemError(facts, 'describe', `fd ${fd}`);
     const cloexec = self ? facts.cloexec : isCloseOnExec(pid, fd);
     const description = { ...describeFacts(facts), fd, cloexec };
-    const owner = description.kind.startsWith('unix') && description.listening ? binding().listenerOwner(own) : null;
+    const owner = description.family === 'unix' && description.listening ? binding().listenerOwner(own) : null;
     return { fd, description, owner: typeof owner === 'number' ? null : owner };
   } finally {
     if (!self) fs.closeSync(own);
@@ -197,12 +197,12 @@ function userName(uid: number): string {
 }
 
 function cells({ fd, name, source, description, owner, holders }: Row): string[] {
-  const { kind, address, peer, backlog, queued, cloexec } = description;
+  const { address, peer, backlog, queued, cloexec } = description;
   const place = peer === null ? formatAddress(address) : `${formatAddress(address)} ← ${formatAddress(peer)}`;
   return [
     String(fd),
     name ?? (source === 'stdin' ? 'stdin' : '-'),
-    kind,
+    wordsFor(description),
     place,
     description.listening ? `${queued ?? '?'}/${backlog ?? '?'}` : description.connected ? 'connected' : '-',
     cloexec ? 'yes' : 'no',
@@ -231,7 +231,7 @@ function show(report: Report, findings: readonly Finding[], user: boolean): void
   if (pid !== null) write(1, `${bold(`process ${pid}`)}  ${command.join(' ')}\n`);
   for (const line of unitLines(report, user)) write(1, `${dim(line)}\n`);
   if (rows.length > 0) {
-    const head = ['FD', 'NAME', 'KIND', 'ADDRESS', 'QUEUE', 'CLOEXEC', 'LISTENER OF', 'ALSO HELD BY'];
+    const head = ['FD', 'NAME', 'TYPE', 'ADDRESS', 'QUEUE', 'CLOEXEC', 'LISTENER OF', 'ALSO HELD BY'];
     write(1, `\n${table([head.map(bold), ...rows.map(cells)])}`);
   } else if (pid !== null) {
     write(1, announced.count === 0 ? 'no descriptor was passed to it, and it listens on none\n' : '');
@@ -252,8 +252,24 @@ function toJson(report: Report, findings: readonly Finding[], user: boolean): st
     descriptors: Number(service['NFileDescriptorStore']) > 0 ? storedDescriptors(service['Id']!, user) : [],
   };
   const descriptors = rows.map(({ fd, name, source, description, owner, holders }) => {
-    const { kind, listening, connected, address, peer, backlog, queued, cloexec } = description;
-    return { fd, name, source, kind, listening, connected, address, peer, queued, backlog, cloexec, owner, holders };
+    const { kind, family, type, listening, connected, address, peer, backlog, queued, cloexec } = description;
+    return {
+      fd,
+      name,
+      source,
+      kind,
+      family,
+      type,
+      listening,
+      connected,
+      address,
+      peer,
+      queued,
+      backlog,
+      cloexec,
+      owner,
+      holders,
+    };
   });
   const units = unit && { service: unit.service, sockets: unit.sockets };
   return `${JSON.stringify({ pid, command, announced: announced.count, descriptors, units, store: store ?? null, findings }, null, 2)}\n`;

@@ -1,7 +1,7 @@
 // Inherited sockets as things that are lent: a server gets a duplicate, and when it closes the socket is free again. So a
 // program may probe its port, close and listen anew, and cluster workers may all leave and come back.
 import { reportMismatch } from '../receive/choose.js';
-import type { Kind } from '../receive/descriptor.js';
+import type { Description } from '../receive/descriptor.js';
 import type { PrimaryFd } from '../receive/from-primary.js';
 import { type InheritedFd, putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
@@ -34,10 +34,10 @@ export class Lender {
   }
 
   /** @throws ListenFdsError LISTENFDS_ADDRESS_MISMATCH, where a mismatch is an error */
-  borrow(wanted: Address, kinds: readonly Kind[], suits: (one: InheritedFd) => boolean = () => true): Loan | null {
+  borrow(wanted: Address, suits: (found: Description) => boolean): Loan | null {
     const key = keyOf(wanted);
     const free = this.passed.filter(
-      (one) => !one.taken && kinds.includes(one.kind) && suits(one) && (this.#borrowers.get(one) ?? key) === key,
+      (one) => !one.taken && suits(one.description) && (this.#borrowers.get(one) ?? key) === key,
     );
     const before = free.find((one) => this.#borrowers.get(one) === key);
     // The same port again, but perhaps for this machine alone now.

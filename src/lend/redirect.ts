@@ -1,8 +1,8 @@
 // Puts a lender before the calls that open sockets: net.Server.prototype.listen, dgram.Socket.prototype.bind and, for
 // workers of a cluster without round robin, the call by which the primary makes their handle.
 import type { BindOptions, Socket as DatagramSocket } from 'node:dgram';
-import type { AddressInfo, ListenOptions, Server } from 'node:net';
-import type { InheritedFd } from '../receive/inherited.js';
+import type { ListenOptions, Server } from 'node:net';
+import { type Description, isNodeStream, isUdp } from '../receive/descriptor.js';
 import { net, path as paths } from '../system/builtins.js';
 import { EADDRINUSE } from '../system/errnos.js';
 import { type UvHandle, backlogToKeep, bindItself, handleOf, namePath } from '../system/node-server.js';
@@ -34,8 +34,6 @@ const internals = net as typeof net & {
     ...more: unknown[]
   ): Handle | number;
 };
-
-const streams = ['tcp', 'unix'] as const;
 
 function whenClosed(handle: Handle, then: () => void): void {
   const { close } = handle;
@@ -73,7 +71,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
     if (options._handle || options.handle) return null;
     if (typeof options.fd === 'number') return lender.borrowFd(options.fd);
     const address = byNumberOnly || options[bindItself] ? null : chosenAddress(options);
-    return address && lender.borrow(address, streams);
+    return address && lender.borrow(address, isNodeStream);
   };
 
   const { listen } = net.Server.prototype;
@@ -159,7 +157,7 @@ export function redirectDatagrams(lender: Lender, lent: () => void): void {
   const { Socket } = process.getBuiltinModule('node:dgram');
   type Bind = (this: DatagramSocket, ...args: unknown[]) => DatagramSocket;
   const bind = Socket.prototype.bind as unknown as Bind;
-  const family = { udp4: 'IPv4', udp6: 'IPv6' } as const;
+  const family = { udp4: 'inet', udp6: 'inet6' } as const;
 
   const bindOrBorrow = function (this: DatagramSocket & { type: 'udp4' | 'udp6' }, ...args: unknown[]): DatagramSocket {
     const [first, second] = args;
@@ -171,8 +169,8 @@ export function redirectDatagrams(lender: Lender, lent: () => void): void {
     const wanted = chosenAddress({ port, host });
     if (!wanted || fd !== undefined) return Reflect.apply(bind, this, args);
     // A udp4 socket would take a udp6 descriptor and misread every address.
-    const isOfFamily = (one: InheritedFd): boolean => (one.address as AddressInfo).family === family[this.type];
-    const loan = lender.borrow(wanted, ['udp'], isOfFamily);
+    const isOfFamily = (found: Description): boolean => isUdp(found) && found.family === family[this.type];
+    const loan = lender.borrow(wanted, isOfFamily);
     if (!loan) return Reflect.apply(bind, this, args);
     const callback = args.at(-1);
     this.once('close', loan.giveBack);

@@ -1,6 +1,7 @@
 // Lending to cluster workers: all that a program which uses the library itself needs of this folder.
 import type { Worker } from 'node:cluster';
 import type { InheritedFd } from '../receive/inherited.js';
+import { isUdp } from '../receive/descriptor.js';
 import { binding } from '../system/addon.js';
 import { nodeCluster } from '../system/process-role.js';
 import { Lender } from './lender.js';
@@ -59,7 +60,7 @@ export function tellAddresses(lender: Lender): void {
  * So each is answered with a duplicate: there is no function to put a lender before, as there is for streams.
  */
 export function lendDatagrams(lender: Lender, lent: () => void): void {
-  if (!lender.passed.some(({ kind }) => kind === 'udp')) return;
+  if (!lender.passed.some(({ description }) => isUdp(description))) return;
   hearWorkers((query) => {
     const { act, addressType, fd } = query;
     if (act !== 'queryServer' || typeof fd !== 'number') return;

@@ -1,11 +1,15 @@
 // Binding as a .socket unit would: the right mode and owner from the first moment, a stale path replaced, a live one
 // respected, and on close nothing unlinked but our own.
-import type { ListenOptions } from 'node:net';
+import type { ListenOptions, Server } from 'node:net';
+import { gatekeeper } from '../admit/gate.js';
+import { ownSockets } from '../open/own.js';
 import { type PreparedBind, openAbstract, prepareUnixPath } from '../open/unix-path.js';
 import { ListenFdsError } from '../system/errors.js';
-import { bindItself } from '../system/node-server.js';
+import { bindItself, descriptorOf } from '../system/node-server.js';
 import { isClusterWorker } from '../system/process-role.js';
 import type { Wanted } from '../take/target.js';
+import type { AdaptedApp } from './frameworks/adapted.js';
+import { type Opened, addressNow } from './opened.js';
 
 /** systemd.socket(5), Backlog=. */
 const defaultBacklog = 4096;
@@ -18,13 +22,35 @@ function supportsReusePort(): boolean {
   return major > 22 || (major === 22 && minor >= 12);
 }
 
+/** For an upgrade to pass on, as long as it is open. */
+function registerServer(server: Server, name: string | null): void {
+  const own = {
+    name: name ?? 'unknown',
+    fd: () => descriptorOf(server),
+    handOver: () => Object.assign(gatekeeper(server), { shared: true, handedOver: true }),
+  };
+  ownSockets().add(own);
+  server.once('close', () => ownSockets().delete(own));
+}
+
+/** Opens the socket that was asked for and serves on it; the manager gets a copy where it is to be stored. */
+export async function bind({ server, start }: AdaptedApp, wanted: Wanted): Promise<Opened> {
+  const store = wanted.store === null ? null : await import('../take/stored.js');
+  const prepared = await prepareBind(store ? store.lasting(wanted) : wanted);
+  await start(() => prepared.open(server));
+  registerServer(server, wanted.name ?? wanted.store);
+  const address = addressNow(server);
+  await store?.keep(server, wanted);
+  return { address, remote: null };
+}
+
 /**
  * Prepares to bind what was asked for: resolves owner names, and finds out whether a path is free, stale or in use.
  *
  * @throws ListenFdsError LISTENFDS_UNKNOWN_USER, LISTENFDS_UNSUPPORTED
  * @throws an Error with code EADDRINUSE where somebody answers on the path, or it is no socket
  */
-export async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
+async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
   const { address } = wanted;
   const node: ListenOptions & { reusePort?: boolean; [bindItself]: true } = {
     backlog: defaultBacklog,

@@ -4,6 +4,7 @@
 import { Lender } from '../lend/lender.js';
 import { type Listener, redirectDatagrams, redirectStreams } from '../lend/redirect.js';
 import { isLending, keepBacklogs, lendDatagrams, lendingDone, tellAddresses } from '../lend/to-workers.js';
+import { isUdp } from '../receive/descriptor.js';
 import { passedToPrimary } from '../receive/from-primary.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
 import { ListenFdsError } from '../system/errors.js';
@@ -65,7 +66,7 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
     },
   };
   redirectStreams(lender, listener, false);
-  if (passed.some(({ kind }) => kind === 'udp')) redirectDatagrams(lender, check);
+  if (passed.some(({ description }) => isUdp(description))) redirectDatagrams(lender, check);
   if (!isWorker) {
     tellWorkers(passed);
     lendDatagrams(lender, check);

@@ -2,20 +2,24 @@
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { type Place, formatAddress, matchesInet } from '../text/address.js';
-import { type Description, type Kind, summary } from './descriptor.js';
+import { type Description, isTcp, summary } from './descriptor.js';
 import type { InheritedFd } from './inherited.js';
+
+/** What a caller can serve. */
+export interface Suitable {
+  /** With its article, for messages: 'a listening stream socket'. */
+  readonly what: string;
+  is(description: Description): boolean;
+  /** Where nothing else is suitable, the one connection of Accept=yes that this accepts will do. */
+  isConnection?(description: Description): boolean;
+}
 
 export interface Wish {
   /** FileDescriptorName=. */
   readonly name: string | null;
   /** Every address that would do; empty when any does. A host name stands here resolved. */
   readonly addresses: readonly Place[];
-  /** The kinds the caller can serve. */
-  readonly kinds: readonly Kind[];
-  /** Whether they must listen; null where that is no property of such a descriptor. */
-  readonly listening: true | null;
-  /** Where nothing listens, the one connection of Accept=yes will do. */
-  readonly connection?: boolean;
+  readonly suitable: Suitable;
   /** Whether finding nothing is an error. */
   readonly required: boolean;
 }
@@ -51,7 +55,7 @@ export function matches(wanted: Place, description: Description): boolean {
   if (wanted.kind === 'inet') {
     if (typeof address !== 'object' || address === null) return false;
     // An accepted connection has one of our addresses, whatever its listener was bound to.
-    const accepted = description.kind === 'tcp' && description.connected;
+    const accepted = isTcp(description) && description.connected;
     return matchesInet(accepted ? { ...wanted, host: null } : wanted, address, description.ipv6Only ?? false);
   }
   if (wanted.kind === 'unix') return address === wanted.path || isBoundTo(wanted.path, description.boundInode);
@@ -78,11 +82,12 @@ function refuse(
 
 /** Accept=yes passes one connection, called "connection" unless FileDescriptorName= says otherwise. */
 function acceptedConnections(named: readonly InheritedFd[], wish: Wish): readonly InheritedFd[] {
-  if (!wish.connection) return [];
+  const { isConnection } = wish.suitable;
+  if (!isConnection) return [];
   return named.filter(
     (one) =>
       one.connected &&
-      wish.kinds.includes(one.kind) &&
+      isConnection(one.description) &&
       // Without a name it must be plain that it is no stored connection.
       (wish.name !== null || named.length === 1 || one.name === 'connection'),
   );
@@ -100,13 +105,11 @@ export function choose(passed: readonly InheritedFd[], wish: Wish): Choice | nul
   const what = name === null ? 'inherited descriptor' : `inherited descriptor named '${name}'`;
   if (named.length === 0) refuse('LISTENFDS_NAME_NOT_FOUND', `There is no ${what}`, passed);
 
-  const listening = named.filter(
-    (one) => wish.kinds.includes(one.kind) && one.listening === (wish.listening ?? one.listening),
-  );
-  const suitable = listening.length > 0 ? listening : acceptedConnections(named, wish);
+  const wanted = named.filter(({ description }) => wish.suitable.is(description));
+  const suitable = wanted.length > 0 ? wanted : acceptedConnections(named, wish);
   const free = suitable.filter((one) => !one.taken);
   if (free.length === 0) {
-    const needed = `a ${wish.listening ? 'listening ' : ''}${wish.kinds.join(' or ')} ${wish.listening ? 'socket' : 'descriptor'}`;
+    const needed = wish.suitable.what;
     if (name === null && !wish.required) return null;
     if (suitable.length === 0) refuse('LISTENFDS_WRONG_KIND', `No ${what} is ${needed}`, passed);
     if (name !== null) refuse('LISTENFDS_TAKEN', `Every ${what} is taken`, passed);
@@ -116,17 +119,13 @@ export function choose(passed: readonly InheritedFd[], wish: Wish): Choice | nul
   const atAddress = free.filter((one) => addresses.some((address) => matches(address, one.description)));
   const [first] = atAddress;
   // Several at one address are one socket unit's ReusePort= listeners, each as good as the other.
-  const place = first && formatAddress(first.address);
-  if (first && atAddress.every((one) => formatAddress(one.address) === place))
+  const found = first && formatAddress(first.address);
+  if (first && atAddress.every((one) => formatAddress(one.address) === found))
     return { inherited: first, mismatch: false };
   const [only, ...others] = free;
   if (only && others.length === 0) return { inherited: only, mismatch: name === null && addresses.length > 0 };
-  const wanted = addresses.map(formatAddress).join(' or ');
-  const asked = !first
-    ? wanted
-      ? `none is bound to ${wanted}`
-      : 'no address was asked for'
-    : `${wanted} fits several`;
+  const place = addresses.map(formatAddress).join(' or ');
+  const asked = !first ? (place ? `none is bound to ${place}` : 'no address was asked for') : `${place} fits several`;
   refuse('LISTENFDS_AMBIGUOUS', `${free.length} inherited descriptors would do and ${asked}`, passed);
 }
 

@@ -6,12 +6,19 @@ import { ListenFdsError } from '../system/errors.js';
 import { formatAddress } from '../text/address.js';
 
 /**
- * What a descriptor can be, one word per `Listen*=` directive:
- * tcp (MPTCP too), unix and vsock are ListenStream=, udp and unixgram ListenDatagram=, unixpacket
- * ListenSequentialPacket=, special is a character device or a regular file, mqueue a POSIX message queue.
+ * What a descriptor is: a socket, of which `family` and `type` say more, a FIFO or pipe, `special` for a character device or
+ * a regular file, or a POSIX message queue.
  */
-export type Kind =
-  'tcp' | 'unix' | 'udp' | 'unixgram' | 'unixpacket' | 'vsock' | 'netlink' | 'fifo' | 'special' | 'mqueue' | 'other';
+export type Kind = 'socket' | 'fifo' | 'special' | 'mqueue' | 'other';
+
+/** An address family, by name or as the number that `AF_*` has. */
+export type SocketFamily = 'unix' | 'inet' | 'inet6' | 'netlink' | 'vsock' | number;
+
+/** A socket type, by name or as the number that `SOCK_*` has. */
+export type SocketType = 'stream' | 'dgram' | 'seqpacket' | 'raw' | number;
+
+/** The protocol of an IP socket, by name or as the number that `IPPROTO_*` has. */
+export type SocketProtocol = 'tcp' | 'udp' | 'mptcp' | 'sctp' | 'udplite' | number;
 
 /** Which file a descriptor is open on, stat(2): two descriptors with the same three numbers are one object. */
 export interface Inode {
@@ -29,6 +36,12 @@ export interface Description {
   readonly fd: number;
   /** What it is. */
   readonly kind: Kind;
+  /** The address family; null for what is not a socket. */
+  readonly family: SocketFamily | null;
+  /** The socket type; null for what is not a socket. */
+  readonly type: SocketType | null;
+  /** The protocol, IP sockets only. */
+  readonly protocol: SocketProtocol | null;
   /** SO_ACCEPTCONN: connections can be accepted from it. */
   readonly listening: boolean;
   /** It has a peer: an accepted connection (Accept=yes), a connected datagram socket or half of a pair. */
@@ -68,38 +81,29 @@ export interface Description {
 
 // <sys/socket.h> and <netinet/in.h> of Linux, the same on every architecture Node runs on.
 export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16, VSOCK: 40 } as const;
-export const SOCK = { STREAM: 1, DGRAM: 2, SEQPACKET: 5 } as const;
-const IPPROTO_TCP = 6;
-const IPPROTO_UDP = 17;
-const IPPROTO_MPTCP = 262;
+export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5 } as const;
 
-const unixKinds: Partial<Record<number, Kind>> = {
-  [SOCK.STREAM]: 'unix',
-  [SOCK.DGRAM]: 'unixgram',
-  [SOCK.SEQPACKET]: 'unixpacket',
-};
+/** The kernel's words, which describe(), `listenfds inspect` and the predicates of listenfds/sd share. */
+export const families = {
+  unix: AF.UNIX,
+  inet: AF.INET,
+  inet6: AF.INET6,
+  netlink: AF.NETLINK,
+  vsock: AF.VSOCK,
+} as const;
+export const types = { stream: SOCK.STREAM, dgram: SOCK.DGRAM, raw: SOCK.RAW, seqpacket: SOCK.SEQPACKET } as const;
+const protocols = { tcp: 6, udp: 17, sctp: 132, udplite: 136, mptcp: 262 } as const;
 
-function socketKind({ domain, type, protocol }: NativeFacts): Kind {
-  switch (domain) {
-    case AF.INET:
-    case AF.INET6:
-      if (type === SOCK.STREAM && (protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP)) return 'tcp';
-      return type === SOCK.DGRAM && protocol === IPPROTO_UDP ? 'udp' : 'other';
-    case AF.UNIX:
-      return unixKinds[type!] ?? 'other';
-    case AF.VSOCK:
-      return type === SOCK.STREAM ? 'vsock' : 'other';
-    case AF.NETLINK:
-      return 'netlink';
-    default:
-      return 'other';
-  }
+/** The word for a number; the number itself where there is none. */
+function wordFor<T extends string>(words: Readonly<Record<T, number>>, value: number): T | number {
+  for (const word of Object.keys(words) as T[]) if (words[word] === value) return word;
+  return value;
 }
 
 function kindOf(facts: NativeFacts): Kind {
   switch (facts.mode & fs.constants.S_IFMT) {
     case fs.constants.S_IFSOCK:
-      return socketKind(facts);
+      return 'socket';
     case fs.constants.S_IFIFO:
       return 'fifo';
     case fs.constants.S_IFCHR:
@@ -168,13 +172,16 @@ export function procLink(fd: number): string | null {
 
 /** Puts the kernel's facts into words; asks /proc for the path of what is no socket. */
 export function describeFacts(facts: NativeFacts): Description {
-  const kind = kindOf(facts);
-  const isSocket = facts.domain !== undefined;
-  const protocol = facts.protocol ?? 0;
+  const { domain, protocol = 0 } = facts;
+  const isSocket = domain !== undefined;
+  const isIp = domain === AF.INET || domain === AF.INET6;
   const connected = isPeer(facts.peer);
   return {
     fd: facts.fd,
-    kind,
+    kind: kindOf(facts),
+    family: isSocket ? wordFor(families, domain) : null,
+    type: isSocket ? wordFor(types, facts.type!) : null,
+    protocol: isIp ? wordFor(protocols, protocol) : null,
     listening: facts.listening ?? false,
     connected,
     address: isSocket ? presentAddress(facts.local, protocol) : procLink(facts.fd),
@@ -206,7 +213,7 @@ export function checkFd(fd: unknown): asserts fd is number {
  * The facts of any open descriptor of this process, inherited or not.
  *
  * @example
- * describe(3) // { fd: 3, kind: 'tcp', listening: true, address: { address: '::', family: 'IPv6', port: 80 }, … }
+ * describe(3) // { fd: 3, kind: 'socket', family: 'inet6', type: 'stream', listening: true, address: { address: '::', family: 'IPv6', port: 80 }, … }
  *
  * @throws ListenFdsError LISTENFDS_BAD_OPTION for what is no descriptor number, LISTENFDS_NO_ADDON
  * @throws an Error with code EBADF for a closed one
@@ -229,16 +236,44 @@ export function isOpenOn(fd: number, { inode }: Description): boolean {
   );
 }
 
-/** One descriptor in one line, as messages and listings show it: `fd 3 web tcp 0.0.0.0:80 listening`. */
-export function summary(descriptor: {
-  readonly fd: number;
-  readonly name?: string;
-  readonly kind: Kind;
-  readonly listening: boolean;
-  readonly connected: boolean;
-  readonly address: AddressInfo | string | null;
-}): string {
-  const { fd, name, kind, address } = descriptor;
-  const state = descriptor.listening ? ' listening' : descriptor.connected ? ' connected' : '';
-  return `fd ${fd} ${name === undefined ? '' : `${name} `}${kind} ${formatAddress(address)}${state}`;
+/** What of a descriptor says what it is. */
+type Sort = Pick<Description, 'kind' | 'family' | 'type' | 'protocol'>;
+
+/** `inet stream`, `unix dgram`, `fifo`: what a descriptor is, in one or two words. */
+export function wordsFor({ kind, family, type, protocol }: Sort): string {
+  if (kind !== 'socket') return kind;
+  const usual = protocol === null || protocol === 'tcp' || protocol === 'udp';
+  return [
+    typeof family === 'number' ? `family-${family}` : family,
+    typeof type === 'number' ? `type-${type}` : type,
+    ...(usual ? [] : [typeof protocol === 'number' ? `protocol-${protocol}` : protocol]),
+  ].join(' ');
+}
+
+/** TCP, and MPTCP, which differs in nothing that matters here. */
+export function isTcp({ type, protocol }: Sort): boolean {
+  return type === 'stream' && (protocol === 'tcp' || protocol === 'mptcp');
+}
+
+export function isUdp({ type, protocol }: Sort): boolean {
+  return type === 'dgram' && protocol === 'udp';
+}
+
+export function isUnix({ family, type }: Sort, wanted: SocketType = 'stream'): boolean {
+  return family === 'unix' && type === wanted;
+}
+
+export function isVsock({ family, type }: Sort): boolean {
+  return family === 'vsock' && type === 'stream';
+}
+
+/** What Node's own servers can listen on. */
+export const isNodeStream = (one: Sort): boolean => isTcp(one) || isUnix(one);
+
+/** One descriptor in one line, as messages and listings show it: `fd 3 web inet stream 0.0.0.0:80 listening`. */
+export function summary(descriptor: { readonly name?: string; readonly description: Description }): string {
+  const { name, description } = descriptor;
+  const { fd, address } = description;
+  const state = description.listening ? ' listening' : description.connected ? ' connected' : '';
+  return `fd ${fd} ${name === undefined ? '' : `${name} `}${wordsFor(description)} ${formatAddress(address)}${state}`;
 }

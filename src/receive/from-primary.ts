@@ -11,12 +11,15 @@ export interface PrimaryFd extends InheritedFd {
 }
 
 function fromPrimary(name: string, description: Description): PrimaryFd {
-  const { fd, kind, listening, connected, address, peer, backlog } = description;
+  const { fd, kind, family, type, listening, connected, address, peer, backlog } = description;
   let taken = false;
   return {
     fd,
     name,
+    origin: 'manager',
     kind,
+    family,
+    type,
     listening,
     connected,
     address,
@@ -28,7 +31,7 @@ function fromPrimary(name: string, description: Description): PrimaryFd {
     },
     take() {
       if (taken) {
-        const found = `${summary({ ...description, name })} was already taken in this worker`;
+        const found = `${summary({ name, description })} was already taken in this worker`;
         throw new ListenFdsError('LISTENFDS_TAKEN', found, { fd });
       }
       taken = true;

@@ -6,7 +6,17 @@ import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { isWorkerThread } from '../system/process-role.js';
 import { type Announcement, type ListenVariables, firstFd, listenVariables } from '../text/environment.js';
-import { type Description, type Kind, describeFacts, isOpenOn, procLink, summary } from './descriptor.js';
+import {
+  type Description,
+  type Kind,
+  type SocketFamily,
+  type SocketType,
+  describeFacts,
+  isOpenOn,
+  procLink,
+  summary,
+} from './descriptor.js';
+import type { Origin } from './origin.js';
 
 /** One descriptor that was passed to this process, as it was found when listenFds() verified it. */
 export interface InheritedFd {
@@ -14,8 +24,14 @@ export interface InheritedFd {
   readonly fd: number;
   /** FileDescriptorName=; 'unknown' where LISTEN_FDNAMES is absent, as in C. Names may repeat. */
   readonly name: string;
+  /** Who passed it: the manager, its descriptor store, or the process that this one is the upgrade of. */
+  readonly origin: Origin;
   /** What it is, by the kernel's word. */
   readonly kind: Kind;
+  /** The address family; null for what is not a socket. */
+  readonly family: SocketFamily | null;
+  /** The socket type; null for what is not a socket. */
+  readonly type: SocketType | null;
   /** SO_ACCEPTCONN: connections can be accepted from it. */
   readonly listening: boolean;
   /** Accept=yes, or a stored connection. */
@@ -42,16 +58,24 @@ class Inherited implements InheritedFd {
   readonly fd: number;
   readonly name: string;
   readonly description: Description;
+  origin: Origin;
   #taken = false;
 
-  constructor(name: string, description: Description) {
+  constructor(name: string, description: Description, origin: Origin) {
     this.fd = description.fd;
     this.name = name;
     this.description = description;
+    this.origin = origin;
   }
 
   get kind(): Kind {
     return this.description.kind;
+  }
+  get family(): SocketFamily | null {
+    return this.description.family;
+  }
+  get type(): SocketType | null {
+    return this.description.type;
   }
   get listening(): boolean {
     return this.description.listening;
@@ -90,8 +114,8 @@ class Inherited implements InheritedFd {
 
   // What console.log and JSON.stringify show: the getters above are not own properties.
   toJSON(): object {
-    const { fd, name, kind, listening, connected, address, peer, backlog, taken } = this;
-    return { fd, name, kind, listening, connected, address, peer, backlog, taken };
+    const { fd, name, origin, kind, family, type, listening, connected, address, peer, backlog, taken } = this;
+    return { fd, name, origin, kind, family, type, listening, connected, address, peer, backlog, taken };
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](
@@ -178,7 +202,8 @@ function verify({ count, names }: Announcement): Inherited[] {
     }
     const description = describeFacts(result);
     refuseRuntimeOwned(description, label);
-    found.push(new Inherited(name, description));
+    // "stored" is the manager's own name for what was stored without one, sd_notify(3).
+    found.push(new Inherited(name, description, name === 'stored' ? 'store' : 'manager'));
   }
   return found;
 }
@@ -209,6 +234,11 @@ export function adopt(announcement: Announcement): readonly InheritedFd[] {
 /** Undoes take() for a descriptor that its taker could not use, if it is still the same open one. */
 export function putBack(inherited: InheritedFd): void {
   if (isOpenOn(inherited.fd, inherited.description)) (inherited as Inherited).putBack();
+}
+
+/** For one that turned out to come from elsewhere than its name told. */
+export function setOrigin(inherited: InheritedFd, origin: Origin): void {
+  (inherited as Inherited).origin = origin;
 }
 
 /** The process that LISTEN_PID names when it is not us: the likely reason why nothing was found. */
@@ -264,6 +294,6 @@ export function adoptStdin(
   if (!wanted(description)) return null;
   const fd = moveStdin();
   if (description.connected) detachOutput(facts.inode);
-  state.stdin = new Inherited('stdin', { ...description, fd, cloexec: true });
+  state.stdin = new Inherited('stdin', { ...description, fd, cloexec: true }, 'manager');
   return state.stdin;
 }

@@ -6,22 +6,7 @@ import { binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
 import { EBADF, EINVAL, EPFNOSUPPORT } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
-import { AF, SOCK } from './descriptor.js';
-
-/** An address family, by name or as the number that `AF_*` has. */
-export type SocketFamily = 'unix' | 'inet' | 'inet6' | 'netlink' | 'vsock' | number;
-
-/** A socket type, by name or as the number that `SOCK_*` has. */
-export type SocketType = 'stream' | 'dgram' | 'seqpacket' | number;
-
-const families: Readonly<Record<string, number>> = {
-  unix: AF.UNIX,
-  inet: AF.INET,
-  inet6: AF.INET6,
-  netlink: AF.NETLINK,
-  vsock: AF.VSOCK,
-};
-const types: Readonly<Record<string, number>> = { stream: SOCK.STREAM, dgram: SOCK.DGRAM, seqpacket: SOCK.SEQPACKET };
+import { AF, type SocketFamily, type SocketType, families, types } from './descriptor.js';
 
 function badArgument(option: string, value: unknown, expected: string): ListenFdsError {
   return new ListenFdsError('LISTENFDS_BAD_OPTION', `${option} is ${JSON.stringify(value)}, but must be ${expected}`);

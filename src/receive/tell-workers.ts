@@ -1,6 +1,6 @@
 // What a primary leaves in the environment for its cluster workers.
 
-import type { Description } from './descriptor.js';
+import { type Description, isNodeStream, isUdp } from './descriptor.js';
 import type { InheritedFd } from './inherited.js';
 
 /** The value of LISTENFDS_PRIMARY. The pid comes first: register.ts looks for it. */
@@ -10,8 +10,8 @@ export interface TellingWorkers {
 }
 
 /** What node:cluster can lend to its workers. */
-export function isLendable({ kind, listening, connected }: InheritedFd): boolean {
-  return (listening && (kind === 'tcp' || kind === 'unix')) || (kind === 'udp' && !connected);
+export function isLendable({ description, listening, connected }: InheritedFd): boolean {
+  return (listening && isNodeStream(description)) || (isUdp(description) && !connected);
 }
 
 /** Leaves word in the environment for cluster workers, which listen through this process. */

@@ -1,6 +1,6 @@
 // Accept=yes: the manager accepted, and passes the one connection that this process is for.
 import type { AddressInfo, Server, SocketConstructorOpts } from 'node:net';
-import type { Kind } from '../receive/descriptor.js';
+import { isVsock } from '../receive/descriptor.js';
 import type { InheritedFd } from '../receive/inherited.js';
 import { binding } from '../system/addon.js';
 import { net } from '../system/builtins.js';
@@ -35,21 +35,20 @@ interface Behaviour {
 }
 
 /** Serves the connection; when it closes, the server closes as well, and with it the process's work is done. */
-export function serveConnection(server: Server, { fd, kind }: InheritedFd): void {
+export function serveConnection(server: Server, { fd, description }: InheritedFd): void {
   setImmediate(() => {
     // As after accept(2), whoever called listen() has had time to listen for 'connection'.
-    if (server.listening) serveNow(server, fd, kind);
+    if (server.listening) serveNow(server, fd, isVsock(description));
     else binding().closeFd(fd);
   });
 }
 
-function serveNow(server: Server, fd: number, kind: Kind): void {
+function serveNow(server: Server, fd: number, vsock: boolean): void {
   const { allowHalfOpen = false, pauseOnConnect = false } = server as Behaviour;
   const options = { fd, readable: true, writable: true, allowHalfOpen, pauseOnCreate: pauseOnConnect };
-  const socket =
-    kind === 'vsock'
-      ? new DescriptorStream({ fd, subject: `fd ${fd}`, socket: true, allowHalfOpen })
-      : new net.Socket(options as SocketConstructorOpts);
+  const socket = vsock
+    ? new DescriptorStream({ fd, subject: `fd ${fd}`, socket: true, allowHalfOpen })
+    : new net.Socket(options as SocketConstructorOpts);
   socket.once('close', () => {
     if (server.listening) server.close();
   });

@@ -1,8 +1,9 @@
 // ListenDatagram=: UDP is node:dgram's, a unix datagram socket ours.
 import type { Socket as UdpSocket, SocketOptions } from 'node:dgram';
-
+import type { AddressInfo } from 'node:net';
 import { type OwnSocket, ownSockets, registerOwn } from '../open/own.js';
-import { SOCK } from '../receive/descriptor.js';
+import type { Suitable } from '../receive/choose.js';
+import { SOCK, isUdp, isUnix } from '../receive/descriptor.js';
 import { type InheritedFd, putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
 import { net } from '../system/builtins.js';
@@ -11,6 +12,7 @@ import { ListenFdsError } from '../system/errors.js';
 import { removeOwn } from '../system/files.js';
 import { isClusterWorker } from '../system/process-role.js';
 import { listenFds } from '../take/listen-fds.js';
+import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
 import { type CommonTarget, type OwnOptions, type Wanted, parseTarget } from '../take/target.js';
 import { type Address, badAddress, formatAddress, parseAddress } from '../text/address.js';
@@ -358,6 +360,11 @@ function bindUnixDatagram(path: string, wanted: Wanted<DatagramAddress>, target:
   }
 }
 
+const suitable: Suitable = { what: 'a dgram socket', is: (found) => isUdp(found) || isUnix(found, 'dgram') };
+
+/** A datagram socket, and where it came from. */
+export type DatagramEndpoint = SocketEndpoint<UdpSocket | UnixDatagram>;
+
 function checkMessageSize(size: unknown): void {
   if (size === undefined || (Number.isInteger(size) && (size as number) > 0 && (size as number) <= 1 << 26)) return;
   throw new ListenFdsError('LISTENFDS_BAD_OPTION', `maxMessageSize is ${size}, but must be from 1 to 67108864 bytes`);
@@ -369,21 +376,23 @@ function checkMessageSize(size: unknown): void {
  * in listen().
  *
  * @example
- * const log = await listenDatagram('/run/app/log.sock');
- * log.on('message', (message, { path }) => console.log(path, message.toString()));
+ * const { socket } = await listenDatagram('/run/app/log.sock');
+ * socket.on('message', (message, { path }) => console.log(path, message.toString()));
  *
  * @throws ListenFdsError; docs/errors.md has every code
  * @throws what binding fails with, EADDRINUSE for example
  */
-export async function listenDatagram(given: number | string | DatagramTarget): Promise<UdpSocket | UnixDatagram> {
+export async function listenDatagram(given: number | string | DatagramTarget): Promise<DatagramEndpoint> {
   const wanted = parseTarget(given, undefined, datagramSpelling);
   const target: DatagramTarget = typeof given === 'object' ? given : {};
   checkMessageSize(target.maxMessageSize);
-  const inherited = await takeInherited(wanted, { kinds: ['udp', 'unixgram'], listening: null });
+  const inherited = await takeInherited(wanted, suitable, { throughPrimary: true });
   if (inherited) {
     try {
-      if (inherited.kind === 'udp') return await adoptUdp(inherited);
-      return unixDatagram(inherited.fd, inherited.address as string | null, target);
+      const socket = isUdp(inherited.description)
+        ? await adoptUdp(inherited)
+        : unixDatagram(inherited.fd, inherited.address as string | null, target);
+      return { socket, ...endpoint(inherited, inherited.address) };
     } catch (error) {
       putBack(inherited);
       throw error;
@@ -393,8 +402,10 @@ export async function listenDatagram(given: number | string | DatagramTarget): P
   if (address === null) {
     throw new ListenFdsError('LISTENFDS_BAD_OPTION', 'Nothing was passed, and no address was given to bind');
   }
-  if (address.kind === 'unix') return bindUnixDatagram(address.path, wanted, target);
+  if (address.kind === 'unix') {
+    return { socket: bindUnixDatagram(address.path, wanted, target), ...endpoint(null, address.path) };
+  }
   const socket = await bindUdp(address, target);
   registerUdp(socket, wanted.name);
-  return socket;
+  return { socket, ...endpoint(null, socket.address() as AddressInfo) };
 }

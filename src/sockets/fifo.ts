@@ -7,6 +7,7 @@ import { fs, net } from '../system/builtins.js';
 import { EEXIST } from '../system/errnos.js';
 import { lstat, removeOwn } from '../system/files.js';
 import { ownerOf } from '../system/users.js';
+import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
 import { type CommonTarget, type OwnOptions, type Wanted, parseTarget } from '../take/target.js';
 import { type FileAddress, fileSpelling, noAddress } from './file-address.js';
@@ -53,17 +54,21 @@ function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
  * does not end between writers; `destroy()` closes it. Which one is taken is decided as in listen().
  *
  * @example
- * for await (const chunk of await listenFifo('/run/app/commands')) run(String(chunk));
+ * const { socket } = await listenFifo('/run/app/commands');
+ * for await (const chunk of socket) run(String(chunk));
  *
  * @throws ListenFdsError; docs/errors.md has every code
  * @throws an Error with code EEXIST where something else than a FIFO is there
  */
-export async function listenFifo(given: string | FifoTarget): Promise<Socket> {
+export async function listenFifo(given: string | FifoTarget): Promise<SocketEndpoint<Socket>> {
   const wanted = parseTarget(given, undefined, { ...fileSpelling, options: {} satisfies OwnOptions<FifoTarget> });
-  const inherited = await takeInherited(wanted, { kinds: ['fifo'], listening: null });
-  if (!inherited) return openFifo((wanted.address ?? noAddress()).path, wanted);
+  const inherited = await takeInherited(wanted, { what: 'a FIFO', is: ({ kind }) => kind === 'fifo' });
+  if (!inherited) {
+    const { path } = wanted.address ?? noAddress();
+    return { socket: openFifo(path, wanted), ...endpoint(null, path) };
+  }
   try {
-    return stream(inherited.fd);
+    return { socket: stream(inherited.fd), ...endpoint(inherited, inherited.address) };
   } catch (error) {
     putBack(inherited);
     throw error;

@@ -6,6 +6,7 @@ import { fs } from '../system/builtins.js';
 import { EAGAIN } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 import { ownerOf } from '../system/users.js';
+import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
 import { type CommonTarget, type OwnOptions, type Wanted, parseTarget } from '../take/target.js';
 import { badAddress } from '../text/address.js';
@@ -158,20 +159,23 @@ function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQue
  * Which one is taken is decided as in listen().
  *
  * @example
- * const jobs = await listenMessageQueue({ address: '/jobs', maxMessages: 10, messageSize: 1024 });
+ * const { socket: jobs } = await listenMessageQueue({ address: '/jobs', maxMessages: 10, messageSize: 1024 });
  * jobs.on('message', (message, priority) => work(message));
  *
  * @throws ListenFdsError; docs/errors.md has every code
  * @throws what mq_open(3) fails with, EINVAL where the sizes are above the system's limits for example
  */
-export async function listenMessageQueue(given: string | MessageQueueTarget): Promise<MessageQueue> {
+export async function listenMessageQueue(given: string | MessageQueueTarget): Promise<SocketEndpoint<MessageQueue>> {
   const wanted = parseTarget(given, undefined, queueSpelling);
   const target: MessageQueueTarget = typeof given === 'object' ? given : {};
-  const inherited = await takeInherited(wanted, { kinds: ['mqueue'], listening: null });
-  if (!inherited) return openQueue((wanted.address ?? noAddress()).text, wanted, target);
+  const inherited = await takeInherited(wanted, { what: 'a message queue', is: ({ kind }) => kind === 'mqueue' });
+  if (!inherited) {
+    const { text } = wanted.address ?? noAddress();
+    return { socket: openQueue(text, wanted, target), ...endpoint(null, text) };
+  }
   try {
     const { fd, address, description } = inherited;
-    return new MessageQueue(fd, String(address), description.writable);
+    return { socket: new MessageQueue(fd, String(address), description.writable), ...endpoint(inherited, address) };
   } catch (error) {
     putBack(inherited);
     throw error;

@@ -1,9 +1,10 @@
 // ListenNetlink=: messages of the kernel, netlink(7), and what kobject-uevent says in them.
 import { registerOwn } from '../open/own.js';
-import { AF, netlinkFamilies } from '../receive/descriptor.js';
+import { AF, SOCK, netlinkFamilies } from '../receive/descriptor.js';
 import { putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
 import { ENOBUFS } from '../system/errnos.js';
+import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
 import { type CommonTarget, type OwnOptions, parseTarget } from '../take/target.js';
 import { badAddress, formatAddress } from '../text/address.js';
@@ -170,8 +171,6 @@ export function parseUevent(message: Buffer): Uevent | null {
   return { action, devpath, properties, source: fromUdev ? 'udev' : 'kernel' };
 }
 
-const SOCK_RAW = 3;
-
 const netlinkSpelling = {
   parse(text: string): TextAddress {
     const [, family, groups = '0'] = /^([a-z0-9-]+)(?: +([0-9]+))?$/.exec(text) ?? [];
@@ -191,7 +190,7 @@ function protocolOf(family: string): number | null {
 
 function openNetlink(text: string, { receiveBuffer, sendBuffer }: NetlinkTarget): number {
   const [family, groups] = text.split(' ');
-  const fd = openSocket(AF.NETLINK, SOCK_RAW, protocolOf(family!)!);
+  const fd = openSocket(AF.NETLINK, SOCK.RAW, protocolOf(family!)!);
   try {
     setOptions(fd, { ReceiveBuffer: receiveBuffer, SendBuffer: sendBuffer });
     const result = binding().bindNetlink(fd, Number(groups));
@@ -208,22 +207,25 @@ function openNetlink(text: string, { receiveBuffer, sendBuffer }: NetlinkTarget)
  * groups, as in the unit. Which one is taken is decided as in listen().
  *
  * @example
- * const devices = await listenNetlink('kobject-uevent 1');
+ * const { socket: devices } = await listenNetlink('kobject-uevent 1');
  * devices.on('message', (message, { portId, uevent }) => portId === 0 && console.log(uevent));
  *
  * @throws ListenFdsError; docs/errors.md has every code
  */
-export async function listenNetlink(given: string | NetlinkTarget): Promise<NetlinkSocket> {
+export async function listenNetlink(given: string | NetlinkTarget): Promise<SocketEndpoint<NetlinkSocket>> {
   const wanted = parseTarget(given, undefined, netlinkSpelling);
   const target: NetlinkTarget = typeof given === 'object' ? given : {};
-  const inherited = await takeInherited(wanted, { kinds: ['netlink'], listening: null });
+  const inherited = await takeInherited(wanted, {
+    what: 'a netlink socket',
+    is: ({ family }) => family === 'netlink',
+  });
   const text = inherited ? formatAddress(inherited.address) : (wanted.address ?? noAddress()).text;
   const fd = inherited ? inherited.fd : openNetlink(text, target);
   try {
     setOptions(fd, { PassPacketInfo: true, PassCredentials: target.passCredentials });
     const socket = new NetlinkSocket(fd, text);
     if (!inherited) socket.onceClosed(registerOwn(fd, wanted.name, null));
-    return socket;
+    return { socket, ...endpoint(inherited, text) };
   } catch (error) {
     if (inherited) putBack(inherited);
     else binding().closeFd(fd);

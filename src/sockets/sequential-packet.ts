@@ -3,12 +3,14 @@ import type { EventEmitter as Emitter } from 'node:events';
 import { authorize } from '../admit/authorize.js';
 import { gatekeeper } from '../admit/gate.js';
 import { registerOwn } from '../open/own.js';
-import { AF, SOCK } from '../receive/descriptor.js';
+import type { Suitable } from '../receive/choose.js';
+import { AF, SOCK, isUnix } from '../receive/descriptor.js';
 import { putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
 import { ENOTCONN } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 import { removeOwn } from '../system/files.js';
+import { type ServerEndpoint, type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
 import { type CommonTarget, type ListenTarget, type OwnOptions, parseTarget } from '../take/target.js';
 import { type Address, badAddress, formatAddress, parseAddress } from '../text/address.js';
@@ -216,18 +218,25 @@ const packetSpelling = {
   } satisfies OwnOptions<SequentialPacketTarget>,
 };
 
+const suitable: Suitable = {
+  what: 'a listening seqpacket socket',
+  is: (found) => found.listening && isUnix(found, 'seqpacket'),
+};
+
 /**
  * ListenSequentialPacket=: a server on the inherited unix sequential-packet listener, or on one bound to `target`. Which
  * one is taken is decided as in listen().
  *
  * @example
- * const server = await listenSequentialPacket('/run/app/control');
+ * const { server } = await listenSequentialPacket('/run/app/control');
  * server.on('connection', (socket) => socket.on('data', (packet) => socket.write(packet)));
  *
  * @throws ListenFdsError; docs/errors.md has every code
  * @throws what binding fails with, EADDRINUSE for example
  */
-export async function listenSequentialPacket(given: string | SequentialPacketTarget): Promise<SequentialPacketServer> {
+export async function listenSequentialPacket(
+  given: string | SequentialPacketTarget,
+): Promise<ServerEndpoint<SequentialPacketServer>> {
   const wanted = parseTarget(given, undefined, packetSpelling);
   const target: SequentialPacketTarget = typeof given === 'object' ? given : {};
   const { limits } = wanted;
@@ -238,10 +247,11 @@ export async function listenSequentialPacket(given: string | SequentialPacketTar
     if (wanted.authorize !== null) authorize(server, wanted.authorize);
     return server;
   };
-  const inherited = await takeInherited(wanted, { kinds: ['unixpacket'], listening: true });
+  const inherited = await takeInherited(wanted, suitable);
   if (inherited) {
     try {
-      return gated(new SequentialPacketServer(inherited.fd, inherited.address as string | null, target));
+      const server = new SequentialPacketServer(inherited.fd, inherited.address as string | null, target);
+      return { server: gated(server), ...endpoint(inherited, inherited.address) };
     } catch (error) {
       putBack(inherited);
       throw error;
@@ -257,7 +267,8 @@ export async function listenSequentialPacket(given: string | SequentialPacketTar
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
     const result = binding().listenSocket(fd, target.backlog ?? 4096);
     if (result < 0) throw systemError(result, 'listen', formatAddress(path));
-    return gated(new SequentialPacketServer(fd, path, target, () => registerOwn(fd, wanted.name, remove)));
+    const server = new SequentialPacketServer(fd, path, target, () => registerOwn(fd, wanted.name, remove));
+    return { server: gated(server), ...endpoint(null, path) };
   } catch (error) {
     binding().closeFd(fd);
     if (own) removeOwn(path, own);
@@ -266,20 +277,20 @@ export async function listenSequentialPacket(given: string | SequentialPacketTar
 }
 
 /**
- * Connects to a sequential-packet listener, by its path or `@name`.
+ * Connects to a sequential-packet listener, by its path or `@name`: the `address` of the result.
  *
  * @throws an Error with code ENOENT, ECONNREFUSED, or EAGAIN where the listener's queue is full
  */
 export async function connectSequentialPacket(
   address: string,
   options?: SequentialPacketOptions,
-): Promise<SequentialPacketSocket> {
+): Promise<SocketEndpoint<SequentialPacketSocket>> {
   const { path } = packetSpelling.parse(address);
   const fd = openSocket(AF.UNIX, SOCK.SEQPACKET);
   try {
     const result = binding().connectUnix(fd, pathBytes(path));
     if (result < 0) throw Object.assign(systemError(result, 'connect', formatAddress(path)), { address: path });
-    return new SequentialPacketSocket(fd, path, options);
+    return { socket: new SequentialPacketSocket(fd, path, options), ...endpoint(null, path) };
   } catch (error) {
     binding().closeFd(fd);
     throw error;

@@ -1,9 +1,11 @@
 // ListenSpecial=: a character device, or a file in /proc or /sys, as a stream.
 import type { Duplex as DuplexStream, DuplexOptions } from 'node:stream';
 import { registerOwn } from '../open/own.js';
+import type { Suitable } from '../receive/choose.js';
 import { putBack } from '../receive/inherited.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
+import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
 import { type CommonTarget, type OwnOptions, parseTarget } from '../take/target.js';
 import { DescriptorStream } from './descriptor-stream.js';
@@ -94,6 +96,8 @@ function openSpecial(path: string, writable: boolean, name: string | null): Dupl
   }
 }
 
+const suitable: Suitable = { what: 'a character device or a file', is: ({ kind }) => kind === 'special' };
+
 const specialSpelling = { ...fileSpelling, options: { writable: true } satisfies OwnOptions<SpecialTarget> };
 
 /**
@@ -102,17 +106,20 @@ const specialSpelling = { ...fileSpelling, options: { writable: true } satisfies
  *
  * @throws ListenFdsError LISTENFDS_WRONG_KIND where it is no device or file, or cannot be written; docs/errors.md has the rest
  */
-export async function listenSpecial(given: string | SpecialTarget): Promise<DuplexStream> {
+export async function listenSpecial(given: string | SpecialTarget): Promise<SocketEndpoint<DuplexStream>> {
   const wanted = parseTarget(given, undefined, specialSpelling);
   const { writable = false } = typeof given === 'object' ? given : {};
-  const inherited = await takeInherited(wanted, { kinds: ['special'], listening: null });
-  if (!inherited) return openSpecial((wanted.address ?? noAddress()).path, writable, wanted.name);
+  const inherited = await takeInherited(wanted, suitable);
+  if (!inherited) {
+    const { path } = wanted.address ?? noAddress();
+    return { socket: openSpecial(path, writable, wanted.name), ...endpoint(null, path) };
+  }
   try {
     const { fd, description } = inherited;
     if (writable && !description.writable) {
       throw new ListenFdsError('LISTENFDS_WRONG_KIND', `${inherited} is open for reading only (Writable=)`, { fd });
     }
-    return stream(fd, description.writable);
+    return { socket: stream(fd, description.writable), ...endpoint(inherited, inherited.address) };
   } catch (error) {
     putBack(inherited);
     throw error;

@@ -2,9 +2,9 @@
 // for listen(app, { store }).
 import type { Server } from 'node:net';
 import { removeStoredFds, storeFds } from '../manager/fd-store.js';
-import { type Wish, choose, isBoundTo, matches } from '../receive/choose.js';
-import { type Description, summary } from '../receive/descriptor.js';
-import type { InheritedFd } from '../receive/inherited.js';
+import { type Suitable, type Wish, choose, isBoundTo, matches } from '../receive/choose.js';
+import { type Description, isNodeStream, summary } from '../receive/descriptor.js';
+import { type InheritedFd, setOrigin } from '../receive/inherited.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { descriptorOf } from '../system/node-server.js';
@@ -33,12 +33,17 @@ function isMeant(addresses: readonly Place[], { address, boundInode, ...rest }: 
   });
 }
 
-const isListener = ({ kind, listening }: InheritedFd): boolean => listening && (kind === 'tcp' || kind === 'unix');
+const suitable: Suitable = {
+  what: 'a listening stream socket',
+  is: (found) => found.listening && isNodeStream(found),
+};
+
+const isListener = ({ description }: InheritedFd): boolean => suitable.is(description);
 
 function refuseOther(name: string, one: InheritedFd): never {
   throw new ListenFdsError(
     'LISTENFDS_WRONG_KIND',
-    `What is stored as '${name}' is no listening tcp or unix socket: ${summary(one)}`,
+    `What is stored as '${name}' is not ${suitable.what}: ${summary(one)}`,
     { fd: one.fd },
   );
 }
@@ -67,11 +72,14 @@ export async function takeStored(wanted: Wanted): Promise<InheritedFd | null> {
 
   // From here to take() nothing waits: two calls at once never choose the same one.
   const named = passed.filter((one) => one.name === name);
-  for (const one of named) if (!isListener(one)) refuseOther(name, one);
+  for (const one of named) {
+    if (!isListener(one)) refuseOther(name, one);
+    if (one.origin === 'manager') setOrigin(one, 'store');
+  }
   const fits = (one: InheritedFd): boolean => isMeant(addresses, one.description);
   const stale = named.filter((one) => !fits(one) && !one.taken);
   const meant = named.length > 0 ? named.filter(fits) : passed.filter((one) => isListener(one) && fits(one));
-  const inherited = pick(meant, passed, { name, addresses, kinds: ['tcp', 'unix'], listening: true, required });
+  const inherited = pick(meant, passed, { name, addresses, suitable, required });
   for (const one of stale) fs.closeSync(one.take());
   if (stale.length > 0) {
     // Removes all of that name, so the one that is meant is stored again.

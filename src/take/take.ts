@@ -1,6 +1,6 @@
 // Taking the inherited descriptor that is meant: the same choice, warning and errors for every verb.
-import { choose, reportMismatch } from '../receive/choose.js';
-import type { Description, Kind } from '../receive/descriptor.js';
+import { type Suitable, choose, reportMismatch } from '../receive/choose.js';
+import { type Description, isUdp, isUnix, wordsFor } from '../receive/descriptor.js';
 import { type InheritedFd, adoptStdin, meantForPid } from '../receive/inherited.js';
 import { fs, net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
@@ -8,15 +8,6 @@ import { isClusterWorker, isWorkerThread } from '../system/process-role.js';
 import { type Place, formatAddress } from '../text/address.js';
 import { listenFds } from './listen-fds.js';
 import type { Wanted } from './target.js';
-
-/** What a verb can serve. */
-export interface Suitable {
-  readonly kinds: readonly Kind[];
-  /** Whether they must listen; null where that is no property of such a descriptor. */
-  readonly listening: true | null;
-  /** Where nothing listens, the one connection of Accept=yes will do. */
-  readonly connection?: boolean;
-}
 
 function isSocket(fd: number): boolean {
   try {
@@ -27,8 +18,9 @@ function isSocket(fd: number): boolean {
 }
 
 /** What StandardInput=socket passes without being asked for: a socket that others send to. */
-function isService({ listening, connected, kind, address }: Description): boolean {
-  return listening || (!connected && address !== null && (kind === 'udp' || kind === 'unixgram' || kind === 'netlink'));
+function isService(found: Description): boolean {
+  const receives = isUdp(found) || isUnix(found, 'dgram') || found.family === 'netlink';
+  return found.listening || (!found.connected && found.address !== null && receives);
 }
 
 export function inheritedDescriptors(required: boolean, inetd: boolean): readonly InheritedFd[] {
@@ -84,29 +76,32 @@ export function refuseInactive(): never {
 /**
  * Takes the inherited descriptor that is meant, or returns null where one of our own is to be opened.
  *
+ * @param throughPrimary whether node:cluster can open such a socket in the primary for its workers
  * @throws ListenFdsError as choose() does, LISTENFDS_NOT_ACTIVATED, LISTENFDS_ADDRESS_MISMATCH
  */
-export async function takeInherited(wanted: Wanted<Place>, suitable: Suitable): Promise<InheritedFd | null> {
+export async function takeInherited(
+  wanted: Wanted<Place>,
+  suitable: Suitable,
+  { throughPrimary = false } = {},
+): Promise<InheritedFd | null> {
   if (wanted.activation === 'never') return null;
   const required = wanted.activation === 'required';
   let passed = inheritedDescriptors(required, wanted.inetd);
-  // A worker's other sockets are its own: node:cluster passes on no others.
-  if (passed.length === 0 && suitable.kinds.some((kind) => kind === 'tcp' || kind === 'udp'))
-    passed = await primaryDescriptors();
+  if (passed.length === 0 && throughPrimary) passed = await primaryDescriptors();
   if (passed.length === 0) {
     if (required) refuseInactive();
     return null;
   }
   const addresses = await comparable(wanted.address);
   // From here to take() nothing waits: two calls at once never choose the same one.
-  const choice = choose(passed, { ...suitable, name: wanted.name, addresses, required });
+  const choice = choose(passed, { suitable, name: wanted.name, addresses, required });
   if (choice === null) return null;
   const { inherited } = choice;
   if (choice.mismatch) {
     reportMismatch(
       wanted.mismatch,
       inherited,
-      `The inherited ${inherited.kind} fd ${inherited.fd} (FileDescriptorName '${inherited.name}') is bound to ` +
+      `The inherited ${wordsFor(inherited.description)} fd ${inherited.fd} (FileDescriptorName '${inherited.name}') is bound to ` +
         `${formatAddress(inherited.address)}, not to ${formatAddress(wanted.address)} as asked for`,
     );
   }

@@ -365,7 +365,7 @@ t.test('maxConnectionsPerSource counts the connections of one user', async (t) =
 
 t.test('a sequential packet server has the same gate', async (t) => {
   const path = join(temporaryFolder(t), 's');
-  const server = await listenSequentialPacket(path);
+  const { server } = await listenSequentialPacket(path);
   t.teardown(() => server.close());
   const authorization = authorize(server, { uids: [uid] });
   const messages = refusals(t, server);
@@ -373,7 +373,7 @@ t.test('a sequential packet server has the same gate', async (t) => {
     t.match(peerCredentials(socket), { uid, gid, pid: process.pid });
     socket.end('hello');
   });
-  const allowed = await connectSequentialPacket(path);
+  const { socket: allowed } = await connectSequentialPacket(path);
   t.match(peerCredentials(allowed), { uid, gid, pid: process.pid });
   t.equal(String((await once(allowed, 'data'))[0]), 'hello');
   allowed.destroy();
@@ -381,7 +381,7 @@ t.test('a sequential packet server has the same gate', async (t) => {
   t.throws(() => peerCredentials(allowed), { code: 'EBADF' });
 
   authorization.change({ uids: [other] });
-  const refused = await connectSequentialPacket(path);
+  const { socket: refused } = await connectSequentialPacket(path);
   const failed = new Promise((resolve) => refused.once('error', resolve));
   refused.write('never read');
   refused.resume();
@@ -442,7 +442,7 @@ t.test(
   { skip: withoutOtherUsers() || without('logger') },
   async (t) => {
     const path = join(openFolder(t), 's');
-    const socket = await listenDatagram({ path, passCredentials: true, mode: 0o666 });
+    const { socket } = await listenDatagram({ path, passCredentials: true, mode: 0o666 });
     t.teardown(() => socket.close());
     const authorization = authorizeDatagrams(socket, { uids: [12_345], gids: [54_321] });
     const messages = refusals(t, socket);

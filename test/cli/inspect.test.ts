@@ -67,8 +67,16 @@ t.test('a process with nothing wrong: what it was given, and exit status 0', asy
     pid,
     announced: 2,
     descriptors: [
-      { fd: 3, name: 'web', source: 'passed', kind: 'tcp', listening: true, queued: 0, backlog: 100, cloexec: true },
-      { fd: 4, name: 'local', kind: 'unix', address: path, backlog: 7, owner: { pid, uid: process.getuid!() } },
+      { fd: 3, name: 'web', source: 'passed', type: 'stream', listening: true, queued: 0, backlog: 100, cloexec: true },
+      {
+        fd: 4,
+        name: 'local',
+        family: 'unix',
+        type: 'stream',
+        address: path,
+        backlog: 7,
+        owner: { pid, uid: process.getuid!() },
+      },
     ],
   });
 });
@@ -176,7 +184,7 @@ t.test('without an argument it looks at what it was given itself', async (t) => 
     fds: ['tcp(port=0)', 'fifo("/tmp/lfd-fifo-%d" % os.getpid())'],
     names: ['web', 'pipe'],
   });
-  t.match(stdout, /^FD +NAME +KIND +ADDRESS +QUEUE/m);
+  t.match(stdout, /^FD +NAME +TYPE +ADDRESS +QUEUE/m);
   t.match(stdout, /^3 +web +tcp +127\.0\.0\.1:\d+ +0\/128 +yes/m);
   t.match(stdout, /^4 +pipe +fifo +\/tmp\/lfd-fifo-/m);
   t.match(stdout, '✓ nothing is wrong');
@@ -195,7 +203,7 @@ t.test('a listener that was not passed is shown as its own', async (t) => {
   const pid = await running(t, ignoring, {});
   const { report, code } = await inspect(t, String(pid));
   t.equal(code, 0);
-  t.match(report.descriptors, [{ name: null, source: 'own', kind: 'tcp', listening: true }]);
+  t.match(report.descriptors, [{ name: null, source: 'own', family: 'inet6', type: 'stream', listening: true }]);
 });
 
 t.test('colours only where they are wanted', async (t) => {

@@ -36,7 +36,7 @@ t.test('every kind of socket is passed, in order and with its name', async (t) =
   const at = (name: string): string => join(folder, name);
   const source = `
         import { listenFds } from 'listenfds';
-    console.log(JSON.stringify(listenFds().map(({ name, kind, listening }) => [name, kind, listening])));
+    console.log(JSON.stringify(listenFds().map(({ name, family, type, kind, listening }) => [name, family ? family + ' ' + type : kind, listening])));
   `;
   const sockets = [
     '-l',
@@ -61,11 +61,11 @@ t.test('every kind of socket is passed, in order and with its name', async (t) =
   ]);
   t.equal(code, 0, stderr);
   t.strictSame(JSON.parse(stdout), [
-    ['rest', 'tcp', true],
-    ['unix', 'unix', true],
-    ['rest', 'udp', false],
-    ['dgram', 'unixgram', false],
-    ['packet', 'unixpacket', true],
+    ['rest', 'inet stream', true],
+    ['unix', 'unix stream', true],
+    ['rest', 'inet dgram', false],
+    ['dgram', 'unix dgram', false],
+    ['packet', 'unix seqpacket', true],
     ['pipe', 'fifo', false],
   ]);
   t.strictSame(readdirSync(folder), [], 'what it made is gone');

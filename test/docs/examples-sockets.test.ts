@@ -14,10 +14,10 @@ t.test('examples/datagrams.js notes who sent what, passed or by hand', async (t)
   for (const passed of [true, false]) {
     const path = join(temporaryFolder(t), 'log');
     const program = activate(t, [process.execPath, 'examples/datagrams.js', path], {
-      fds: passed ? [`unixgram("${path}")`] : [],
+      fds: passed ? [`unix_dgram("${path}")`] : [],
     });
     t.equal(await program.line(), `listening on ${path}`);
-    const client = (await listenDatagram({ address: `@${path}`, activation: 'never' })) as UnixDatagram;
+    const client = (await listenDatagram({ address: `@${path}`, activation: 'never' })).socket as UnixDatagram;
     await client.send('something happened', path);
     t.equal(await program.line(), `user ${process.getuid!()}: something happened`);
     t.equal(String((await once(client, 'message'))[0]), 'noted');

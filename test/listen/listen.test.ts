@@ -92,7 +92,7 @@ t.test('addresses that are and are not the same', { skip }, async (t) => {
 t.test('what it refuses says what was passed', { skip }, async (t) => {
   const code = (name: string, message: RegExp) => ({ code: `LISTENFDS_${name}`, message });
   const passed =
-    /\. Passed: fd 3 web tcp 127\.0\.0\.1:[0-9]+ listening, fd 4 admin tcp 127\.0\.0\.1:[0-9]+ listening\. /;
+    /\. Passed: fd 3 web inet stream 127\.0\.0\.1:[0-9]+ listening, fd 4 admin inet stream 127\.0\.0\.1:[0-9]+ listening\. /;
   const noName = await outcome(t, "{ name: 'nope' }", two);
   t.match(noName, code('NAME_NOT_FOUND', /^There is no inherited descriptor named 'nope'/));
   t.match(noName.message, passed);
@@ -102,11 +102,11 @@ t.test('what it refuses says what was passed', { skip }, async (t) => {
   t.match(await outcome(t, '1', two), code('AMBIGUOUS', /none is bound to 1\. Passed/));
   t.match(
     await outcome(t, "{ name: 'dns' }", { fds: ['udp()'], names: ['dns'] }),
-    code('WRONG_KIND', /'dns' is a listening tcp or unix or vsock socket\. Passed: fd 3 dns udp 127/),
+    code('WRONG_KIND', /'dns' is a listening stream socket\. Passed: fd 3 dns inet dgram 127/),
   );
   t.match(
-    await outcome(t, "{ name: 'q' }", { fds: ['unixpacket("@lfd-q" + str(os.getpid()))'], names: ['q'] }),
-    code('WRONG_KIND', /Passed: fd 3 q unixpacket @lfd-q[0-9]+ listening\./),
+    await outcome(t, "{ name: 'q' }", { fds: ['unix_seqpacket("@lfd-q" + str(os.getpid()))'], names: ['q'] }),
+    code('WRONG_KIND', /Passed: fd 3 q unix seqpacket @lfd-q[0-9]+ listening\./),
   );
   t.match(
     await resultOf(

@@ -326,7 +326,7 @@ t.test('where nothing was passed, nothing is changed and nothing loaded', async 
   const source = `import { createServer, Server } from 'node:net';
     const kept = [/native code|listenInCluster/.test(String(Server.prototype.listen)), process.listenerCount('SIGTERM')];
     console.log(JSON.stringify([...kept, Symbol.for('listenfds') in globalThis]));`;
-  for (const stdin of [null, 'connected()', 'unixgram()']) {
+  for (const stdin of [null, 'connected()', 'unix_dgram()']) {
     const env = { NODE_OPTIONS: `--import=${register}`, LISTENFDS_IDLE_TIMEOUT: '1s' };
     const running = activateModule(t, source, { env, stdin });
     t.strictSame(await running.json(), [true, 0, false]);

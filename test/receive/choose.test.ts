@@ -1,14 +1,22 @@
 import fc from 'fast-check';
-import type { InheritedFd, Kind } from 'listenfds';
+import type { InheritedFd } from 'listenfds';
 import { ListenFdsError } from 'listenfds';
 import t from 'tap';
-import type { Wish } from '../../src/receive/choose.ts';
+import type { Suitable, Wish } from '../../src/receive/choose.ts';
 import * as insides from '../../dist/insides.js';
 
 const { choose, matches, parseAddress } = insides;
 
-/** As listenFds() describes it: `fd 3 web tcp 127.0.0.1:80 listening`, as far as choosing looks at it. */
-function inherited(fd: number, name: string, kind: Kind, address: string, state = 'listening'): InheritedFd {
+type Sort = 'tcp' | 'unix' | 'udp' | 'fifo';
+const sorts = {
+  tcp: { kind: 'socket', family: 'inet', type: 'stream', protocol: 'tcp' },
+  unix: { kind: 'socket', family: 'unix', type: 'stream', protocol: null },
+  udp: { kind: 'socket', family: 'inet', type: 'dgram', protocol: 'udp' },
+  fifo: { kind: 'fifo', family: null, type: null, protocol: null },
+};
+
+/** As listenFds() describes it: `fd 3 web inet stream 127.0.0.1:80 listening`, as far as choosing looks at it. */
+function inherited(fd: number, name: string, sort: Sort, address: string, state = 'listening'): InheritedFd {
   const parsed = parseAddress(address);
   const shown =
     parsed.kind === 'unix'
@@ -16,7 +24,7 @@ function inherited(fd: number, name: string, kind: Kind, address: string, state 
       : { address: parsed.kind === 'inet' ? (parsed.host ?? '::') : '', port: parsed.port, family: 'IPv4' };
   const facts = {
     fd,
-    kind,
+    ...sorts[sort],
     listening: state === 'listening' || state === 'taken',
     connected: state === 'connected',
     address: shown,
@@ -25,11 +33,15 @@ function inherited(fd: number, name: string, kind: Kind, address: string, state 
   return { ...facts, name, taken: state === 'taken', description } as unknown as InheritedFd;
 }
 
+const suitable: Suitable = {
+  what: 'a listening stream socket',
+  is: ({ listening, type }) => listening && type === 'stream',
+};
+
 const wish = ({ name, at, required }: { name?: string; at?: string | string[]; required?: boolean }): Wish => ({
   name: name ?? null,
   addresses: at === undefined ? [] : [at].flat().map(parseAddress),
-  kinds: ['tcp', 'unix'],
-  listening: true,
+  suitable,
   required: required ?? false,
 });
 
@@ -42,9 +54,9 @@ const gone = inherited(8, 'gone', 'tcp', '127.0.0.1:82', 'taken');
 
 const all = [web, admin, unix, dns, stored, gone];
 const listed =
-  'Passed: fd 3 web tcp 127.0.0.1:80 listening, fd 4 admin tcp 127.0.0.1:81 listening, ' +
-  'fd 5 local unix /run/app.sock listening, fd 6 dns udp 127.0.0.1:53, ' +
-  'fd 7 stored tcp 127.0.0.1:80 connected, fd 8 gone tcp 127.0.0.1:82 listening (taken).';
+  'Passed: fd 3 web inet stream 127.0.0.1:80 listening, fd 4 admin inet stream 127.0.0.1:81 listening, ' +
+  'fd 5 local unix stream /run/app.sock listening, fd 6 dns inet dgram 127.0.0.1:53, ' +
+  'fd 7 stored inet stream 127.0.0.1:80 connected, fd 8 gone inet stream 127.0.0.1:82 listening (taken).';
 
 t.test('one descriptor is chosen: by name, by address, or as the only one', (t) => {
   const table: [says: string, passed: InheritedFd[], wish: Parameters<typeof wish>[0], expected: unknown][] = [
@@ -79,14 +91,14 @@ t.test('what is refused lists what was passed', (t) => {
       all,
       { name: 'dns' },
       'WRONG_KIND',
-      "No inherited descriptor named 'dns' is a listening tcp or unix socket",
+      "No inherited descriptor named 'dns' is a listening stream socket",
     ],
     [
       'a connection',
       all,
       { name: 'stored' },
       'WRONG_KIND',
-      "No inherited descriptor named 'stored' is a listening tcp or unix socket",
+      "No inherited descriptor named 'stored' is a listening stream socket",
     ],
     ['a taken one', all, { name: 'gone' }, 'TAKEN', "Every inherited descriptor named 'gone' is taken"],
     ['no address', all, {}, 'AMBIGUOUS', '3 inherited descriptors would do and no address was asked for'],
@@ -121,7 +133,7 @@ t.test('what is refused lists what was passed', (t) => {
   t.throws(() => choose([dns], wish({ required: true })), { code: 'LISTENFDS_WRONG_KIND' });
   t.throws(() => choose([gone], wish({ required: true })), {
     code: 'LISTENFDS_NOT_ACTIVATED',
-    message: /^Every inherited descriptor that is a listening tcp or unix socket is taken\. Passed: fd 8/,
+    message: /^Every inherited descriptor that is a listening stream socket is taken\. Passed: fd 8/,
   });
   t.end();
 });
@@ -130,7 +142,7 @@ t.test('whatever is passed and asked for, the choice is one that may be taken', 
   const address = fc.constantFrom('127.0.0.1:80', '0.0.0.0:80', '[::]:80', '81', '[::1]:81', '/run/a', '/run/b', '@a');
   const one = fc.record({
     name: fc.constantFrom('web', 'admin', 'unknown', ''),
-    kind: fc.constantFrom<Kind>('tcp', 'tcp', 'unix', 'udp', 'fifo'),
+    sort: fc.constantFrom<Sort>('tcp', 'tcp', 'unix', 'udp', 'fifo'),
     address,
     state: fc.constantFrom('listening', 'listening', 'taken', 'connected'),
   });
@@ -141,10 +153,10 @@ t.test('whatever is passed and asked for, the choice is one that may be taken', 
   const outcomes = new Set<string>();
   fc.assert(
     fc.property(fc.array(one, { maxLength: 4, minLength: 1 }), wanted, (specs, wanted) => {
-      const passed = specs.map(({ name, kind, address, state }, i) => inherited(3 + i, name, kind, address, state));
+      const passed = specs.map(({ name, sort, address, state }, i) => inherited(3 + i, name, sort, address, state));
       const wished = wish(wanted);
       const mayBeTaken = (one: InheritedFd): boolean =>
-        one.listening && !one.taken && wished.kinds.includes(one.kind) && (!wished.name || one.name === wished.name);
+        !one.taken && suitable.is(one.description) && (!wished.name || one.name === wished.name);
       const right = passed.filter(mayBeTaken);
       try {
         const choice = choose(passed, wished);

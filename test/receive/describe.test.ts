@@ -33,18 +33,45 @@ t.test('IP sockets are described with protocol, address and backlog', { skip: wi
     'tcp("127.0.0.1", 0, None)',
   );
   const socket = { readable: true, writable: true, messageQueue: null, boundInode: null };
-  const listener = { ...socket, kind: 'tcp', listening: true, connected: false, peer: null, queued: 0 };
+  const tcp = { kind: 'socket', type: 'stream', protocol: 'tcp' };
+  const listener = { ...socket, ...tcp, listening: true, connected: false, peer: null, queued: 0 };
   const four = { address: '127.0.0.1', family: 'IPv4', port: Number };
-  t.match(tcp4, { ...listener, fd: 3, address: four, backlog: 17, ipv6Only: null, reusePort: false });
-  t.match(tcp6, { ...listener, fd: 4, address: { address: '::', family: 'IPv6' }, backlog: 18, ipv6Only: false });
-  t.match(v6only, { ...listener, fd: 5, address: { address: '::1' }, backlog: 19, ipv6Only: true, reusePort: true });
-  t.match(mptcp, { ...listener, fd: 6, address: four, backlog: 20 });
-  const datagram = { ...socket, kind: 'udp', listening: false, connected: false, backlog: null, queued: null };
-  t.match(udp4, { ...datagram, address: { address: '0.0.0.0', family: 'IPv4', port: Number }, peer: null });
-  t.match(udp6, { ...datagram, address: { address: '::1', family: 'IPv6', port: Number }, ipv6Only: true });
-  t.match(accepted, { ...socket, kind: 'tcp', listening: false, connected: true, address: four, peer: four });
+  t.match(tcp4, { ...listener, fd: 3, family: 'inet', address: four, backlog: 17, ipv6Only: null, reusePort: false });
+  t.match(tcp6, {
+    ...listener,
+    fd: 4,
+    family: 'inet6',
+    address: { address: '::', family: 'IPv6' },
+    backlog: 18,
+    ipv6Only: false,
+  });
+  t.match(v6only, {
+    ...listener,
+    fd: 5,
+    family: 'inet6',
+    address: { address: '::1' },
+    backlog: 19,
+    ipv6Only: true,
+    reusePort: true,
+  });
+  t.match(mptcp, { ...listener, fd: 6, family: 'inet', protocol: 'mptcp', address: four, backlog: 20 });
+  const udp = { kind: 'socket', type: 'dgram', protocol: 'udp' };
+  const datagram = { ...socket, ...udp, listening: false, connected: false, backlog: null, queued: null };
+  t.match(udp4, {
+    ...datagram,
+    family: 'inet',
+    address: { address: '0.0.0.0', family: 'IPv4', port: Number },
+    peer: null,
+  });
+  t.match(udp6, {
+    ...datagram,
+    family: 'inet6',
+    address: { address: '::1', family: 'IPv6', port: Number },
+    ipv6Only: true,
+  });
+  t.match(accepted, { ...socket, ...tcp, listening: false, connected: true, address: four, peer: four });
   t.notSame(accepted?.peer, accepted?.address);
-  t.match(bound, { ...socket, kind: 'tcp', listening: false, connected: false, address: four, backlog: null });
+  t.match(bound, { ...socket, ...tcp, listening: false, connected: false, address: four, backlog: null });
 });
 
 const linkLocal = Object.entries(networkInterfaces())
@@ -77,19 +104,73 @@ t.test('unix sockets are described with path, type and backlog', { skip: without
     `unix("${path}", 17)`,
     `unix("${name}", 18)`,
     'unix(None, None)',
-    `unixpacket("${path}2", 19)`,
-    `unixgram("${path}3")`,
-    'unixgram()',
+    `unix_seqpacket("${path}2", 19)`,
+    `unix_dgram("${path}3")`,
+    'unix_dgram()',
     'connected()',
   );
-  const listener = { listening: true, connected: false, peer: null, queued: 0, ipv6Only: null, reusePort: null };
-  t.match(byPath, { ...listener, kind: 'unix', address: path, backlog: 17, boundInode: { number: Number } });
-  t.match(abstract, { ...listener, kind: 'unix', address: `\0${name.slice(1)}`, backlog: 18, boundInode: null });
-  t.match(unnamed, { kind: 'unix', listening: false, connected: false, address: null, backlog: null });
-  t.match(packets, { ...listener, kind: 'unixpacket', address: `${path}2`, backlog: 19 });
-  t.match(datagrams, { kind: 'unixgram', listening: false, connected: false, address: `${path}3` });
-  t.match(anyDatagrams, { kind: 'unixgram', address: null });
-  t.match(pair, { kind: 'unix', listening: false, connected: true, address: null, peer: null });
+  const listener = {
+    listening: true,
+    connected: false,
+    peer: null,
+    queued: 0,
+    ipv6Only: null,
+    reusePort: null,
+    protocol: null,
+  };
+  t.match(byPath, {
+    ...listener,
+    kind: 'socket',
+    family: 'unix',
+    type: 'stream',
+    address: path,
+    backlog: 17,
+    boundInode: { number: Number },
+  });
+  t.match(abstract, {
+    ...listener,
+    kind: 'socket',
+    family: 'unix',
+    type: 'stream',
+    address: `\0${name.slice(1)}`,
+    backlog: 18,
+    boundInode: null,
+  });
+  t.match(unnamed, {
+    kind: 'socket',
+    family: 'unix',
+    type: 'stream',
+    listening: false,
+    connected: false,
+    address: null,
+    backlog: null,
+  });
+  t.match(packets, {
+    ...listener,
+    kind: 'socket',
+    family: 'unix',
+    type: 'seqpacket',
+    address: `${path}2`,
+    backlog: 19,
+  });
+  t.match(datagrams, {
+    kind: 'socket',
+    family: 'unix',
+    type: 'dgram',
+    listening: false,
+    connected: false,
+    address: `${path}3`,
+  });
+  t.match(anyDatagrams, { kind: 'socket', family: 'unix', type: 'dgram', address: null });
+  t.match(pair, {
+    kind: 'socket',
+    family: 'unix',
+    type: 'stream',
+    listening: false,
+    connected: true,
+    address: null,
+    peer: null,
+  });
 });
 
 t.test('files, FIFOs, terminals and pipes are described as what they are', { skip: without('python3') }, async (t) => {
@@ -104,7 +185,16 @@ t.test('files, FIFOs, terminals and pipes are described as what they are', { ski
     `special("${folder}/log", os.O_WRONLY | os.O_CREAT)`,
     `special("${folder}")`,
   );
-  const plain = { listening: false, connected: false, peer: null, backlog: null, queued: null, messageQueue: null };
+  const plain = {
+    listening: false,
+    connected: false,
+    peer: null,
+    backlog: null,
+    queued: null,
+    messageQueue: null,
+    family: null,
+    type: null,
+  };
   t.match(fifo, { ...plain, kind: 'fifo', address: `${folder}/fifo`, readable: true, writable: true });
   t.match(tty, { ...plain, kind: 'special', address: '/dev/null', readable: true, writable: true });
   t.match(file, { ...plain, kind: 'special', address: '/etc/passwd', readable: true, writable: false });
@@ -125,8 +215,15 @@ t.test('a message queue is described with its limits', { skip: without('python3'
 
 t.test('netlink sockets are written as ListenNetlink= is', { skip: without('python3') }, async (t) => {
   const [uevents, routes] = await described(t, 'netlink(15, 1)', 'netlink(0, 16)');
-  t.match(uevents, { kind: 'netlink', address: 'kobject-uevent 1', listening: false, connected: false });
-  t.match(routes, { kind: 'netlink', address: 'route 16' });
+  t.match(uevents, {
+    kind: 'socket',
+    family: 'netlink',
+    type: 'raw',
+    address: 'kobject-uevent 1',
+    listening: false,
+    connected: false,
+  });
+  t.match(routes, { kind: 'socket', family: 'netlink', type: 'raw', address: 'route 16' });
 });
 
 const vsock = spawnSync('python3', ['-c', 'import socket; socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)']);
@@ -135,7 +232,7 @@ t.test(
   { skip: unless(vsock.status === 0, 'needs a kernel with vsock') },
   async (t) => {
     const [listener] = await described(t, 'vsock()');
-    t.match(listener, { kind: 'vsock', listening: true, address: /^vsock::[0-9]+$/, backlog: null });
+    t.match(listener, { family: 'vsock', type: 'stream', listening: true, address: /^vsock::[0-9]+$/, backlog: null });
   },
 );
 

@@ -35,10 +35,38 @@ t.test('what was passed, in its order, with its names', { skip }, async (t) => {
     { fds: ['tcp("127.0.0.1", 0, 17)', 'udp()', 'connected()', 'accepted()'], names: ['web', '', 'stored', 'web'] },
   );
   t.match(passed, [
-    { fd: 3, name: 'web', kind: 'tcp', listening: true, connected: false, backlog: 17, taken: false },
-    { fd: 4, name: '', kind: 'udp', listening: false, connected: false, backlog: null },
-    { fd: 5, name: 'stored', kind: 'unix', listening: false, connected: true },
-    { fd: 6, name: 'web', kind: 'tcp', listening: false, connected: true, peer: { address: '127.0.0.1' } },
+    {
+      fd: 3,
+      name: 'web',
+      origin: 'manager',
+      kind: 'socket',
+      family: 'inet',
+      type: 'stream',
+      listening: true,
+      connected: false,
+      backlog: 17,
+      taken: false,
+    },
+    {
+      fd: 4,
+      name: '',
+      kind: 'socket',
+      family: 'inet',
+      type: 'dgram',
+      listening: false,
+      connected: false,
+      backlog: null,
+    },
+    { fd: 5, name: 'stored', origin: 'store', family: 'unix', type: 'stream', listening: false, connected: true },
+    {
+      fd: 6,
+      name: 'web',
+      kind: 'socket',
+      type: 'stream',
+      listening: false,
+      connected: true,
+      peer: { address: '127.0.0.1' },
+    },
   ]);
   t.ok(again, 'every later call returns the same list');
   t.same(left, [], 'the variables are gone');
@@ -59,12 +87,12 @@ t.test('each descriptor is handed out once', { skip }, async (t) => {
     { fds: ['unix("@lfd-once-" + str(os.getpid()))', 'tcp()'], names: ['web', 'admin'] },
   );
   t.equal(first, 3);
-  t.match(shown, /^fd 3 web unix @lfd-once-[0-9]+ listening$/);
+  t.match(shown, /^fd 3 web unix stream @lfd-once-[0-9]+ listening$/);
   t.match(second, {
     ours: true,
     code: 'LISTENFDS_TAKEN',
     fd: 3,
-    message: /^fd 3 web unix @lfd-once.* was already taken/,
+    message: /^fd 3 web unix stream @lfd-once.* was already taken/,
   });
   t.same(other, [true, false]);
 });
@@ -204,7 +232,7 @@ t.test(
       const [self, left, parent, later] = await resultOf(t, source, { fds: ['tcp()'], names: ['web'], through });
       t.same(self, [], `${through[0]}: not meant for us`);
       t.same(left, [], 'the variables are gone all the same, as in C');
-      t.match(parent, [{ fd: 3, name: 'web', kind: 'tcp' }], 'but what they said is remembered');
+      t.match(parent, [{ fd: 3, name: 'web', family: 'inet', type: 'stream' }], 'but what they said is remembered');
       t.same(later, parent, 'and from then on that is the list');
     }
   },
@@ -350,7 +378,7 @@ t.test('console.log() shows what a descriptor is', async (t) => {
     const [web] = listenFds();
     console.log(JSON.stringify([inspect(web), inspect({ web }), JSON.parse(JSON.stringify(web))]));`;
   const [alone, within, json] = await resultOf(t, source, { fds: ['tcp()'], names: ['web'] });
-  t.match(alone, /^InheritedFd \{[^]*\bfd: 3\b[^]*name: 'web'[^]*kind: 'tcp'/);
+  t.match(alone, /^InheritedFd \{[^]*\bfd: 3\b[^]*name: 'web'[^]*type: 'stream'/);
   t.match(within, /web: InheritedFd \{/);
-  t.match(json, { fd: 3, name: 'web', kind: 'tcp', listening: true });
+  t.match(json, { fd: 3, name: 'web', type: 'stream', listening: true });
 });

@@ -257,11 +257,13 @@ t.test('names and order of what was passed stay, what nobody took and what was b
   const after = JSON.parse(await service.line());
   t.same(after.passed.slice(0, 3), before.passed, 'the first three are the manager’s');
   t.same(
-    after.passed.slice(3).map(({ name, kind }: { name: string; kind: string }) => [name, kind]),
+    after.passed
+      .slice(3)
+      .map(({ name, family, type }: { name: string; family: string; type: string }) => [name, `${family} ${type}`]),
     [
-      ['unknown', 'unix'],
-      ['log', 'unixgram'],
-      ['stats', 'udp'],
+      ['unknown', 'unix stream'],
+      ['log', 'unix dgram'],
+      ['stats', 'inet dgram'],
     ],
   );
   t.same(after.sources, { web: 'inherited', path: 'inherited' });

@@ -23,7 +23,7 @@ import { without } from '../support/tools.ts';
 type Message = [Buffer, DatagramInfo];
 
 async function open(t: { teardown(action: () => unknown): unknown }, target: DatagramTarget): Promise<UnixDatagram> {
-  const socket = (await listenDatagram({ activation: 'never', ...target })) as UnixDatagram;
+  const socket = (await listenDatagram({ activation: 'never', ...target })).socket as UnixDatagram;
   t.teardown(() => socket.close());
   return socket;
 }
@@ -34,7 +34,7 @@ const openFds = (): number => readdirSync('/proc/self/fd').length;
 // Answers every message with its text in capitals.
 const shouter = (target: string): string => `
   import { listenDatagram } from 'listenfds/sockets';
-  const socket = await listenDatagram(${target});
+  const { socket } = await listenDatagram(${target});
   socket.on('message', (message, info) => {
     const text = message.toString().toUpperCase();
     if (typeof info.path === 'string') socket.send(text, info.path);
@@ -45,7 +45,7 @@ const shouter = (target: string): string => `
 t.test('an inherited unix datagram socket is adopted, and answers who wrote to it', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'log');
-  const program = activateModule(t, shouter(`{ name: 'log' }`), { fds: [`unixgram("${path}")`], names: ['log'] });
+  const program = activateModule(t, shouter(`{ name: 'log' }`), { fds: [`unix_dgram("${path}")`], names: ['log'] });
   t.same(await program.json(), { address: path, type: 'UnixDatagram' });
   const client = await open(t, { path: join(folder, 'client') });
   const answer = next(client);
@@ -63,7 +63,7 @@ t.test(
     const path = join(temporaryFolder(t), 's');
     const source = `
     import { listenDatagram } from 'listenfds/sockets';
-    const socket = await listenDatagram(${JSON.stringify(path)});
+    const { socket } = await listenDatagram(${JSON.stringify(path)});
     socket.once('message', (message) => { console.log(message.toString()); socket.close(); });`;
     const manager = activate(
       t,
@@ -81,7 +81,7 @@ t.test(
 t.test('UDP keeps the family and the broadcast flag of the descriptor', async (t) => {
   const source = `
     import { listenDatagram } from 'listenfds/sockets';
-    const socket = await listenDatagram({ name: 'udp', host: '127.0.0.1', port: 1 });
+    const { socket } = await listenDatagram({ name: 'udp', host: '127.0.0.1', port: 1 });
     const { address, family } = socket.address();
     let broadcast = null;
     await new Promise((done) => socket.send('x', 9, '255.255.255.255', (error) => { broadcast = error?.code; done(); }));
@@ -101,7 +101,7 @@ t.test('the choice between several, and what is wrong with it, is said as by lis
     import { listenDatagram } from 'listenfds/sockets';
     process.on('warning', ({ code }) => console.log(JSON.stringify({ warning: code })));
     try {
-      const socket = await listenDatagram(${target});
+      const { socket } = await listenDatagram(${target});
       console.log(JSON.stringify({ address: socket.address() }));
       socket.close();
     } catch ({ code, message }) {
@@ -109,17 +109,17 @@ t.test('the choice between several, and what is wrong with it, is said as by lis
     }`;
   const folder = temporaryFolder(t);
   const [a, b] = [join(folder, 'a'), join(folder, 'b')];
-  const both = [`unixgram("${a}")`, `unixgram("${b}")`];
+  const both = [`unix_dgram("${a}")`, `unix_dgram("${b}")`];
   t.same(await resultOf(t, attempt(JSON.stringify(b)), { fds: both }), { address: b });
-  const [c, d] = [`unixgram("${join(folder, 'c')}")`, `unixgram("${join(folder, 'd')}")`];
+  const [c, d] = [`unix_dgram("${join(folder, 'c')}")`, `unix_dgram("${join(folder, 'd')}")`];
   t.equal((await resultOf(t, attempt(`'/nowhere'`), { fds: [c, d] })).code, 'LISTENFDS_AMBIGUOUS');
   const stream = await resultOf(t, attempt(`{ name: 'x' }`), { fds: ['tcp()'], names: ['x'] });
   t.equal(stream.code, 'LISTENFDS_WRONG_KIND');
-  t.match(stream.message, "No inherited descriptor named 'x' is a udp or unixgram descriptor");
+  t.match(stream.message, "No inherited descriptor named 'x' is a dgram socket");
   t.equal((await resultOf(t, attempt(`{ activation: 'required' }`))).code, 'LISTENFDS_NOT_ACTIVATED');
   t.equal((await resultOf(t, attempt(`{}`))).code, 'LISTENFDS_BAD_OPTION');
   t.equal((await resultOf(t, attempt(`'vsock:2:3'`))).code, 'LISTENFDS_BAD_ADDRESS');
-  const elsewhere = activateModule(t, attempt(`'/nowhere'`), { fds: [`unixgram("${join(folder, 'e')}")`] });
+  const elsewhere = activateModule(t, attempt(`'/nowhere'`), { fds: [`unix_dgram("${join(folder, 'e')}")`] });
   const { stdout } = await elsewhere.ended;
   t.match(stdout, '"warning":"LISTENFDS_ADDRESS_MISMATCH"');
 });
@@ -147,7 +147,7 @@ t.test('by itself it binds as a socket unit would, and removes only what it made
   await t.rejects(open(t, { path: join(folder, 'u'), user: 'no such user' }), { code: 'LISTENFDS_UNKNOWN_USER' });
   t.notOk(existsSync(join(folder, 'u')));
 
-  const udp = (await listenDatagram({ activation: 'never', port: 0, broadcast: true })) as dgram.Socket;
+  const udp = (await listenDatagram({ activation: 'never', port: 0, broadcast: true })).socket as dgram.Socket;
   t.ok(udp.address().port > 0);
   udp.close();
 });
@@ -223,8 +223,8 @@ t.test('descriptors that find no room are reported', async (t) => {
   const source = `
     import fs from 'node:fs';
     import { listenDatagram } from 'listenfds/sockets';
-    const socket = await listenDatagram({ path: ${JSON.stringify(path)}, receiveFds: true });
-    const client = await listenDatagram('@' + ${JSON.stringify(path)});
+    const { socket } = await listenDatagram({ path: ${JSON.stringify(path)}, receiveFds: true });
+    const { socket: client } = await listenDatagram('@' + ${JSON.stringify(path)});
     const open = [];
     await client.send('x', ${JSON.stringify(path)}, { fds: [1, 1] });
     try { for (;;) open.push(fs.openSync('/dev/null')); } catch {}
@@ -313,8 +313,8 @@ t.test('nothing is read while nobody listens, and a listener that throws costs o
     import { listenDatagram } from 'listenfds/sockets';
     import { once } from 'node:events';
     const path = ${JSON.stringify(path)};
-    const socket = await listenDatagram(path);
-    const client = await listenDatagram('@' + path);
+    const { socket } = await listenDatagram(path);
+    const { socket: client } = await listenDatagram('@' + path);
     for (let i = 0; i < 9; i++) await client.send(String(i), path);
     const got = [];
     for (let i = 0; i < 3; i++) got.push(String((await once(socket, 'message'))[0]));
@@ -331,7 +331,7 @@ t.test('it keeps the process alive until unref()', async (t) => {
   const path = join(temporaryFolder(t), 's');
   const source = `
     import { listenDatagram } from 'listenfds/sockets';
-    const socket = await listenDatagram(${JSON.stringify(path)});
+    const { socket } = await listenDatagram(${JSON.stringify(path)});
     process.on('exit', () => console.log(JSON.stringify('exit')));
     socket.once('message', () => socket.unref());
     console.log(JSON.stringify('open'));`;
@@ -368,7 +368,7 @@ t.test('a worker thread that ends closes what it opened', async (t) => {
   const source = `
     const { parentPort, workerData } = require('node:worker_threads');
     import('listenfds/sockets').then(async ({ listenDatagram }) => {
-      const socket = await listenDatagram({ path: workerData, activation: 'never' });
+      const { socket } = await listenDatagram({ path: workerData, activation: 'never' });
       socket.on('message', () => {});
       parentPort.postMessage('open');
     });`;

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/folder.ts';
 
 const reader = (target: string): string => `
   import { listenFifo } from 'listenfds/sockets';
-  const stream = await listenFifo(${target});
+  const { socket: stream } = await listenFifo(${target});
   console.log(JSON.stringify('open'));
   stream.on('data', (chunk) => console.log(JSON.stringify(String(chunk))));
   stream.on('end', () => console.log(JSON.stringify('end')));`;
@@ -28,7 +28,7 @@ t.test('an inherited FIFO outlives its writers', async (t) => {
 t.test('by itself it makes one, with mode, and uses one that is there', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'f');
-  const first = await listenFifo({ path, mode: '0622', activation: 'never' });
+  const { socket: first } = await listenFifo({ path, mode: '0622', activation: 'never' });
   t.ok(statSync(path).isFIFO());
   t.equal(statSync(path).mode & 0o777, 0o622);
   await writeFile(path, 'x');
@@ -37,7 +37,7 @@ t.test('by itself it makes one, with mode, and uses one that is there', async (t
   await once(first, 'close');
   t.ok(existsSync(path), 'writers may have it open: it stays');
 
-  const again = await listenFifo({ path, activation: 'never', removeOnStop: true });
+  const { socket: again } = await listenFifo({ path, activation: 'never', removeOnStop: true });
   t.equal(statSync(path).mode & 0o777, 0o622);
   again.destroy();
   await once(again, 'close');
@@ -57,6 +57,6 @@ t.test('a descriptor that is not a FIFO is refused', async (t) => {
   const source = `
     import { listenFifo } from 'listenfds/sockets';
     listenFifo({ name: 'x' }).catch(({ code, message }) => console.log(JSON.stringify({ code, message })));`;
-  const program = activateModule(t, source, { fds: [`unixgram("${path}")`], names: ['x'] });
-  t.match(await program.json(), { code: 'LISTENFDS_WRONG_KIND', message: /named 'x' is a fifo descriptor/ });
+  const program = activateModule(t, source, { fds: [`unix_dgram("${path}")`], names: ['x'] });
+  t.match(await program.json(), { code: 'LISTENFDS_WRONG_KIND', message: /named 'x' is a FIFO/ });
 });

@@ -16,12 +16,12 @@ const everything = (folder: string): string => `
   import { connectSequentialPacket, listenDatagram, listenSequentialPacket } from 'listenfds/sockets';
   import { join } from 'node:path';
   const folder = ${JSON.stringify(folder)};
-  const server = await listenSequentialPacket({ path: join(folder, 'packets') });
+  const { server } = await listenSequentialPacket({ path: join(folder, 'packets') });
   const all = [
     server,
-    await listenDatagram({ path: join(folder, 'datagrams') }),
-    await listenDatagram({ host: '127.0.0.1', port: 0 }),
-    await connectSequentialPacket(join(folder, 'packets')),
+    (await listenDatagram({ path: join(folder, 'datagrams') })).socket,
+    (await listenDatagram({ host: '127.0.0.1', port: 0 })).socket,
+    (await connectSequentialPacket(join(folder, 'packets'))).socket,
   ];`;
 
 t.test('a process whose endpoints are all unreferenced ends', async (t) => {
@@ -56,9 +56,11 @@ t.test('disposed of, they are closed', async (t) => {
   const folder = temporaryFolder(t);
   const dispose = Symbol.for('nodejs.asyncDispose');
   for (const make of [
-    () => listenSequentialPacket({ path: join(folder, 'packets'), activation: 'never' }),
-    () => listenDatagram({ path: join(folder, 'datagrams'), activation: 'never' }),
-    () => listenMessageQueue({ address: `/listenfds-life-${process.pid}`, removeOnStop: true, activation: 'never' }),
+    async () => (await listenSequentialPacket({ path: join(folder, 'packets'), activation: 'never' })).server,
+    async () => (await listenDatagram({ path: join(folder, 'datagrams'), activation: 'never' })).socket,
+    async () =>
+      (await listenMessageQueue({ address: `/listenfds-life-${process.pid}`, removeOnStop: true, activation: 'never' }))
+        .socket,
   ]) {
     const endpoint = (await make()) as unknown as { [key: symbol]: () => Promise<void> } & NodeJS.EventEmitter;
     let closed = false;
@@ -71,9 +73,9 @@ t.test('disposed of, they are closed', async (t) => {
 
 async function pair(t: Test): Promise<{ near: SequentialPacketSocket; far: SequentialPacketSocket }> {
   const path = join(temporaryFolder(t), 's');
-  const server = await listenSequentialPacket({ path, activation: 'never' });
+  const { server } = await listenSequentialPacket({ path, activation: 'never' });
   const accepted = once(server, 'connection') as Promise<[SequentialPacketSocket]>;
-  const near = await connectSequentialPacket(path);
+  const { socket: near } = await connectSequentialPacket(path);
   const [far] = await accepted;
   t.teardown(() => {
     near.destroy();

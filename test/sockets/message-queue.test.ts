@@ -10,7 +10,7 @@ async function open(
   t: { teardown(action: () => unknown): unknown },
   target: MessageQueueTarget,
 ): Promise<MessageQueue> {
-  const queue = await listenMessageQueue({ activation: 'never', removeOnStop: true, ...target });
+  const { socket: queue } = await listenMessageQueue({ activation: 'never', removeOnStop: true, ...target });
   t.teardown(() => queue.close());
   return queue;
 }
@@ -58,7 +58,7 @@ t.test('an inherited queue, read-only as systemd opens it, is answered through a
   const source = `
     import fs from 'node:fs';
     import { listenMessageQueue } from 'listenfds/sockets';
-    const queue = await listenMessageQueue('${name}');
+    const { socket: queue } = await listenMessageQueue('${name}');
     console.log(JSON.stringify({ name: queue.name, ...queue.attributes }));
     queue.once('message', async (message, priority) => {
       queue.close(); // it would get its own answer
@@ -72,7 +72,7 @@ t.test('an inherited queue, read-only as systemd opens it, is answered through a
 
   const sender = `
     import { listenMessageQueue } from 'listenfds/sockets';
-    const queue = await listenMessageQueue({ name: 'jobs' });
+    const { socket: queue } = await listenMessageQueue({ name: 'jobs' });
     await queue.send('answer', 2);
     queue.close();
     console.log(JSON.stringify('sent'));`;
@@ -89,7 +89,7 @@ t.test('a queue that cannot be opened is a coded error, and nothing leaks', asyn
   const before = readdirSync('/proc/self/fd').length;
   let errors = 0;
   for (let i = 0; i < 1000; i++) {
-    const queue = await listenMessageQueue({ address: unique(), activation: 'never', removeOnStop: true });
+    const { socket: queue } = await listenMessageQueue({ address: unique(), activation: 'never', removeOnStop: true });
     void queue.send('x').catch(() => {});
     queue.close();
     await queue.send('x').catch(() => (errors += 1));

@@ -6,7 +6,7 @@ import { activateModule, resultOf } from '../support/activate.ts';
 import { unless, without } from '../support/tools.ts';
 
 async function open(t: { teardown(action: () => unknown): unknown }, target: NetlinkTarget): Promise<NetlinkSocket> {
-  const socket = await listenNetlink({ activation: 'never', ...target });
+  const { socket } = await listenNetlink({ activation: 'never', ...target });
   t.teardown(() => socket.close());
   return socket;
 }
@@ -84,7 +84,7 @@ t.test(
   async (t) => {
     const source = `
     import { listenNetlink } from 'listenfds/sockets';
-    const socket = await listenNetlink('kobject-uevent 1');
+    const { socket } = await listenNetlink('kobject-uevent 1');
     socket.on('message', (message, { portId, group, uevent }) => {
       if (uevent?.properties.INTERFACE === 'lfdtest0') console.log(JSON.stringify({ portId, group, uevent }));
     });

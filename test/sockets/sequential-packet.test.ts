@@ -20,7 +20,7 @@ interface Test {
 }
 
 async function open(t: Test, target: SequentialPacketTarget): Promise<SequentialPacketServer> {
-  const server = await listenSequentialPacket({ activation: 'never', ...target });
+  const { server } = await listenSequentialPacket({ activation: 'never', ...target });
   t.teardown(() => server.close());
   return server;
 }
@@ -33,7 +33,7 @@ async function pair(
   const path = join(temporaryFolder(t), 's');
   const server = await open(t, { path, ...target });
   const accepted = once(server, 'connection') as Promise<[SequentialPacketSocket]>;
-  const near = await connectSequentialPacket(path, { allowHalfOpen: target.allowHalfOpen ?? false });
+  const { socket: near } = await connectSequentialPacket(path, { allowHalfOpen: target.allowHalfOpen ?? false });
   const [far] = await accepted;
   t.teardown(() => [near, far].map((socket) => socket.destroy()));
   return { server, near, far };
@@ -43,7 +43,7 @@ const openFds = (): number => readdirSync('/proc/self/fd').length;
 
 const echo = (target: string): string => `
   import { listenSequentialPacket } from 'listenfds/sockets';
-  const server = await listenSequentialPacket(${target});
+  const { server } = await listenSequentialPacket(${target});
   server.on('connection', (socket) => socket.on('data', (packet) => socket.write(packet)));
   console.log(JSON.stringify({ address: server.address() }));`;
 
@@ -65,7 +65,7 @@ print(json.dumps([len(s.recv(65536)), len(s.recv(65536))]))`,
 t.test('an inherited listener is adopted, its packets stay apart, and an empty one is not the end', async (t) => {
   const path = join(temporaryFolder(t), 's');
   const program = activateModule(t, echo(`{ name: 'control' }`), {
-    fds: [`unixpacket("${path}")`],
+    fds: [`unix_seqpacket("${path}")`],
     names: ['control'],
   });
   t.same(await program.json(), { address: path });
@@ -95,7 +95,7 @@ t.test('a stream listener is refused, a connected one too', async (t) => {
   const stream = await resultOf(t, source, { fds: ['unix("@lfd-seq")'], names: ['x'] });
   t.equal(stream.code, 'LISTENFDS_WRONG_KIND');
   const connected = await resultOf(t, source, { fds: ['connected(socket.SOCK_SEQPACKET)'], names: ['x'] });
-  t.match(connected.message, 'is a listening unixpacket socket');
+  t.match(connected.message, 'is a listening seqpacket socket');
 });
 
 t.test('by itself it binds as a socket unit would', async (t) => {
@@ -171,7 +171,7 @@ t.test('authorize() and limits decide at the door', async (t) => {
   const path = join(temporaryFolder(t), 's');
   const server = await open(t, { path, authorize: { uids: [process.getuid!() + 1] } });
   server.on('connection', () => t.fail('nobody was to get in'));
-  const refused = await connectSequentialPacket(path);
+  const { socket: refused } = await connectSequentialPacket(path);
   refused.resume();
   await once(refused, 'end');
 
@@ -179,9 +179,9 @@ t.test('authorize() and limits decide at the door', async (t) => {
   await open(t, { path: narrow, maxConnections: 1, authorize: { uids: [process.getuid!()] } }).then((one) =>
     one.on('connection', (s) => s.write('welcome')),
   );
-  const first = await connectSequentialPacket(narrow);
+  const { socket: first } = await connectSequentialPacket(narrow);
   t.equal(String((await once(first, 'data'))[0]), 'welcome');
-  const second = await connectSequentialPacket(narrow);
+  const { socket: second } = await connectSequentialPacket(narrow);
   second.resume();
   await once(second, 'end');
   first.destroy();
@@ -192,7 +192,7 @@ t.test('without descriptors connections wait, and are served when there are some
   const source = `
     import fs from 'node:fs';
     import { listenSequentialPacket } from 'listenfds/sockets';
-    const server = await listenSequentialPacket(${JSON.stringify(path)});
+    const { server } = await listenSequentialPacket(${JSON.stringify(path)});
     server.on('error', (error) => console.log(JSON.stringify(error.code)));
     server.on('connection', (socket) => socket.end('served'));
     process.on('SIGUSR2', () => open.splice(0).forEach((fd) => fs.closeSync(fd)));
@@ -204,7 +204,7 @@ t.test('without descriptors connections wait, and are served when there are some
   t.equal(await program.json(), 'exhausted');
   const sockets = await Promise.all(Array.from({ length: 5 }, () => connectSequentialPacket(path)));
   process.kill(program.pid, 'SIGUSR2');
-  for (const socket of sockets) {
+  for (const { socket } of sockets) {
     t.equal(String((await once(socket, 'data'))[0]), 'served');
     socket.destroy();
   }
@@ -219,7 +219,7 @@ t.test('a closed connection has no descriptor, and nobody else is taken for its 
   // The number is another connection's soon; its peer must not be told instead.
   let next: SequentialPacketSocket;
   do {
-    next = await connectSequentialPacket(server.address()!);
+    next = (await connectSequentialPacket(server.address()!)).socket;
     t.teardown(() => next.destroy());
   } while (next.fd < fd);
   t.equal(next.fd, fd);

@@ -13,7 +13,7 @@ t.test('a terminal is read and written without a thread', async (t) => {
   const source = `
     import fs from 'node:fs';
     import { listenSpecial } from 'listenfds/sockets';
-    const stream = await listenSpecial({ name: 'tty', writable: true });
+    const { socket: stream } = await listenSpecial({ name: 'tty', writable: true });
     const [typed] = await new Promise((resolve) => stream.once('data', (...all) => resolve(all)));
     await new Promise((resolve) => stream.write('answer', resolve));
     const other = fs.readdirSync('/proc/self/fd').map(Number).find((fd) => fd >= 1000);
@@ -30,7 +30,7 @@ t.test('Writable= is honoured', async (t) => {
   const source = (options: string): string => `
     import { listenSpecial } from 'listenfds/sockets';
     try {
-      const stream = await listenSpecial(${options});
+      const { socket: stream } = await listenSpecial(${options});
       let read = '';
       await new Promise((resolve) => stream.on('data', (chunk) => (read += chunk)).on('end', resolve));
       const { writable } = stream;
@@ -50,9 +50,9 @@ t.test('Writable= is honoured', async (t) => {
 t.test('by itself it opens the file', async (t) => {
   const path = join(temporaryFolder(t), 'file');
   writeFileSync(path, 'x'.repeat(200_000));
-  const file = await listenSpecial({ path, activation: 'never' });
+  const { socket: file } = await listenSpecial({ path, activation: 'never' });
   t.equal((await text(file)).length, 200_000);
-  const zero = await listenSpecial({ path: '/dev/zero', activation: 'never', writable: true });
+  const { socket: zero } = await listenSpecial({ path: '/dev/zero', activation: 'never', writable: true });
   t.equal((await once(zero, 'data'))[0][0], 0);
   zero.destroy();
   await once(zero, 'close');
@@ -66,10 +66,10 @@ t.test('destroying a stream in the middle of a read closes its own descriptor on
     import fs from 'node:fs';
     import { listenSpecial } from 'listenfds/sockets';
     const count = () => fs.readdirSync('/proc/self/fd').length;
-    await (await listenSpecial('/dev/zero')).destroy();
+    (await listenSpecial('/dev/zero')).socket.destroy();
     const before = count();
     for (let i = 0; i < 1000; i++) {
-      const stream = await listenSpecial(i % 2 ? '/dev/zero' : '/dev/tty').catch(() => null);
+      const { socket: stream } = await listenSpecial(i % 2 ? '/dev/zero' : '/dev/tty').catch(() => ({}));
       if (!stream) continue;
       stream.read(0);
       stream.destroy();

@@ -56,11 +56,11 @@ def unix(path=None, backlog=128):
     return _unix(socket.SOCK_STREAM, path, backlog)
 
 
-def unixpacket(path=None, backlog=128):
+def unix_seqpacket(path=None, backlog=128):
     return _unix(socket.SOCK_SEQPACKET, path, backlog)
 
 
-def unixgram(path=None):
+def unix_dgram(path=None):
     return _unix(socket.SOCK_DGRAM, path, None)
 
 

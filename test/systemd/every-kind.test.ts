@@ -18,8 +18,8 @@ interface Places {
   tcp: number;
   unix: string;
   udp: string;
-  unixgram: string;
-  unixpacket: string;
+  unixDgram: string;
+  unixSeqpacket: string;
   fifo: string;
   special: string;
   netlink: string;
@@ -35,8 +35,8 @@ async function places(folder: string): Promise<Places> {
     tcp: await freePort(),
     unix: join(folder, 'stream'),
     udp: `127.0.0.1:${await freePort()}`,
-    unixgram: join(folder, 'datagram'),
-    unixpacket: join(folder, 'packet'),
+    unixDgram: join(folder, 'datagram'),
+    unixSeqpacket: join(folder, 'packet'),
     fifo: join(folder, 'fifo'),
     special: '/proc/sys/kernel/ostype',
     netlink: 'kobject-uevent 1',
@@ -61,7 +61,7 @@ const toQueue = (name: string): string[] => [
   '--input-type=module',
   '-e',
   `import { listenMessageQueue } from ${JSON.stringify(`${root}/dist/sockets.js`)};
-   const queue = await listenMessageQueue(${JSON.stringify(name)});
+   const { socket: queue } = await listenMessageQueue(${JSON.stringify(name)});
    await queue.send('queue', 7);
    queue.close();`,
 ];
@@ -86,14 +86,14 @@ async function talk(t: TestCase, at: Places, { said, path, run }: World): Promis
   t.equal(String((await once(udp, 'message'))[0]), 'UDP');
   udp.close();
 
-  const client = (await listenDatagram({ address: `@${at.mqueue}`, activation: 'never' })) as UnixDatagram;
-  await client.send('datagram', path(at.unixgram));
+  const client = (await listenDatagram({ address: `@${at.mqueue}`, activation: 'never' })).socket as UnixDatagram;
+  await client.send('datagram', path(at.unixDgram));
   const [answer, { path: from }] = await once(client, 'message');
   t.equal(String(answer), 'DATAGRAM');
-  t.equal(from, at.unixgram, 'it is answered under its own name');
+  t.equal(from, at.unixDgram, 'it is answered under its own name');
   client.close();
 
-  const packets = await connectSequentialPacket(path(at.unixpacket));
+  const { socket: packets } = await connectSequentialPacket(path(at.unixSeqpacket));
   packets.write('packet');
   t.equal(String((await once(packets, 'data'))[0]), 'PACKET');
   packets.destroy();
@@ -116,8 +116,8 @@ t.test('one unit with all of them, adopted by one program', { skip: withoutSyste
 ListenStream=127.0.0.1:${at.tcp}
 ListenStream=${at.unix}
 ListenDatagram=${at.udp}
-ListenDatagram=${at.unixgram}
-ListenSequentialPacket=${at.unixpacket}
+ListenDatagram=${at.unixDgram}
+ListenSequentialPacket=${at.unixSeqpacket}
 ListenFIFO=${at.fifo}
 ListenSpecial=${at.special}
 ListenNetlink=${at.netlink}

@@ -50,11 +50,11 @@ t.test('O_NONBLOCK stays on what was adopted: it belongs to every holder', { ski
 
 t.test('an option that was asked for stays on an adopted datagram socket', async (t) => {
   const path = join(temporaryFolder(t), 's');
-  const manager = (await listenDatagram({ path, activation: 'never' })) as UnixDatagram;
+  const manager = (await listenDatagram({ path, activation: 'never' })).socket as UnixDatagram;
   const { watcher } = manager as unknown as { watcher: { fd: number } };
   const copy = insides.binding().duplicate(watcher.fd);
   t.teardown(() => closeSync(copy));
-  const sender = (await listenDatagram({ address: `@${path}`, activation: 'never' })) as UnixDatagram;
+  const sender = (await listenDatagram({ address: `@${path}`, activation: 'never' })).socket as UnixDatagram;
   t.teardown(() => [manager, sender].map((socket) => socket.close()));
   const credentialsCome = async (): Promise<boolean> => {
     const message = once(manager, 'message');
@@ -65,7 +65,7 @@ t.test('an option that was asked for stays on an adopted datagram socket', async
   const program = activateModule(
     t,
     `import { listenDatagram } from 'listenfds/sockets';
-    (await listenDatagram({ activation: 'required', address: '${path}', passCredentials: true })).close();`,
+    (await listenDatagram({ activation: 'required', address: '${path}', passCredentials: true })).socket.close();`,
     { fds: [copy] },
   );
   t.equal((await program.ended).code, 0);
