@@ -101,7 +101,7 @@ export async function takeInherited(
     reportMismatch(
       wanted.mismatch,
       inherited,
-      `The inherited ${wordsFor(inherited.description)} fd ${inherited.fd} (FileDescriptorName '${inherited.name}') is bound to ` +
+      `The inherited fd ${inherited.fd} (FileDescriptorName '${inherited.name}', ${wordsFor(inherited.description)}) is bound to ` +
         `${formatAddress(inherited.address)}, not to ${formatAddress(wanted.address)} as asked for`,
     );
   }

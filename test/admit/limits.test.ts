@@ -207,13 +207,13 @@ t.test('users count over sequential packets, whatever name they bind', { skip: w
   const folder = temporaryFolder(t);
   chmodSync(folder, 0o777);
   const path = join(folder, 's');
-  const server = await listenSequentialPacket({ path, mode: 0o666, maxConnectionsPerSource: 2 });
+  const { server } = await listenSequentialPacket({ path, mode: 0o666, maxConnectionsPerSource: 2 });
   server.on('connection', (socket) => socket.on('error', () => {}).write('hello'));
   t.teardown(() => server.close());
   const through = as({ uid: 1234, gid: 1234 });
   const env = { PATH: '/usr/bin:/bin' }; // another user may not enter where this one has its python3
   const other = activate(t, ['python3', '-c', named, path, folder], { through, env });
-  const mine = await connectSequentialPacket(path);
+  const { socket: mine } = await connectSequentialPacket(path);
   t.teardown(() => mine.destroy());
   t.equal(String((await once(mine, 'data'))[0]), 'hello', 'another user is another source');
   t.equal(await other.line(), '2');

@@ -156,7 +156,7 @@ t.test('activation: never binds, whatever was passed', { skip }, async (t) => {
 
 t.test('a mismatch is told with everything needed to mend it', { skip }, async (t) => {
   const text = (port: number): string =>
-    `The inherited tcp fd 3 (FileDescriptorName 'web') is bound to 127.0.0.1:${port}, not to 127.0.0.1:1 as asked for. ` +
+    `The inherited fd 3 (FileDescriptorName 'web', inet stream) is bound to 127.0.0.1:${port}, not to 127.0.0.1:1 as asked for. ` +
     'The socket unit decides the address: change ListenStream= there, or ask for the address it has, ' +
     "select it with { name }, or say mismatch: 'ignore'.";
   const web = { fds: ['tcp()'], names: ['web'] };

@@ -95,7 +95,7 @@ t.test(
     units['web.service'] = `[Service]\nExecStart=${execStart('web.js', JSON.stringify(strict))}\n`;
     await withSystemd({ units }, async (lab) => {
       connect(unit, '127.0.0.1').on('error', () => {});
-      await lab.logged(/ListenFdsError: The inherited tcp fd 3 .*LISTENFDS_ADDRESS_MISMATCH/s);
+      await lab.logged(/ListenFdsError: The inherited fd 3 .*LISTENFDS_ADDRESS_MISMATCH/s);
       await lab.logged(/web\.service: Main process exited, code=exited, status=1/);
     });
   },
