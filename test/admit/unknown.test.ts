@@ -97,7 +97,7 @@ t.test('a datagram that was sent without credentials is nobody’s', { skip: wit
     await wait(2);
     console.log(JSON.stringify([rule, lists]));
     process.exit();`;
-  const program = activateModule(t, source, { fds: [`unixgram("${path}")`], env });
+  const program = activateModule(t, source, { fds: [`unix_dgram("${path}")`], env });
   t.equal(await program.line(), 'message', 'one that comes with them is judged');
   t.strictSame(await program.json(), [
     { allowed: 1, refused: 1 },
