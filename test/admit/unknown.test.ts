@@ -86,7 +86,7 @@ t.test('a datagram that was sent without credentials is nobody’s', { skip: wit
     const send = () =>
       execFileSync('setpriv', ['--reuid=1234', '--regid=1234', '--clear-groups', 'python3', '-c', ${JSON.stringify(sender)}, '${path}']);
     send();
-    const socket = await listenDatagram({ address: '${path}', passCredentials: true });
+    const { socket } = await listenDatagram({ address: '${path}', passCredentials: true });
     const lists = authorizeDatagrams(socket, { uids: [1234, 65534], gids: [65534] });
     const rule = authorizeDatagrams(socket, (credentials) => console.log(JSON.stringify(credentials)) ?? true);
     socket.on('message', (message) => console.log('message'));
