@@ -1,38 +1,51 @@
 // The one way through the house: docs/design.md has the map.
-import { readFileSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
+import { picture, problems, readImports, roomOf, rooms, svg } from '../../scripts/architecture.js';
 import { root } from '../support/activate.ts';
 
-const order = 'system text manager receive programs lend admit take open sockets listen service preload cli .'.split(
-  ' ',
-);
-const src = join(root, 'src');
-const files = (readdirSync(src, { recursive: true }) as string[]).filter((name) => name.endsWith('.ts'));
-const folderOf = (file: string): number => order.indexOf(file.includes('/') ? file.split('/')[0]! : '.');
+const imports = readImports();
 
-/** Of any kind: a value, a type, a dynamic import. */
-function importsOf(file: string): string[] {
-  const code = readFileSync(join(src, file), 'utf8').replace(/^\s*(?:\/\/|\/?\*).*$/gm, '');
-  const found = code.matchAll(/(?:from |import\(|import |require\(|\(import\.meta\.url\)\()'(\.[^']+)\.c?js'/g);
-  return [...found].map(([, path]) => `${join(dirname(file), path!)}.ts`);
-}
+t.test('an import of any kind leads to a room earlier in the order, and never in a circle', (t) => {
+  t.ok(imports.size > 80);
+  t.same(problems(imports), []);
+  t.end();
+});
 
-const arrows = new Map(files.map((file) => [file, importsOf(file)]));
-
-t.test('an import of any kind leads to a room further left, and never in a circle', (t) => {
-  for (const [from, to] of arrows) {
-    t.not(folderOf(from), -1, `${from} is in a room of the map`);
-    for (const file of to) t.ok(folderOf(file) <= folderOf(from), `${from} → ${file}`);
+t.test('the rule is broken by each import that is turned round', (t) => {
+  for (const [file, { every }] of imports) {
+    for (const to of every) {
+      const turned = new Map(imports);
+      turned.set(file, { every: every.filter((other) => other !== to), now: [] });
+      turned.set(to, { every: [...imports.get(to)!.every, file], now: [] });
+      const elsewhere = roomOf(file) !== roomOf(to);
+      if (elsewhere) t.match(problems(turned), [`src/${to} imports ${file}`], `${file} → ${to}`);
+    }
   }
-  const done = new Set<string>();
-  const visit = (file: string, way: readonly string[]): void => {
-    t.notOk(way.includes(file), [...way, file].join(' → '));
-    if (done.has(file) || way.includes(file)) return;
-    for (const next of arrows.get(file) ?? []) visit(next, [...way, file]);
-    done.add(file);
-  };
-  for (const file of files) visit(file, []);
+  const [text] = [...imports.keys()].filter((file) => roomOf(file) === 'text');
+  t.match(problems(new Map([['a/b.ts', { every: [], now: [] }]])), ['src/a/b.ts is in no room']);
+  t.match(problems(new Map([[text!, { every: [text!], now: [] }]])), [`a circle: ${text} → ${text}`]);
+  t.end();
+});
+
+t.test('docs/design.md names every room, and its picture is drawn from the imports', (t) => {
+  const page = readFileSync(join(root, 'docs/design.md'), 'utf8');
+  for (const room of Object.keys(rooms)) t.match(page, `\`${room}\``);
+  t.equal(readFileSync(svg, 'utf8'), picture(), 'node scripts/architecture.js draws it');
+  t.end();
+});
+
+t.test('docs/design.md answers where things are by a file that has them', (t) => {
+  const page = readFileSync(join(root, 'docs/design.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| .*\? +\| (src\/\S+) +\| `(\w+)` +\|$/gm)];
+  t.ok(rows.length >= 10);
+  for (const [, file = '', name = ''] of rows) {
+    const declared = new RegExp(`^(export )?(async )?(function|class|const) ${name}\\b`, 'm');
+    t.match(readFileSync(join(root, file), 'utf8'), declared, `${file} declares ${name}`);
+  }
+  for (const [path] of page.matchAll(/\b(?:system|text|receive|take|listen)\/[\w/-]+\.ts\b/g))
+    t.ok(existsSync(join(root, 'src', path)), path);
   t.end();
 });
 

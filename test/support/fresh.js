@@ -20,7 +20,11 @@ const lastBuilt = 'dist/listenfds.1';
 if (existsSync(join(root, '.git'))) {
   if (Math.max(...sources.map(changed)) > changed(lastBuilt)) {
     console.error('dist/ is older than src/: building it');
-    const { status } = spawnSync('npm', ['run', '--silent', 'build:ts'], { cwd: root, stdio: ['ignore', 2, 2] });
+    // tap puts its loaders into NODE_OPTIONS of every process; they are for the tests.
+    const { status } = spawnSync('env', ['-u', 'NODE_OPTIONS', 'npm', 'run', '--silent', 'build:ts'], {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+    });
     process.exitCode = status ?? 1;
   }
   if (changed('native') > changed('build/Release/listenfds.node') && !existsSync(join(root, 'prebuilds'))) {

@@ -19,7 +19,7 @@ export interface ServerApp {
 }
 
 /**
- * The rest, which src/framework-shapes.ts knows: Hapi (`listener`), Nest (`getHttpServer`), restify and polka (`server`,
+ * The rest, which shapes.ts knows: Hapi (`listener`), Nest (`getHttpServer`), restify and polka (`server`,
  * `listen`), srvx and h3 (`node`, `serve`), socket.io (`httpServer`), Next.js (`prepare`, `getRequestHandler`).
  */
 export type OtherApp =
