@@ -1,7 +1,7 @@
 // authorize(): who may connect to a unix listener, or send it datagrams, by what the kernel says of them.
 import type { EventEmitter } from 'node:events';
-import { ListenFdsError } from '../system/errors.js';
 import { isKnownGroup, isKnownUser, resolveName } from '../system/users.js';
+import { type TableOf, badOption, badValue, given, readOptions } from '../text/options.js';
 import { type Refusal, gatekeeper } from './gate.js';
 import { type PeerCredentials, peerCredentials } from './peer.js';
 
@@ -48,41 +48,35 @@ export interface Authorization<Rule> {
 
 type Credentials = SenderCredentials & Partial<PeerCredentials>;
 
-const listNames = ['uids', 'gids', 'users', 'groups'] as const;
-
-function badRule(found: string): ListenFdsError {
-  return new ListenFdsError('LISTENFDS_BAD_OPTION', found);
-}
-
-function isId(value: unknown): value is number {
+function isId(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 0xffffffff;
 }
 
-function checkLists(lists: AuthorizationLists): void {
-  const unknown = Object.keys(lists).find((key) => !(listNames as readonly string[]).includes(key));
-  if (unknown !== undefined)
-    throw badRule(`The rule has ${JSON.stringify(unknown)}, which is none of ${listNames.join()}`);
-  for (const name of listNames) {
-    const list = lists[name] as unknown;
-    if (list === undefined) continue;
-    if (!Array.isArray(list)) throw badRule(`${name} of the rule is ${JSON.stringify(list)}, but must be an array`);
-    const numbers = name === 'uids' || name === 'gids';
-    for (const entry of list as readonly unknown[]) {
-      if (numbers ? isId(entry) : typeof entry === 'string' && entry !== '') continue;
-      throw badRule(`${name} of the rule has ${JSON.stringify(entry)}, which is no ${numbers ? 'id' : 'name'}`);
-    }
-  }
-  if (listNames.every((name) => (lists[name]?.length ?? 0) === 0)) {
-    throw badRule('The rule is empty: nobody could ever get in');
-  }
-}
+const ids = given<readonly number[]>(
+  'an array of whole numbers from 0 to 4294967294',
+  (value) => Array.isArray(value) && value.every(isId),
+);
+const names = given<readonly string[]>(
+  'an array of names',
+  (value) => Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== ''),
+);
+
+/** The options of a rule that is made of lists. */
+export const authorizationLists = {
+  uids: ids,
+  gids: ids,
+  users: names,
+  groups: names,
+} satisfies TableOf<AuthorizationLists>;
 
 /** Says why not, or null. */
 type Decide = (credentials: Credentials) => string | null;
 
 function decideByLists(lists: AuthorizationLists): Decide {
-  checkLists(lists);
-  const { uids = [], gids = [], users = [], groups = [] } = lists;
+  const { uids = [], gids = [], users = [], groups = [] } = readOptions(authorizationLists, lists, 'authorize.');
+  if (uids.length + gids.length + users.length + groups.length === 0) {
+    throw badOption('The rule is empty: nobody could ever get in');
+  }
   const allowedUids = new Set([...uids, ...users.map((name) => resolveName('user', name))]);
   const allowedGids = new Set([...gids, ...groups.map((name) => resolveName('group', name))]);
   return ({ pid, uid, gid, groups: supplementary = [] }) => {
@@ -123,7 +117,7 @@ function decideByFunction(rule: (credentials: never) => unknown): Decide {
 function prepare(rule: unknown): Decide {
   if (typeof rule === 'function') return decideByFunction(rule as (credentials: never) => unknown);
   if (typeof rule === 'object' && rule !== null && !Array.isArray(rule)) return decideByLists(rule);
-  throw badRule(`The rule is ${JSON.stringify(rule)}, but must be an object with lists, or a function`);
+  throw badValue('authorize', rule, 'an object with uids, gids, users or groups, or a function');
 }
 
 /** A rule, and whom it let in. */

@@ -2,7 +2,7 @@
 // MaxConnectionsPerSource= act for Accept=yes only.
 import type { BlockList, Server } from 'node:net';
 import { net } from '../system/builtins.js';
-import { ListenFdsError } from '../system/errors.js';
+import { badOption, readOption, whole } from '../text/options.js';
 import { type Gate, gatekeeper } from './gate.js';
 import { type Origin, originOf, sourceOf } from './source.js';
 
@@ -18,18 +18,10 @@ export interface Limits {
   deny?: BlockList | readonly string[];
 }
 
-function count(option: string, value: unknown): number {
-  if (Number.isInteger(value) && (value as number) > 0) return value as number;
-  throw new ListenFdsError('LISTENFDS_BAD_OPTION', `${option} is ${String(value)}, but must be a whole number above 0`);
-}
-
 function addresses(option: string, value: BlockList | readonly string[]): BlockList {
   if (value instanceof net.BlockList) return value;
-  const badEntry = (entry: unknown): ListenFdsError =>
-    new ListenFdsError(
-      'LISTENFDS_BAD_OPTION',
-      `${option}: ${JSON.stringify(entry)} is no IP address and no network such as 10.0.0.0/8`,
-    );
+  const badEntry = (entry: unknown): Error =>
+    badOption(`${option} has ${JSON.stringify(entry)}, which is not an IP address or a network such as 10.0.0.0/8`);
   if (!Array.isArray(value)) throw badEntry(value);
   const list = new net.BlockList();
   for (const entry of value as readonly unknown[]) {
@@ -102,12 +94,12 @@ export function limit(server: Server, limits: Limits): void {
     });
   }
   if (limits.maxConnections !== undefined) {
-    const most = count('maxConnections', limits.maxConnections);
+    const most = readOption(whole(1), limits.maxConnections, 'maxConnections');
     gates.push(() => (keeper.active >= most ? `maxConnections: ${most} are open` : null));
   }
   // Last: it counts what it lets in.
   if (limits.maxConnectionsPerSource !== undefined) {
-    gates.push(limitPerSource(count('maxConnectionsPerSource', limits.maxConnectionsPerSource)));
+    gates.push(limitPerSource(readOption(whole(1), limits.maxConnectionsPerSource, 'maxConnectionsPerSource')));
   }
   keeper.gates.push(...gates);
 }

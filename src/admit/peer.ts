@@ -7,6 +7,7 @@ import { net } from '../system/builtins.js';
 import { EBADF, EINVAL, ENODATA, ENOPROTOOPT, ENOTSOCK, EPFNOSUPPORT, ESRCH } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 import { handleOf } from '../system/node-server.js';
+import { type TableOf, badValue, boolean, readOptions } from '../text/options.js';
 
 /**
  * The process that connected, as it was at that moment, or, asked for at the connecting end, the one that called
@@ -41,6 +42,13 @@ export interface PeerCredentialsOptions {
    */
   pidfd?: boolean;
 }
+
+/** The options of peerCredentials(). */
+export const peerCredentialsOptions = {
+  pidfd: { ...boolean, default: false },
+} satisfies TableOf<PeerCredentialsOptions>;
+
+const peerDefaults = { pidfd: false };
 
 /** What has a peer: a connection, what holds one (an http request), or its descriptor. */
 export type PeerSource = Socket | Pick<IncomingMessage, 'socket'> | DescriptorHolder | ConnectionHolder | number;
@@ -88,10 +96,7 @@ function connectionFd(source: unknown): number {
     checkFd(source);
     return source;
   }
-  throw new ListenFdsError(
-    'LISTENFDS_BAD_OPTION',
-    `${source === null ? 'null' : `A ${typeof source}`} is neither a connection nor a descriptor`,
-  );
+  throw badValue('The source', source, 'a connection, what holds one, or a descriptor');
 }
 
 function refuse(errno: number, fd: number): never {
@@ -161,9 +166,10 @@ export function peerCredentials(
 ): Required<PeerCredentials>;
 export function peerCredentials(source: PeerSource, options?: PeerCredentialsOptions): PeerCredentials;
 export function peerCredentials(source: PeerSource, options?: PeerCredentialsOptions): PeerCredentials {
+  const { pidfd } = options === undefined ? peerDefaults : readOptions(peerCredentialsOptions, options);
   const fd = connectionFd(source);
   if (fd < 0) throw closed();
   // A net.Socket reads and writes, which a listener cannot.
   const found = read(fd, source instanceof net.Socket);
-  return options?.pidfd === true ? { ...found, pidfd: pidfdOf(fd) } : found;
+  return pidfd ? { ...found, pidfd: pidfdOf(fd) } : found;
 }

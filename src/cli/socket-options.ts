@@ -1,7 +1,7 @@
 // -l, --datagram, --seqpacket, --fifo: which sockets to open, and what to call them. `run` and `unit` share them.
 import { ListenFdsError } from '../system/errors.js';
 import { type Address, parseAddress } from '../text/address.js';
-import { parseDuration } from '../text/duration.js';
+import { longestTimeout, parseSpan, spanText } from '../text/duration.js';
 import { type CommandLine, UsageError } from './command-line.js';
 
 /** The Listen*= directive that opens the same. */
@@ -56,17 +56,14 @@ export function socketWishes(line: CommandLine): SocketWish[] {
 }
 
 /**
- * A time span as in a unit file, in milliseconds.
+ * A time span with a unit, in milliseconds.
  *
  * @throws UsageError
  */
 export function duration(line: CommandLine, option: string): number | null {
   const value = line.value(option);
   if (value === null) return null;
-  try {
-    return parseDuration(`--${option}`, value);
-  } catch (error) {
-    if (!(error instanceof ListenFdsError)) throw error;
-    throw new UsageError(`--${option} ${JSON.stringify(value)} is not a time span`, 'write 90, 500ms, 10s, 5min or 1h');
-  }
+  const found = parseSpan(value);
+  if (found !== null && found > 0 && found <= longestTimeout) return found;
+  throw new UsageError(`--${option} ${JSON.stringify(value)} is not ${spanText}`, 'the longest is 24 days');
 }

@@ -11,9 +11,6 @@ import type { Wanted } from '../take/target.js';
 import type { AdaptedApp } from './frameworks/adapted.js';
 import { type Opened, addressNow } from './opened.js';
 
-/** systemd.socket(5), Backlog=. */
-const defaultBacklog = 4096;
-
 const refusedReusePort =
   'reusePort needs Node 22.12 or newer: this one would bind without it, and a second process would fail';
 
@@ -53,14 +50,13 @@ export async function bind({ server, start }: AdaptedApp, wanted: Wanted): Promi
 async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
   const { address } = wanted;
   const node: ListenOptions & { reusePort?: boolean; [bindItself]: true } = {
-    backlog: defaultBacklog,
     ...wanted.node,
     [bindItself]: true,
   };
   if (node.reusePort && !supportsReusePort()) throw new ListenFdsError('LISTENFDS_UNSUPPORTED', refusedReusePort);
   if (address?.kind === 'vsock') {
     const { openVsock } = await import('../sockets/room.js');
-    return { open: (server) => openVsock(server, address, node.backlog!) };
+    return { open: (server) => openVsock(server, address, wanted.node.backlog!) };
   }
   if (address?.kind === 'unix') {
     const { path } = address;

@@ -1,6 +1,7 @@
 // The file descriptor store of a service: what the manager keeps while the program is gone.
 import { maxMessageFds } from '../text/notify-state.js';
-import { notify, notifyBarrier } from './notify.js';
+import { type TableOf, badValue, boolean, readOptions } from '../text/options.js';
+import { notify, notifyBarrier, notifyBarrierOptions } from './notify.js';
 
 /** Options of {@link storeFds}. */
 export interface StoreFdsOptions {
@@ -10,11 +11,19 @@ export interface StoreFdsOptions {
    */
   poll?: boolean | undefined;
   /**
-   * How long the manager may take, in ms.
+   * How long the manager may take: milliseconds, a time span such as '5s', or Infinity.
    * @default 5000
    */
-  timeout?: number | undefined;
+  timeout?: number | string | undefined;
 }
+
+const { timeout } = notifyBarrierOptions;
+
+/** The options of storeFds(). */
+export const storeFdsOptions = { poll: { ...boolean, default: true }, timeout } satisfies TableOf<StoreFdsOptions>;
+
+/** The options of removeStoredFds(). */
+export const removeStoredFdsOptions = { timeout } satisfies TableOf<Pick<StoreFdsOptions, 'timeout'>>;
 
 /**
  * Gives copies of descriptors to the service manager, which passes them back to the next start of this service: listenFds()
@@ -33,7 +42,8 @@ export interface StoreFdsOptions {
  * notify() throws
  */
 export async function storeFds(name: string, fds: readonly number[], options: StoreFdsOptions = {}): Promise<boolean> {
-  const { poll = true, timeout } = options;
+  const { poll, timeout } = readOptions(storeFdsOptions, options);
+  if (!Array.isArray(fds)) throw badValue('fds', fds, 'an array of descriptors');
   const state = { fdStore: true, fdName: name, ...(poll ? {} : { fdPoll: false }) };
   let first = 0;
   do {
@@ -49,6 +59,7 @@ export async function storeFds(name: string, fds: readonly number[], options: St
  * @throws ListenFdsError as {@link storeFds}
  */
 export async function removeStoredFds(name: string, options: Pick<StoreFdsOptions, 'timeout'> = {}): Promise<boolean> {
+  const { timeout } = readOptions(removeStoredFdsOptions, options);
   if (!notify({ fdStoreRemove: true, fdName: name })) return false;
-  return notifyBarrier({ timeout: options.timeout });
+  return notifyBarrier({ timeout });
 }

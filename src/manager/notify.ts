@@ -3,7 +3,8 @@ import { binding, systemError } from '../system/addon.js';
 import { fs, net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { maxPathBytes } from '../text/address.js';
-import { type NotifyState, badOption, encodeState, maxMessageFds } from '../text/notify-state.js';
+import { type NotifyState, encodeState, maxMessageFds } from '../text/notify-state.js';
+import { type TableOf, environment, given, readOptions, span, whole } from '../text/options.js';
 
 /** Options of {@link notify}. */
 export interface NotifyOptions {
@@ -12,6 +13,7 @@ export interface NotifyOptions {
   /**
    * The process the message is to come from (SCM_CREDENTIALS). That takes privileges; without them the message comes
    * from this process, as with sd_pid_notify(3).
+   * @default 0, this process
    */
   pid?: number | undefined;
   /**
@@ -62,15 +64,18 @@ function notifyAddress(value: string): NotifyAddress {
   return last.address;
 }
 
-function checkOptions(fds: readonly number[], pid: number): void {
-  if (!Array.isArray(fds) || !fds.every((fd) => Number.isInteger(fd) && fd >= 0 && fd < 2 ** 31)) {
-    throw badOption(`fds must be an array of descriptors, not ${String(fds)}`);
-  }
-  if (fds.length > maxMessageFds) {
-    throw badOption(`fds has ${fds.length} descriptors; one message carries at most ${maxMessageFds}`);
-  }
-  if (!Number.isInteger(pid) || pid < 0 || pid >= 2 ** 31) throw badOption(`pid must be a process id, not ${pid}`);
-}
+const isFd = (fd: unknown): boolean => Number.isInteger(fd) && (fd as number) >= 0 && (fd as number) < 2 ** 31;
+
+/** The options of notify(). */
+export const notifyOptions = {
+  fds: given<readonly number[]>(
+    `an array of at most ${maxMessageFds} descriptors`,
+    (fds) => Array.isArray(fds) && fds.length <= maxMessageFds && fds.every(isFd),
+  ),
+  // 0, as in C: this process.
+  pid: { ...whole(0, 2 ** 31 - 1), default: 0 },
+  env: environment,
+} satisfies TableOf<NotifyOptions>;
 
 function send(text: string, value: string, fds: readonly number[], pid: number): void {
   const address = notifyAddress(value);
@@ -91,6 +96,7 @@ function send(text: string, value: string, fds: readonly number[], pid: number):
 }
 
 const none: readonly number[] = [];
+const unsaid = readOptions(notifyOptions, {});
 
 /**
  * Tells the service manager something, as sd_pid_notify_with_fds(3). Returns true when the message was sent, which says
@@ -112,11 +118,9 @@ const none: readonly number[] = [];
  * socket is gone, EAGAIN where it is full, EBADF for a closed descriptor
  */
 export function notify(state: NotifyState | string, options?: NotifyOptions): boolean {
-  const fds = options?.fds ?? none;
-  const pid = options?.pid ?? 0;
-  if (options !== undefined) checkOptions(fds, pid);
+  const { fds = none, pid, env } = options === undefined ? unsaid : readOptions(notifyOptions, options);
   const text = encodeState(state, fds.length);
-  const value = (options?.env ?? process.env)['NOTIFY_SOCKET'];
+  const value = (env ?? process.env)['NOTIFY_SOCKET'];
   if (!value) return false;
   send(text, value, fds, pid);
   return true;
@@ -125,10 +129,10 @@ export function notify(state: NotifyState | string, options?: NotifyOptions): bo
 /** Options of {@link notifyBarrier}. */
 export interface NotifyBarrierOptions {
   /**
-   * How long to wait, in ms; Infinity waits for as long as it takes.
+   * How long to wait: milliseconds, or a time span such as '5s'. Infinity waits for as long as it takes.
    * @default 5000
    */
-  timeout?: number | undefined;
+  timeout?: number | string | undefined;
   /**
    * Where NOTIFY_SOCKET is read.
    * @default process.env
@@ -136,7 +140,11 @@ export interface NotifyBarrierOptions {
   env?: NodeJS.ProcessEnv | undefined;
 }
 
-const maxTimeout = 2 ** 31 - 1;
+/** The options of notifyBarrier(). */
+export const notifyBarrierOptions = {
+  timeout: { ...span({ endless: true }), default: 5000 },
+  env: environment,
+} satisfies TableOf<NotifyBarrierOptions>;
 
 /** Resolves when every copy of a pipe's write end is closed. Owns the read end. */
 function untilClosed(fd: number, timeout: number): Promise<void> {
@@ -166,10 +174,7 @@ function untilClosed(fd: number, timeout: number): Promise<void> {
  * @throws ListenFdsError LISTENFDS_TIMEOUT, LISTENFDS_BAD_OPTION, and what notify() throws
  */
 export async function notifyBarrier(options: NotifyBarrierOptions = {}): Promise<boolean> {
-  const { timeout = 5000, env = process.env } = options;
-  if (typeof timeout !== 'number' || !(timeout > 0) || (timeout > maxTimeout && timeout !== Infinity)) {
-    throw badOption(`timeout must be a number of milliseconds above 0, or Infinity, not ${String(timeout)}`);
-  }
+  const { timeout, env = process.env } = readOptions(notifyBarrierOptions, options);
   if (!env['NOTIFY_SOCKET']) return false;
   const ends = binding().pipe();
   if (typeof ends === 'number') throw systemError(ends, 'pipe2', 'for the barrier');

@@ -1,7 +1,16 @@
 // The manager's watchdog: what it expects, sd_watchdog_enabled(3), and the signs of life that satisfy it.
 import { ListenFdsError } from '../system/errors.js';
 import { parseInteger } from '../text/environment.js';
-import { badOption } from '../text/notify-state.js';
+import {
+  type Option,
+  type TableOf,
+  badValue,
+  callback,
+  environment,
+  processId,
+  readOptions,
+  span,
+} from '../text/options.js';
 import { notify } from './notify.js';
 
 /** Options of {@link watchdogEnabled}. */
@@ -18,6 +27,9 @@ export interface WatchdogOptions {
   pid?: number | undefined;
 }
 
+/** The options of watchdogEnabled(). */
+export const watchdogOptions = { env: environment, pid: processId } satisfies TableOf<WatchdogOptions>;
+
 const infinity = 2n ** 64n - 1n;
 
 function malformed(variable: 'WATCHDOG_USEC' | 'WATCHDOG_PID', value: string, expected: string): ListenFdsError {
@@ -33,7 +45,7 @@ function malformed(variable: 'WATCHDOG_USEC' | 'WATCHDOG_PID', value: string, ex
  * @throws ListenFdsError LISTENFDS_BAD_ENVIRONMENT, with the variable
  */
 export function watchdogEnabled(options: WatchdogOptions = {}): number | null {
-  const { env = process.env, pid = process.pid } = options;
+  const { env = process.env, pid = process.pid } = readOptions(watchdogOptions, options);
   const usecText = env['WATCHDOG_USEC'];
   if (usecText === undefined) return null;
   const usec = parseInteger(usecText);
@@ -60,11 +72,18 @@ export interface StartWatchdogOptions extends WatchdogOptions {
    */
   healthy?: (() => boolean | Promise<boolean>) | undefined;
   /**
-   * Between two signs of life, in ms.
+   * Between two signs of life: milliseconds, or a time span such as '5s'. Less than the manager's timeout.
    * @default half of what the manager allows, as sd_watchdog_enabled(3) recommends
    */
-  interval?: number | undefined;
+  interval?: number | string | undefined;
 }
+
+/** The options of startWatchdog(). */
+export const startWatchdogOptions = {
+  ...watchdogOptions,
+  healthy: callback as Option<() => boolean | Promise<boolean>>,
+  interval: span(),
+} satisfies TableOf<StartWatchdogOptions>;
 
 // A full queue is no reason to miss a whole turn.
 const retryPart = 10;
@@ -145,13 +164,11 @@ class Watchdog {
  * @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_BAD_ENVIRONMENT
  */
 export function startWatchdog(options: StartWatchdogOptions = {}): () => void {
-  const { healthy = () => true, env = process.env } = options;
-  const timeout = watchdogEnabled(options);
+  const { healthy = () => true, interval: given, env = process.env, pid } = readOptions(startWatchdogOptions, options);
+  const timeout = watchdogEnabled({ env, pid });
   if (timeout === null) return () => {};
-  const interval = options.interval ?? timeout / 2;
-  if (!(interval > 0 && interval < timeout)) {
-    throw badOption(`interval must be above 0 and below the manager's ${timeout} ms, not ${String(interval)}`);
-  }
+  const interval = given ?? timeout / 2;
+  if (interval >= timeout) throw badValue('interval', options.interval, `below the manager's timeout of ${timeout} ms`);
   const watchdog = new Watchdog(healthy, interval, env);
   void watchdog.turn();
   return () => watchdog.stop();

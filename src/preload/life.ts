@@ -6,33 +6,25 @@ import { gatekeeper } from '../admit/gate.js';
 import type { Gatekeeper } from '../admit/gate.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import { Voice } from '../service/voice.js';
-import { ListenFdsError } from '../system/errors.js';
 import { isClusterWorker, mayBePrimary, nodeCluster } from '../system/process-role.js';
 import { readAhead, willNeed } from '../system/read-ahead.js';
-import { parseDuration } from '../text/duration.js';
+import { readVariable } from '../text/variables.js';
 
 export interface LifeOptions {
   /** LISTENFDS_IDLE_TIMEOUT, in milliseconds. */
   readonly idleTimeout: number | null;
-  /** LISTENFDS_DRAIN_TIMEOUT, in milliseconds; null for the default of drain(). */
-  readonly drainTimeout: number | null;
+  /** LISTENFDS_DRAIN_TIMEOUT, in milliseconds. */
+  readonly drainTimeout: number;
   /** LISTENFDS_DRAIN=first: drain before handlers of the program's own. */
   readonly drainFirst: boolean;
 }
 
-/** @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_BAD_ENVIRONMENT, naming the variable */
+/** @throws ListenFdsError LISTENFDS_BAD_ENVIRONMENT, naming the variable */
 export function lifeOptions(env: NodeJS.ProcessEnv): LifeOptions {
-  const duration = (variable: string): number | null => (env[variable] ? parseDuration(variable, env[variable]) : null);
-  const drain = env['LISTENFDS_DRAIN'] || 'auto';
-  if (drain !== 'auto' && drain !== 'first') {
-    throw new ListenFdsError('LISTENFDS_BAD_ENVIRONMENT', `LISTENFDS_DRAIN=${JSON.stringify(drain)} is not first`, {
-      variable: 'LISTENFDS_DRAIN',
-    });
-  }
   return {
-    idleTimeout: duration('LISTENFDS_IDLE_TIMEOUT'),
-    drainTimeout: duration('LISTENFDS_DRAIN_TIMEOUT'),
-    drainFirst: drain === 'first',
+    idleTimeout: readVariable('LISTENFDS_IDLE_TIMEOUT', env),
+    drainTimeout: readVariable('LISTENFDS_DRAIN_TIMEOUT', env),
+    drainFirst: readVariable('LISTENFDS_DRAIN', env) === 'first',
   };
 }
 
@@ -229,7 +221,7 @@ export class Life {
     const workers = endWorkers(workersHere());
     const { drain } = await service();
     const { drainTimeout } = this.#options;
-    const options = drainTimeout === null ? {} : { timeout: drainTimeout };
+    const options = { timeout: drainTimeout };
     await Promise.all([...[...this.#servers.keys()].map((server) => drain(server, options)), workers]);
   }
 }

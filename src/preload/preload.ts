@@ -7,25 +7,18 @@ import { isLending, keepBacklogs, lendDatagrams, lendingDone, tellAddresses } fr
 import { isUdp } from '../receive/descriptor.js';
 import { passedToPrimary } from '../receive/from-primary.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
-import { ListenFdsError } from '../system/errors.js';
 import { isClusterWorker, mayBePrimary } from '../system/process-role.js';
 import { inheritedDescriptors, refuseInactive } from '../take/take.js';
-import { parseActivation } from '../take/target.js';
+import { readVariable, warnOfMisspelt } from '../text/variables.js';
 import { Life, lifeOptions } from './life.js';
 
 /** See register.ts. */
 export function preload(env: NodeJS.ProcessEnv = process.env): void {
-  const activation = parseActivation(env);
+  const activation = readVariable('LISTENFDS', env);
   if (activation === 'never' || isLending()) return;
   const options = lifeOptions(env);
-  const mismatch = env['LISTENFDS_MISMATCH'] || 'warn';
-  if (!['warn', 'error', 'ignore'].includes(mismatch)) {
-    throw new ListenFdsError(
-      'LISTENFDS_BAD_ENVIRONMENT',
-      `LISTENFDS_MISMATCH=${JSON.stringify(mismatch)} is none of warn, error, ignore`,
-      { variable: 'LISTENFDS_MISMATCH' },
-    );
-  }
+  const mismatch = readVariable('LISTENFDS_MISMATCH', env);
+  warnOfMisspelt(env);
   const inherited = inheritedDescriptors(activation === 'required', false);
   const isChild = env['LISTENFDS_PRIMARY'] !== undefined;
   const isWorker = inherited.length === 0 && isChild && isClusterWorker();

@@ -5,8 +5,9 @@
 import { type Binding, binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
 import { EACCES, ENOENT, ENOEXEC } from '../system/errnos.js';
-import { ListenFdsError } from '../system/errors.js';
 import { listenVariables } from '../text/environment.js';
+import { fdName } from '../text/notify-state.js';
+import { badOption, badValue } from '../text/options.js';
 import { findExecutable } from './executable.js';
 
 export interface StartOptions {
@@ -185,11 +186,11 @@ function variables(options: StartOptions): string[] {
 function check({ fds = [], names }: StartOptions): void {
   if (names === undefined) return;
   if (names.length !== fds.length) {
-    throw new ListenFdsError('LISTENFDS_BAD_OPTION', `${names.length} names were given for ${fds.length} descriptors`);
+    throw badOption(`names has ${names.length} entries for ${fds.length} descriptors`);
   }
   const bad = names.find((name) => !/^[\x20-\x7e]{0,255}$/.test(name) || name.includes(':'));
   if (bad === undefined) return;
-  throw new ListenFdsError('LISTENFDS_BAD_OPTION', `${JSON.stringify(bad)} cannot be the name of a descriptor`);
+  throw badValue('The name of a descriptor', bad, `${fdName.allowed}, or empty`);
 }
 
 /**

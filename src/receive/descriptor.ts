@@ -1,9 +1,9 @@
 // What a descriptor is: the kernel's facts put into words.
 import type { AddressInfo } from 'node:net';
 import { type NativeAddress, type NativeFacts, binding, systemError } from '../system/addon.js';
-import { fs, util } from '../system/builtins.js';
-import { ListenFdsError } from '../system/errors.js';
+import { fs } from '../system/builtins.js';
 import { formatAddress } from '../text/address.js';
+import { badValue } from '../text/options.js';
 
 /**
  * What a descriptor is: a socket, of which `family` and `type` say more, a FIFO or pipe, `special` for a character device or
@@ -205,7 +205,7 @@ export function describeFacts(facts: NativeFacts): Description {
 /** Refuses what is no descriptor number before it reaches the kernel, where -100 would mean the working directory. */
 export function checkFd(fd: unknown): asserts fd is number {
   if (!Number.isInteger(fd) || (fd as number) < 0 || (fd as number) > 0x7fffffff) {
-    throw new ListenFdsError('LISTENFDS_BAD_OPTION', `${util.inspect(fd)} is not a file descriptor`);
+    throw badValue('fd', fd, 'a descriptor, a whole number from 0 to 2147483647');
   }
 }
 

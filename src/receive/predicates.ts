@@ -6,16 +6,13 @@ import { binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
 import { EBADF, EINVAL, EPFNOSUPPORT } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
+import { badValue } from '../text/options.js';
 import { AF, type SocketFamily, type SocketType, families, types } from './descriptor.js';
-
-function badArgument(option: string, value: unknown, expected: string): ListenFdsError {
-  return new ListenFdsError('LISTENFDS_BAD_OPTION', `${option} is ${JSON.stringify(value)}, but must be ${expected}`);
-}
 
 /** What C would not even compile is an error of ours; what it would take goes on as the int it is there. */
 function int(option: string, value: unknown, expected = 'a whole number'): number {
   if (!Number.isInteger(value) || (value as number) !== ((value as number) | 0))
-    throw badArgument(option, value, expected);
+    throw badValue(option, value, expected);
   return value as number;
 }
 
@@ -114,7 +111,7 @@ export function isSocketInet(
 
 function portOf(port: unknown): number {
   const value = int('port', port ?? 0, 'a whole number from 0 to 65535');
-  if (value < 0 || value > 65535) throw badArgument('port', port, 'a whole number from 0 to 65535');
+  if (value < 0 || value > 65535) throw badValue('port', port, 'a whole number from 0 to 65535');
   return value;
 }
 
@@ -147,7 +144,7 @@ export function isSocketUnix(
 function bytesOf(path: unknown): Buffer {
   if (typeof path === 'string') return Buffer.from(path);
   if (path instanceof Uint8Array) return Buffer.from(path.buffer, path.byteOffset, path.byteLength);
-  throw badArgument('path', path, 'a path');
+  throw badValue('path', path, 'a path');
 }
 
 /** An IP address as `server.address()` gives it. Port 0 or none: any. An IPv6 address may have a `%zone`. */

@@ -7,23 +7,33 @@ import type { Gatekeeper } from '../admit/gate.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
 import { bindingIfAny } from '../system/addon.js';
 import { net } from '../system/builtins.js';
-import { ListenFdsError } from '../system/errors.js';
 import { descriptorOf } from '../system/node-server.js';
 import { ownWorker } from '../system/process-role.js';
+import { type TableOf, type Values, badValue, readOptions, span } from '../text/options.js';
 
 /** Options of {@link drain}. */
 export interface DrainOptions {
   /**
-   * Milliseconds until what is still open is destroyed.
+   * How long what is still open may take until it is destroyed: milliseconds, or a time span such as '10s'.
    * @default 30000
    */
-  timeout?: number;
+  timeout?: number | string;
   /**
-   * Milliseconds that an idle keep-alive connection is left open, since a request may be on its way.
+   * How long an idle keep-alive connection is left open, since a request may be on its way: milliseconds, or a time span
+   * such as '2s'.
    * @default the server's keepAliveTimeout, 5000 where it has none
    */
-  grace?: number;
+  grace?: number | string;
 }
+
+/** The options of drain(). */
+export const drainOptions = {
+  timeout: { ...span({ zero: true }), default: 30_000 },
+  grace: span({ zero: true }),
+} satisfies TableOf<DrainOptions>;
+
+/** {@link DrainOptions} in milliseconds. */
+export type DrainTimes = Values<typeof drainOptions>;
 
 /** What became of the connections that were open. */
 export interface DrainResult {
@@ -48,7 +58,6 @@ export interface DrainingEvent {
   readonly deadline: number;
 }
 
-const defaultTimeout = 30_000;
 const defaultGrace = 5_000;
 // How long a GOAWAY may take to a client and its last requests back, where it does not answer a PING.
 const goawayRoundTrip = 1_000;
@@ -79,12 +88,6 @@ function leaveCluster(): void {
 
 const drains = new WeakMap<Server, Promise<DrainResult>>();
 const closing = new WeakSet<ServerResponse>();
-
-function milliseconds(name: string, value: number | undefined, fallback: number): number {
-  if (value === undefined) return fallback;
-  if (typeof value === 'number' && value >= 0 && value <= 0x7fffffff) return value;
-  throw new ListenFdsError('LISTENFDS_BAD_OPTION', `${name} is ${String(value)}, but must be milliseconds, 0 or more`);
-}
 
 /**
  * Makes a response the last of its connection, unless the client has pipelined another request behind it by the time
@@ -326,9 +329,12 @@ function asHttp(server: Server): {
 export function drain(server: Server, options: DrainOptions = {}, onlyOthersLeft?: () => void): Promise<DrainResult> {
   const running = drains.get(server);
   if (running) return running;
-  const timeout = milliseconds('timeout', options.timeout, defaultTimeout);
+  const { timeout, grace: given } = readOptions(drainOptions, options);
+  if (typeof (server as { getConnections?: unknown } | null)?.getConnections !== 'function') {
+    throw badValue('The server', server, 'a net, tls, http, https or http2 server');
+  }
   // keepAliveTimeout 0 keeps idle connections for ever, which is no time to wait.
-  const grace = milliseconds('grace', options.grace, asHttp(server).keepAliveTimeout || defaultGrace);
+  const grace = given ?? (asHttp(server).keepAliveTimeout || defaultGrace);
   const drained = new Drain(server, Math.min(grace, timeout), onlyOthersLeft ?? null).run(timeout).finally(() => {
     // The server may be put to listening again.
     drains.delete(server);

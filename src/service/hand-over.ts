@@ -1,15 +1,16 @@
 // The two ends of an upgrade in a running service: how it takes over from the process that started it, and how it hands
 // over to a successor of its own.
 import { ListenFdsError } from '../system/errors.js';
-import type { OwnOptions, UpgradeTrigger } from './options.js';
+import { readOptions } from '../text/options.js';
+import { type OwnOptions, upgradeTriggerOptions } from './options.js';
 import type { Phase } from './stop.js';
 import { type Succession, joinSuccession } from './successor.js';
-import { type UpgradeOptions, type UpgradeResult, upgrade } from './upgrade.js';
+import { type UpgradeOptions, type UpgradeResult, upgrade, upgradeOptions } from './upgrade.js';
 import { type Voice, oneLine } from './voice.js';
 
 export class HandOver {
   readonly #voice: Voice;
-  readonly #trigger: UpgradeTrigger;
+  readonly #options: OwnOptions;
   #succession: Succession | null = null;
   #takenOver: Promise<boolean> = Promise.resolve(false);
   #upgrading: AbortController | null = null;
@@ -17,9 +18,9 @@ export class HandOver {
   #starting: Promise<unknown> = Promise.resolve();
   #done = false;
 
-  constructor(voice: Voice, { upgrade: by }: OwnOptions) {
+  constructor(voice: Voice, options: OwnOptions) {
     this.#voice = voice;
-    this.#trigger = typeof by === 'object' ? by : {};
+    this.#options = options;
   }
 
   /** The successor is the service now: the manager does not listen to us any more. */
@@ -70,14 +71,15 @@ export class HandOver {
           : 'The service is stopping';
       throw new ListenFdsError('LISTENFDS_UPGRADE_REFUSED', `There is no upgrade now: ${why}`);
     }
+    readOptions(upgradeOptions, options); // says what is wrong before anything happens
+    const { signal: _signal, prepare, ...configured } = this.#options.upgrade ?? readOptions(upgradeTriggerOptions, {});
     this.#upgrading = new AbortController();
     const voice = this.#voice;
     // Before that, NOTIFY_SOCKET is the old process's, which is about to leave.
     await this.#takenOver;
     voice.tell({ reloading: true, status: 'Upgrading' });
     try {
-      const prepared = await this.#trigger.prepare?.();
-      const running = upgrade({ ...this.#trigger, ...prepared, ...options }, this.#upgrading.signal);
+      const running = upgrade({ ...configured, ...(await prepare?.()), ...options }, this.#upgrading.signal);
       this.#starting = running.catch(() => {});
       const result = await running;
       this.#done = true;
@@ -85,7 +87,7 @@ export class HandOver {
       return result;
     } catch (error) {
       const status = (voice.failure = `Upgrade failed, going on as before: ${oneLine(error)}`);
-      console.error(status);
+      this.#options.log(status);
       if (phase() === 'serving') voice.tell({ ready: true, status });
       throw error;
     } finally {

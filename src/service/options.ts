@@ -2,11 +2,25 @@
 import type { ConnectionStats } from '../admit/gate.js';
 import type { App } from '../listen/frameworks/adapt.js';
 import type { Listening } from '../listen/listen.js';
-import { ListenFdsError } from '../system/errors.js';
-import { type ListenTarget, type Target, parseTarget } from '../take/target.js';
-import { parseDuration } from '../text/duration.js';
-import type { DrainOptions, DrainResult } from './drain.js';
-import type { UpgradeOptions, UpgradeResult } from './upgrade.js';
+import { type ListenTarget, type Target, type Wanted, listenOptions, parseTarget } from '../take/target.js';
+import {
+  type Option,
+  type TableOf,
+  type Values,
+  badOption,
+  badValue,
+  boolean,
+  callback,
+  given,
+  nested,
+  oneOf,
+  readOptions,
+  refuseUnknown,
+  span,
+} from '../text/options.js';
+import { readVariable, warnOfMisspelt } from '../text/variables.js';
+import { type DrainOptions, type DrainResult, drainOptions } from './drain.js';
+import { type UpgradeOptions, type UpgradeResult, upgradeOptions } from './upgrade.js';
 
 /** Why a service ends. */
 export type StopReason = NodeJS.Signals | 'idle' | 'error' | 'close' | 'upgrade';
@@ -60,10 +74,10 @@ export interface ServeOptions {
   /** Asked before every watchdog ping; false, or an error, lets the watchdog run out. */
   healthy?: () => boolean | Promise<boolean>;
   /**
-   * Milliseconds that requests in flight get after an uncaught error.
+   * How long requests in flight get after an uncaught error: milliseconds, or a time span such as '2s'.
    * @default 2000
    */
-  crashTimeout?: number;
+  crashTimeout?: number | string;
   /**
    * How an upgrade can be asked for, next to service.upgrade(): by a signal, by `listenfds upgrade PID` (true, and with a
    * signal as well), and with which options.
@@ -76,6 +90,16 @@ export interface ServeOptions {
    * @default true
    */
   exit?: boolean;
+  /**
+   * The signals that end the service. One that is not in the list is left to the program.
+   * @default both, SIGTERM and SIGINT
+   */
+  signals?: readonly ('SIGTERM' | 'SIGINT')[];
+  /**
+   * Where the service reports what goes wrong: an uncaught error, a failed reload or upgrade, a stop that was not clean.
+   * @default console.error
+   */
+  log?: (message: string, error?: unknown) => void;
 }
 
 /** One of several apps. */
@@ -113,61 +137,111 @@ export interface Service {
   close(): Promise<void>;
 }
 
-/** Every option that is the service's; the others are the target's. */
-const serviceOptions: Readonly<Record<keyof ServeOptions, true>> = {
-  drain: true,
-  drainDelay: true,
-  idleTimeout: true,
-  onReload: true,
-  onStop: true,
-  healthy: true,
-  crashTimeout: true,
-  upgrade: true,
-  exit: true,
+/** The options of {@link UpgradeTrigger}. */
+export const upgradeTriggerOptions = {
+  ...upgradeOptions,
+  signal: oneOf('SIGHUP', 'SIGUSR2'),
+  prepare: callback as Option<() => UpgradeOptions | Promise<UpgradeOptions>>,
+} satisfies TableOf<UpgradeTrigger>;
+
+/** A trigger as one object; null for no upgrades. */
+type Trigger = Values<typeof upgradeTriggerOptions> | null;
+
+const trigger: Option<Trigger> = {
+  allowed: "true, false, 'SIGHUP', 'SIGUSR2' or an object",
+  table: upgradeTriggerOptions,
+  read(value, name) {
+    if (value === false) return null;
+    const options = value === true ? {} : typeof value === 'string' ? { signal: value } : value;
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) return undefined;
+    if (typeof value === 'string' && upgradeTriggerOptions.signal.read(value, name) === undefined) return undefined;
+    return readOptions(upgradeTriggerOptions, options, `${name}.`);
+  },
 };
 
+const ending = ['SIGTERM', 'SIGINT'];
+
+/** The options of serve() that are the service's; the others are the target's. */
+export const serveOptions = {
+  drain: nested(drainOptions),
+  drainDelay: { ...span({ zero: true }), default: 0 },
+  idleTimeout: span(),
+  onReload: callback as Option<() => unknown>,
+  onStop: callback as Option<(context: StopContext) => unknown>,
+  healthy: callback as Option<() => boolean | Promise<boolean>>,
+  crashTimeout: { ...span({ zero: true }), default: 2000 },
+  upgrade: trigger,
+  exit: { ...boolean, default: true },
+  signals: given<readonly ('SIGTERM' | 'SIGINT')[]>(
+    "an array of 'SIGTERM' and 'SIGINT'",
+    (value) => Array.isArray(value) && value.every((signal) => ending.includes(signal)),
+  ),
+  log: callback as Option<(message: string, error?: unknown) => void>,
+} satisfies TableOf<ServeOptions>;
+
+const allOptions = { ...serveOptions, ...listenOptions };
+
 /** The service's own options, times in milliseconds. */
-export interface OwnOptions extends Omit<ServeOptions, 'idleTimeout' | 'drainDelay'> {
+export interface OwnOptions extends Omit<Values<typeof serveOptions>, 'idleTimeout' | 'upgrade'> {
+  drain: Values<typeof drainOptions>;
   /** Null for never. */
   idleTimeout: number | null;
-  drainDelay: number;
+  upgrade: Trigger;
+  signals: readonly ('SIGTERM' | 'SIGINT')[];
+  log: (message: string, error?: unknown) => void;
 }
 
 /** One app and where it listens. */
 export interface AppWithTarget {
   readonly app: App;
-  readonly target: Target | undefined;
+  readonly wanted: Wanted;
+}
+
+function targetOf(app: ServedApp, index: number): AppWithTarget {
+  if (typeof app !== 'object' || app === null)
+    throw badValue(`Number ${index + 1} of the apps`, app, 'an object with app');
+  const { app: one, ...target } = app;
+  const misplaced = Object.keys(target).find((name) => name in serveOptions);
+  if (misplaced !== undefined) {
+    throw badOption(
+      `${misplaced} is for the whole service: it stands behind the list of apps, serve([…], { ${misplaced} })`,
+    );
+  }
+  return { app: one, wanted: parseTarget(target) };
 }
 
 /**
  * Tells the options of the service from those of its targets. What would fail later fails here.
  *
- * @throws ListenFdsError LISTENFDS_BAD_OPTION
+ * @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_BAD_ENVIRONMENT
  */
-export function readOptions(
+export function readServeOptions(
   app: App | readonly ServedApp[],
   options: Target | (ListenTarget & ServeOptions),
 ): { apps: AppWithTarget[]; own: OwnOptions } {
   if (typeof options === 'number') options = { port: options };
   if (typeof options === 'string') options = { address: options };
-  if (typeof options !== 'object' || options === null) parseTarget(options); // says what is wrong
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const service: ServeOptions = Object.fromEntries(given.filter(([name]) => name in serviceOptions));
-  const target: ListenTarget = Object.fromEntries(given.filter(([name]) => !(name in serviceOptions)));
-  const idleTimeout = service.idleTimeout ?? (process.env['LISTENFDS_IDLE_TIMEOUT'] || undefined);
-  const { drainDelay = 0 } = service;
+  if (typeof options !== 'object' || options === null)
+    throw badValue('The target', options, 'a port, an address string or an object of options');
+  const given = Object.entries(options).filter(([name, value]) => value !== undefined && name !== 'fd');
+  refuseUnknown(Object.fromEntries(given), allOptions);
+  const target = Object.fromEntries(Object.entries(options).filter(([name]) => !(name in serveOptions)));
+  const service = readOptions(serveOptions, Object.fromEntries(given.filter(([name]) => name in serveOptions)));
+  warnOfMisspelt(process.env);
   const own: OwnOptions = {
     ...service,
-    idleTimeout: idleTimeout === undefined ? null : parseDuration('idleTimeout', idleTimeout),
-    drainDelay: drainDelay === 0 ? 0 : parseDuration('drainDelay', drainDelay),
+    drain: service.drain ?? readOptions(drainOptions, {}),
+    idleTimeout: service.idleTimeout ?? readVariable('LISTENFDS_IDLE_TIMEOUT', process.env),
+    upgrade: service.upgrade ?? null,
+    signals: service.signals ?? ['SIGTERM', 'SIGINT'],
+    log: service.log ?? ((...said) => console.error(...said)),
   };
-  if (!Array.isArray(app)) return { apps: [{ app: app as App, target }], own };
-  if (Object.keys(target).length > 0) {
-    throw new ListenFdsError(
-      'LISTENFDS_BAD_OPTION',
-      `With several apps, ${Object.keys(target).join(', ')} must stand beside the app that it is for`,
+  if (!Array.isArray(app)) return { apps: [{ app: app as App, wanted: parseTarget(target) }], own };
+  const [misplaced] = Object.keys(target);
+  if (misplaced !== undefined) {
+    throw badOption(
+      `${misplaced} is for one app: with several it stands beside the app, serve([{ app, ${misplaced} }])`,
     );
   }
-  const apps = (app as readonly ServedApp[]).map(({ app: one, ...its }) => ({ app: one, target: its }));
-  return { apps, own };
+  return { apps: (app as readonly ServedApp[]).map(targetOf), own };
 }

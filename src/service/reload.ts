@@ -1,15 +1,16 @@
 // Reloads: one at a time. Signals that come while one runs ask for one more.
+import type { OwnOptions } from './options.js';
 import { type Voice, oneLine } from './voice.js';
 
 export class Reloads {
-  readonly #onReload: (() => unknown) | undefined;
+  readonly #options: Pick<OwnOptions, 'onReload' | 'log'>;
   readonly #voice: Voice;
   readonly #counts: () => string;
   #running = false;
   #again = false;
 
-  constructor(onReload: (() => unknown) | undefined, voice: Voice, counts: () => string) {
-    this.#onReload = onReload;
+  constructor(options: Pick<OwnOptions, 'onReload' | 'log'>, voice: Voice, counts: () => string) {
+    this.#options = options;
     this.#voice = voice;
     this.#counts = counts;
   }
@@ -32,11 +33,11 @@ export class Reloads {
     voice.tell({ reloading: true });
     let status = this.#counts();
     try {
-      await this.#onReload?.();
+      await this.#options.onReload?.();
       voice.failure = null;
     } catch (error) {
       status = voice.failure = `Reload failed, going on as before: ${oneLine(error)}`;
-      console.error('Reload failed, going on as before:', error);
+      this.#options.log('Reload failed, going on as before:', error);
     }
     if (serves()) voice.tell({ ready: true, status });
   }

@@ -4,7 +4,7 @@ import { type App, adaptApp } from '../listen/frameworks/adapt.js';
 import type { AdaptedApp } from '../listen/frameworks/adapted.js';
 import { type Listening, listenAdapted } from '../listen/listen.js';
 import { startWatchdog } from '../manager/watchdog.js';
-import { type ListenTarget, type Target, parseTarget } from '../take/target.js';
+import type { ListenTarget, Target } from '../take/target.js';
 import { listenForCommands } from './control.js';
 import type { DrainResult } from './drain.js';
 import { HandOver } from './hand-over.js';
@@ -15,7 +15,7 @@ import {
   type ServeOptions,
   type ServedApp,
   type Service,
-  readOptions,
+  readServeOptions,
 } from './options.js';
 import { Reloads } from './reload.js';
 import { Signals } from './signals.js';
@@ -40,7 +40,7 @@ class RunningService implements Service, Stoppable {
     this.options = options;
     this.#stop = new Stop(this);
     this.#handOver = new HandOver(this.voice, options);
-    this.#reloads = new Reloads(options.onReload, this.voice, () => statusText(this.stats));
+    this.#reloads = new Reloads(options, this.voice, () => statusText(this.stats));
     this.signals = new Signals(options, {
       // After an upgrade the manager tells us to go when it stops the service, and once more when our successor has ended:
       // we are going already.
@@ -67,9 +67,9 @@ class RunningService implements Service, Stoppable {
     try {
       await this.#handOver.join();
       this.#cleanups.push(startWatchdog({ healthy: this.options.healthy }));
-      for (const { app, target } of apps) {
+      for (const { app, wanted } of apps) {
         const adapted = await adaptApp(app);
-        this.listening.push(await listenAdapted(adapted, parseTarget(target)));
+        this.listening.push(await listenAdapted(adapted, wanted));
         this.apps.push(adapted);
       }
     } catch (error) {
@@ -139,7 +139,7 @@ export async function serve(
   app: App | readonly ServedApp[],
   options: Target | (ListenTarget & ServeOptions) = {},
 ): Promise<Service> {
-  const { apps, own } = readOptions(app, options);
+  const { apps, own } = readServeOptions(app, options);
   const service = new RunningService(own);
   await service.start(apps);
   return service;

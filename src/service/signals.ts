@@ -9,23 +9,18 @@ export interface SignalActions {
   crash(error: unknown): void;
 }
 
-function upgradeSignal({ upgrade }: OwnOptions): 'SIGHUP' | 'SIGUSR2' | null {
-  if (typeof upgrade === 'object') return upgrade.signal ?? null;
-  return typeof upgrade === 'string' ? upgrade : null;
-}
-
 export class Signals {
   readonly #handlers: [event: string, handler: (...args: never[]) => void][] = [];
 
   constructor(options: OwnOptions, actions: SignalActions) {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) this.#on(signal, () => actions.stop(signal));
-    const upgradesBy = upgradeSignal(options);
+    for (const signal of options.signals) this.#on(signal, () => actions.stop(signal));
+    const upgradesBy = options.upgrade?.signal;
     if (upgradesBy) this.#on(upgradesBy, () => actions.upgrade());
     // By hand and without a hook, SIGHUP means that the terminal is gone.
     if (upgradesBy !== 'SIGHUP' && (options.onReload || process.env['NOTIFY_SOCKET'])) {
       this.#on('SIGHUP', () => actions.reload());
     }
-    if (options.exit !== false) this.#on('uncaughtException', (error: unknown) => actions.crash(error));
+    if (options.exit) this.#on('uncaughtException', (error: unknown) => actions.crash(error));
   }
 
   #on(event: string, handler: (...args: never[]) => void): void {

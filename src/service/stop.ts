@@ -2,7 +2,7 @@
 import type { ConnectionStats } from '../admit/gate.js';
 import type { AdaptedApp } from '../listen/frameworks/adapted.js';
 import { ListenFdsError } from '../system/errors.js';
-import { type DrainOptions, type DrainResult, drain } from './drain.js';
+import { type DrainResult, type DrainTimes, drain } from './drain.js';
 import type { OwnOptions, StopContext, StopReason } from './options.js';
 import type { Signals } from './signals.js';
 import { type Voice, oneLine } from './voice.js';
@@ -40,7 +40,7 @@ async function withDeadline(work: unknown, milliseconds: number): Promise<void> 
 }
 
 /** A framework's close hooks end its WebSockets, so they run once nothing else is left, not after the deadline. */
-async function drainApp(adapted: AdaptedApp, options: DrainOptions): Promise<DrainResult> {
+async function drainApp(adapted: AdaptedApp, options: DrainTimes): Promise<DrainResult> {
   let closing: Promise<void> | undefined;
   const result = await drain(adapted.server, options, () => {
     closing = adapted.close();
@@ -89,22 +89,22 @@ export class Stop {
     const signal = reason === 'SIGTERM' || reason === 'SIGINT' ? reason : null;
     const { options } = this.#service;
     if (this.#signalled) {
-      if (signal && options.exit !== false) this.#service.signals.raise(signal);
+      if (signal && options.exit) this.#service.signals.raise(signal);
       return;
     }
     this.#signalled = signal !== null;
     const delay = signal === null ? 0 : options.drainDelay;
-    this.#stop({ reason }, options.drain ?? {}, delay).then(
+    this.#stop({ reason }, options.drain, delay).then(
       () => this.#exit(0),
       (error: unknown) => {
-        console.error('The service did not end cleanly:', error);
+        options.log('The service did not end cleanly:', error);
         this.#exit(1);
       },
     );
   }
 
   crash(error: unknown): void {
-    console.error('Uncaught', error);
+    this.#service.options.log('Uncaught', error);
     if (this.#phase === 'starting' || this.#stopping) process.exit(1);
     const { voice, options } = this.#service;
     const { errno } = error as { errno?: unknown };
@@ -114,22 +114,22 @@ export class Stop {
       ...(typeof errno === 'number' && errno !== 0 ? { errno: Math.abs(errno) } : {}),
     });
     const end = (): void => this.#exit(1);
-    this.#stop({ reason: 'error', error }, { timeout: options.crashTimeout ?? 2_000, grace: 0 }).then(end, end);
+    this.#stop({ reason: 'error', error }, { timeout: options.crashTimeout, grace: 0 }).then(end, end);
   }
 
   close(): Promise<void> {
-    return this.#stop({ reason: 'close' }, this.#service.options.drain ?? {});
+    return this.#stop({ reason: 'close' }, this.#service.options.drain);
   }
 
   drain(): Promise<DrainResult> {
-    return this.#drain(this.#service.options.drain ?? {});
+    return this.#drain(this.#service.options.drain);
   }
 
   #exit(code: number): void {
-    if (this.#service.options.exit !== false) process.exit(code);
+    if (this.#service.options.exit) process.exit(code);
   }
 
-  #stop(context: Omit<StopContext, 'deadline'>, options: DrainOptions, delay = 0): Promise<void> {
+  #stop(context: Omit<StopContext, 'deadline'>, options: DrainTimes, delay = 0): Promise<void> {
     const abandoned = this.#service.abandonUpgrade();
     this.#stopping ??= this.#stopOnce(context, options, delay, abandoned);
     return this.#stopping;
@@ -137,12 +137,12 @@ export class Stop {
 
   async #stopOnce(
     context: Omit<StopContext, 'deadline'>,
-    options: DrainOptions,
+    options: DrainTimes,
     delay: number,
     abandoned: Promise<unknown>,
   ): Promise<void> {
     if (delay > 0 && !this.#draining) await this.#delay(delay);
-    const deadline = Date.now() + (options.timeout ?? 30_000);
+    const deadline = Date.now() + options.timeout;
     const { onStop } = this.#service.options;
     try {
       await this.#drain(options);
@@ -168,13 +168,13 @@ export class Stop {
     told();
   }
 
-  #drain(options: DrainOptions): Promise<DrainResult> {
+  #drain(options: DrainTimes): Promise<DrainResult> {
     this.#endDelay();
     this.#draining ??= this.#drainAll(options);
     return this.#draining;
   }
 
-  async #drainAll(options: DrainOptions): Promise<DrainResult> {
+  async #drainAll(options: DrainTimes): Promise<DrainResult> {
     this.#advance('draining');
     const started = performance.now();
     const { apps, voice } = this.#service;

@@ -8,7 +8,7 @@
 import type { Server, Socket } from 'node:net';
 import { peerCredentials } from '../admit/peer.js';
 import { net } from '../system/builtins.js';
-import { ListenFdsError } from '../system/errors.js';
+import { badOption } from '../text/options.js';
 
 /** What a successor is told. */
 export interface Hello {
@@ -54,10 +54,7 @@ export function isOurs(socket: Socket): boolean {
 export function frame(message: unknown): Buffer {
   const body = process.getBuiltinModule('node:v8').serialize(message);
   if (body.length > maxStateBytes) {
-    throw new ListenFdsError(
-      'LISTENFDS_BAD_OPTION',
-      `The state to hand over takes ${body.length} bytes, more than the ${maxStateBytes} that are allowed`,
-    );
+    throw badOption(`state takes ${body.length} bytes, but at most ${maxStateBytes} can be handed over`);
   }
   const head = Buffer.alloc(4);
   head.writeUInt32BE(body.length);

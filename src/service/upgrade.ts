@@ -11,8 +11,9 @@ import { fs, path as paths } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { startEnvironment, started } from '../system/started.js';
 import { listenFds } from '../take/listen-fds.js';
-import { parseDuration } from '../text/duration.js';
 import { parseNotifyMessage } from '../text/notify-message.js';
+import { fdName } from '../text/notify-state.js';
+import { type TableOf, anything, given, readOptions, span } from '../text/options.js';
 import { type HeldConnection, holdConnection } from './connections.js';
 import { Briefing, abstractName, upgradeVariable } from './successor.js';
 
@@ -46,7 +47,22 @@ export interface UpgradeResult {
   readonly durationMs: number;
 }
 
-const defaultTimeout = 60_000;
+/** The options of service.upgrade(). */
+export const upgradeOptions = {
+  command: given<readonly string[]>(
+    'an array of strings: the program and its arguments',
+    (value) => Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === 'string'),
+  ),
+  timeout: { ...span(), default: 60_000 },
+  state: anything,
+  connections: given<Readonly<Record<string, readonly Socket[]>>>(
+    `an object of arrays of connections; their names are ${fdName.allowed}`,
+    (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      Object.entries(value).every(([name, list]) => fdName.read(name, name) !== undefined && Array.isArray(list)),
+  ),
+} satisfies TableOf<UpgradeOptions>;
 
 /** A manager that has not read for that long will not know the successor. Milliseconds. */
 const announceTime = 30_000;
@@ -219,18 +235,17 @@ async function announceSuccessor(pid: number, timeout: number): Promise<void> {
  */
 export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Promise<UpgradeResult> {
   const started = performance.now();
-  const timeout = options.timeout === undefined ? defaultTimeout : parseDuration('timeout', options.timeout);
-  const command = options.command ?? ownCommand();
+  const { timeout, command = ownCommand(), state = null, connections = {} } = readOptions(upgradeOptions, options);
   if (signal?.aborted) throw failed('The service is stopping');
   const { startReleasable } = await import('../programs/spawn.js');
   const briefing = new Briefing({
     notifySocket: process.env['NOTIFY_SOCKET'] ?? null,
     watchdogUsec: process.env['WATCHDOG_USEC'] ?? null,
-    state: options.state ?? null,
+    state,
   });
   await briefing.open();
   const progress = await openProgress();
-  const held = holdConnections(options.connections ?? {});
+  const held = holdConnections(connections);
   let program: Program | undefined;
   let released = false;
   try {

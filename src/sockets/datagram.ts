@@ -1,6 +1,7 @@
 // ListenDatagram=: UDP is node:dgram's, a unix datagram socket ours.
 import type { Socket as UdpSocket, SocketOptions } from 'node:dgram';
 import type { AddressInfo } from 'node:net';
+import { notifyOptions } from '../manager/notify.js';
 import { type OwnSocket, ownSockets, registerOwn } from '../open/own.js';
 import type { Suitable } from '../receive/choose.js';
 import { SOCK, isUdp, isUnix } from '../receive/descriptor.js';
@@ -14,11 +15,21 @@ import { isClusterWorker } from '../system/process-role.js';
 import { listenFds } from '../take/listen-fds.js';
 import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
-import { type CommonTarget, type OwnOptions, type Wanted, parseTarget } from '../take/target.js';
+import {
+  type CommonTarget,
+  type Wanted,
+  commonOptions,
+  ownerOptions,
+  parseTarget,
+  path,
+  portOptions,
+} from '../take/target.js';
 import { type Address, badAddress, formatAddress, parseAddress } from '../text/address.js';
+import { type TableOf, boolean, readOptions } from '../text/options.js';
+import { noAddress } from './file-address.js';
 import { Mailbox, type SendCallback, bytesOf, promised } from './mailbox.js';
-import { type MessageCredentials, defaultMessageSize, sharedBatch } from './receive.js';
-import { type BufferOptions, bindUnixSocket, pathBytes, setOptions } from './unix.js';
+import { type MessageCredentials, defaultMessageSize, maxMessageSize, sharedBatch } from './receive.js';
+import { type BufferOptions, bindUnixSocket, bufferOptions, pathBytes, setOptions } from './unix.js';
 
 /** What comes with a unix datagram. */
 export interface DatagramInfo {
@@ -91,6 +102,9 @@ export interface DatagramSendOptions {
   /** Descriptors to send along, at most 253. They must stay open until the message is sent. */
   fds?: readonly number[];
 }
+
+/** The options of {@link UnixDatagram.send}. */
+export const datagramSendOptions = { fds: notifyOptions.fds } satisfies TableOf<DatagramSendOptions>;
 
 interface UnixDatagramOptions {
   readonly fd: number;
@@ -194,7 +208,7 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
     callback?: SendCallback,
   ): Promise<number> | void {
     const given = typeof options === 'function' ? options : callback;
-    const { fds } = typeof options === 'function' ? {} : (options ?? {});
+    const { fds } = typeof options === 'object' ? readOptions(datagramSendOptions, options) : {};
     return promised(given, (done) => {
       const fd = this.fd;
       const data = bytesOf(message);
@@ -222,6 +236,24 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
   }
 }
 
+/** The options of listenDatagram(). */
+export const datagramOptions = {
+  ...commonOptions,
+  ...ownerOptions,
+  path,
+  ...portOptions,
+  broadcast: boolean,
+  reusePort: boolean,
+  reuseAddr: boolean,
+  ipv6Only: boolean,
+  passCredentials: boolean,
+  passSecurity: boolean,
+  timestamping: boolean,
+  receiveFds: { ...boolean, default: false },
+  maxMessageSize,
+  ...bufferOptions,
+} satisfies TableOf<DatagramTarget>;
+
 const datagramSpelling = {
   parse(text: string): Address & { kind: 'inet' | 'unix' } {
     const address = parseAddress(text);
@@ -229,19 +261,7 @@ const datagramSpelling = {
     return address;
   },
   ports: true,
-  options: {
-    broadcast: true,
-    reusePort: true,
-    reuseAddr: true,
-    ipv6Only: true,
-    passCredentials: true,
-    passSecurity: true,
-    timestamping: true,
-    receiveFds: true,
-    maxMessageSize: true,
-    receiveBuffer: true,
-    sendBuffer: true,
-  } satisfies OwnOptions<DatagramTarget>,
+  options: datagramOptions,
 };
 
 type DatagramAddress = ReturnType<typeof datagramSpelling.parse>;
@@ -365,11 +385,6 @@ const suitable: Suitable = { what: 'a dgram socket', is: (found) => isUdp(found)
 /** A datagram socket, and where it came from. */
 export type DatagramEndpoint = SocketEndpoint<UdpSocket | UnixDatagram>;
 
-function checkMessageSize(size: unknown): void {
-  if (size === undefined || (Number.isInteger(size) && (size as number) > 0 && (size as number) <= 1 << 26)) return;
-  throw new ListenFdsError('LISTENFDS_BAD_OPTION', `maxMessageSize is ${size}, but must be from 1 to 67108864 bytes`);
-}
-
 /**
  * ListenDatagram=: the inherited datagram socket, or one bound to `target`. UDP is a dgram.Socket of the descriptor's own
  * family, with Broadcast= as it was; a unix datagram socket is a {@link UnixDatagram}. Which one is taken is decided as
@@ -385,7 +400,6 @@ function checkMessageSize(size: unknown): void {
 export async function listenDatagram(given: number | string | DatagramTarget): Promise<DatagramEndpoint> {
   const wanted = parseTarget(given, undefined, datagramSpelling);
   const target: DatagramTarget = typeof given === 'object' ? given : {};
-  checkMessageSize(target.maxMessageSize);
   const inherited = await takeInherited(wanted, suitable, { throughPrimary: true });
   if (inherited) {
     try {
@@ -398,10 +412,7 @@ export async function listenDatagram(given: number | string | DatagramTarget): P
       throw error;
     }
   }
-  const { address } = wanted;
-  if (address === null) {
-    throw new ListenFdsError('LISTENFDS_BAD_OPTION', 'Nothing was passed, and no address was given to bind');
-  }
+  const address = wanted.address ?? noAddress();
   if (address.kind === 'unix') {
     return { socket: bindUnixDatagram(address.path, wanted, target), ...endpoint(null, address.path) };
   }

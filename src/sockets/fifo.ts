@@ -9,7 +9,8 @@ import { lstat, removeOwn } from '../system/files.js';
 import { ownerOf } from '../system/users.js';
 import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
-import { type CommonTarget, type OwnOptions, type Wanted, parseTarget } from '../take/target.js';
+import { type CommonTarget, type Wanted, commonOptions, ownerOptions, parseTarget, path } from '../take/target.js';
+import type { TableOf } from '../text/options.js';
 import { type FileAddress, fileSpelling, noAddress } from './file-address.js';
 
 /** Where a FIFO is, and how it is made. */
@@ -17,6 +18,9 @@ export interface FifoTarget extends CommonTarget {
   /** Instead of `address`. */
   path?: string;
 }
+
+/** The options of listenFifo(). */
+export const fifoOptions = { ...commonOptions, ...ownerOptions, path } satisfies TableOf<FifoTarget>;
 
 /** libuv reads it as any pipe: a Readable with ref() and unref(); destroy() closes it. */
 function stream(fd: number): Socket {
@@ -61,7 +65,7 @@ function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
  * @throws an Error with code EEXIST where something else than a FIFO is there
  */
 export async function listenFifo(given: string | FifoTarget): Promise<SocketEndpoint<Socket>> {
-  const wanted = parseTarget(given, undefined, { ...fileSpelling, options: {} satisfies OwnOptions<FifoTarget> });
+  const wanted = parseTarget(given, undefined, { ...fileSpelling, options: fifoOptions });
   const inherited = await takeInherited(wanted, { what: 'a FIFO', is: ({ kind }) => kind === 'fifo' });
   if (!inherited) {
     const { path } = wanted.address ?? noAddress();

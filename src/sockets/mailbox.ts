@@ -5,6 +5,7 @@ import { systemError } from '../system/addon.js';
 import { EAGAIN, ENOMEM, isShortage } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 import { Watcher, idle, readable, writable } from '../system/watcher.js';
+import { badValue } from '../text/options.js';
 
 const { EventEmitter } = process.getBuiltinModule('node:events');
 
@@ -299,5 +300,5 @@ export function bytesOf(message: string | Uint8Array | DataView): Uint8Array {
   if (typeof message === 'string') return Buffer.from(message);
   if (message instanceof Uint8Array) return message;
   if (ArrayBuffer.isView(message)) return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
-  throw new ListenFdsError('LISTENFDS_BAD_OPTION', `A message must be a string or bytes, not ${typeof message}`);
+  throw badValue('The message', message, 'a string, a Buffer, a Uint8Array or a DataView');
 }

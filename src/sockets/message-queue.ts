@@ -4,12 +4,12 @@ import { putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
 import { EAGAIN } from '../system/errnos.js';
-import { ListenFdsError } from '../system/errors.js';
 import { ownerOf } from '../system/users.js';
 import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
-import { type CommonTarget, type OwnOptions, type Wanted, parseTarget } from '../take/target.js';
+import { type CommonTarget, type Wanted, commonOptions, ownerOptions, parseTarget } from '../take/target.js';
 import { badAddress } from '../text/address.js';
+import { type TableOf, badOption, readOption, whole } from '../text/options.js';
 import { type TextAddress, noAddress } from './file-address.js';
 import { Mailbox, type SendCallback, bytesOf, promised } from './mailbox.js';
 
@@ -116,11 +116,23 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
   send(message: string | Uint8Array | DataView, priority = 0, callback?: SendCallback): Promise<number> | void {
     return promised(callback, (done) => {
       const data = bytesOf(message);
+      readOption(anyPriority, priority, 'priority');
       const fd = this.#descriptorToSend();
       this.post('', this.#writable, () => binding().sendToQueue(fd, data, priority), data.byteLength, done);
     }) as Promise<number>;
   }
 }
+
+/** The options of listenMessageQueue(). */
+export const messageQueueOptions = {
+  ...commonOptions,
+  ...ownerOptions,
+  maxMessages: whole(1, 2 ** 31 - 1),
+  messageSize: whole(1, 2 ** 31 - 1, 'bytes'),
+} satisfies TableOf<MessageQueueTarget>;
+
+/** MQ_PRIO_MAX is 32768. */
+const anyPriority = whole(0, 32767);
 
 const queueSpelling = {
   parse(text: string): TextAddress {
@@ -129,13 +141,13 @@ const queueSpelling = {
     return { kind: 'text' as const, text };
   },
   ports: false,
-  options: { maxMessages: true, messageSize: true } satisfies OwnOptions<MessageQueueTarget>,
+  options: messageQueueOptions,
 };
 
 function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQueueTarget): MessageQueue {
   const { maxMessages = 0, messageSize = 0 } = target;
   if ((maxMessages === 0) !== (messageSize === 0)) {
-    throw new ListenFdsError('LISTENFDS_BAD_OPTION', 'maxMessages and messageSize are given together or not at all');
+    throw badOption('maxMessages and messageSize are given together or not at all');
   }
   const owner = ownerOf(wanted);
   const mode = wanted.mode ?? 0o666 & ~process.umask();

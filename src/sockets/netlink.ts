@@ -6,12 +6,13 @@ import { binding, systemError } from '../system/addon.js';
 import { ENOBUFS } from '../system/errnos.js';
 import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
-import { type CommonTarget, type OwnOptions, parseTarget } from '../take/target.js';
+import { type CommonTarget, commonOptions, parseTarget } from '../take/target.js';
 import { badAddress, formatAddress } from '../text/address.js';
+import { type TableOf, boolean, readOptions, whole } from '../text/options.js';
 import { type TextAddress, noAddress } from './file-address.js';
 import { Mailbox, type SendCallback, bytesOf, promised } from './mailbox.js';
 import { type MessageCredentials, defaultMessageSize, sharedBatch } from './receive.js';
-import { type BufferOptions, openSocket, setOptions } from './unix.js';
+import { type BufferOptions, bufferOptions, openSocket, setOptions } from './unix.js';
 
 /** Which family and groups, as in ListenNetlink=: `'kobject-uevent 1'`. */
 export interface NetlinkTarget extends Omit<CommonTarget, 'mode' | 'user' | 'group' | 'removeOnStop'>, BufferOptions {
@@ -37,11 +38,22 @@ export interface NetlinkInfo {
 
 /** Who is to get a message: the kernel, unless something is said. */
 export interface NetlinkDestination {
-  /** The receiver's port id; 0 is the kernel. */
+  /**
+   * The receiver's port id; 0 is the kernel.
+   * @default 0
+   */
   portId?: number;
-  /** A mask. */
+  /**
+   * The multicast groups that get it, as a mask.
+   * @default 0
+   */
   groups?: number;
 }
+
+const uint32 = { ...whole(0, 0xffffffff), default: 0 };
+
+/** The options of {@link NetlinkSocket.send}. */
+export const netlinkDestinationOptions = { portId: uint32, groups: uint32 } satisfies TableOf<NetlinkDestination>;
 
 /** Events of a {@link NetlinkSocket}. */
 export interface NetlinkEvents {
@@ -120,7 +132,7 @@ export class NetlinkSocket extends Mailbox<NetlinkEvents> {
     return promised(callback, (done) => {
       const { fd } = this;
       const data = bytesOf(message);
-      const { portId = 0, groups = 0 } = to;
+      const { portId, groups } = readOptions(netlinkDestinationOptions, to);
       this.post('', true, () => binding().sendNetlink(fd, data, portId, groups), data.byteLength, done);
     }) as Promise<number>;
   }
@@ -171,16 +183,23 @@ export function parseUevent(message: Buffer): Uevent | null {
   return { action, devpath, properties, source: fromUdev ? 'udev' : 'kernel' };
 }
 
+/** The options of listenNetlink(). */
+export const netlinkOptions = {
+  ...commonOptions,
+  ...bufferOptions,
+  passCredentials: boolean,
+} satisfies TableOf<NetlinkTarget>;
+
 const netlinkSpelling = {
   parse(text: string): TextAddress {
     const [, family, groups = '0'] = /^([a-z0-9-]+)(?: +([0-9]+))?$/.exec(text) ?? [];
     if (family === undefined || protocolOf(family) === null || Number(groups) > 0xffffffff) {
-      throw badAddress(text, 'it is no netlink family, such as "route" or "kobject-uevent 1"');
+      throw badAddress(text, 'it is not a netlink family, such as "route" or "kobject-uevent 1"');
     }
     return { kind: 'text' as const, text: `${family} ${Number(groups)}` };
   },
   ports: false,
-  options: { receiveBuffer: true, sendBuffer: true, passCredentials: true } satisfies OwnOptions<NetlinkTarget>,
+  options: netlinkOptions,
 };
 
 function protocolOf(family: string): number | null {

@@ -1,6 +1,7 @@
 // Receiving messages in batches: recvmmsg(2) into memory that every socket of this thread shares, since nothing waits
 // between receiving a batch and copying it out.
 import { binding } from '../system/addon.js';
+import { whole } from '../text/options.js';
 
 /** SCM_CREDENTIALS: who sent a message, as the kernel verified it. */
 export interface MessageCredentials {
@@ -33,6 +34,9 @@ const flag = { truncated: 1, controlTruncated: 2, credentials: 4, timestamp: 8, 
 
 /** The longest message that is received whole unless maxMessageSize says more: above what a default buffer can send. */
 export const defaultMessageSize = 256 * 1024;
+
+/** The option for it. */
+export const maxMessageSize = { ...whole(1, 1 << 26, 'bytes'), default: defaultMessageSize };
 
 /** How much memory a batch is given, in bytes; of the largest messages it holds one. */
 const arenaSize = 64 << 20;

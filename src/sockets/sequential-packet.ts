@@ -12,12 +12,23 @@ import { ListenFdsError } from '../system/errors.js';
 import { removeOwn } from '../system/files.js';
 import { type ServerEndpoint, type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
-import { type CommonTarget, type ListenTarget, type OwnOptions, parseTarget } from '../take/target.js';
+import {
+  type CommonTarget,
+  type ListenTarget,
+  admissionOptions,
+  backlog,
+  commonOptions,
+  ownerOptions,
+  parseTarget,
+  path,
+} from '../take/target.js';
 import { type Address, badAddress, formatAddress, parseAddress } from '../text/address.js';
+import { type TableOf, boolean, readOptions } from '../text/options.js';
 import { Acceptor } from './acceptor.js';
+import { noAddress } from './file-address.js';
 import { PolledDuplex, type ReadOutcome } from './polled-duplex.js';
-import { defaultMessageSize, sharedBatch } from './receive.js';
-import { type BufferOptions, bindUnixSocket, openSocket, pathBytes, setOptions } from './unix.js';
+import { defaultMessageSize, maxMessageSize, sharedBatch } from './receive.js';
+import { type BufferOptions, bindUnixSocket, bufferOptions, openSocket, pathBytes, setOptions } from './unix.js';
 
 const { EventEmitter }: { EventEmitter: typeof Emitter } = process.getBuiltinModule('node:events');
 
@@ -202,6 +213,27 @@ export class SequentialPacketServer extends EventEmitter<SequentialPacketServerE
   }
 }
 
+/** The options of connectSequentialPacket(). */
+export const sequentialPacketOptions = {
+  allowHalfOpen: { ...boolean, default: false },
+  maxMessageSize,
+} satisfies TableOf<SequentialPacketOptions>;
+
+const { maxConnections, maxConnectionsPerSource, authorize: rule } = admissionOptions;
+
+/** The options of listenSequentialPacket(). */
+export const sequentialPacketTargetOptions = {
+  ...commonOptions,
+  ...ownerOptions,
+  path,
+  maxConnections,
+  maxConnectionsPerSource,
+  authorize: rule,
+  backlog,
+  ...bufferOptions,
+  ...sequentialPacketOptions,
+} satisfies TableOf<SequentialPacketTarget>;
+
 const packetSpelling = {
   parse(text: string): Address & { kind: 'unix' } {
     const address = parseAddress(text);
@@ -209,13 +241,7 @@ const packetSpelling = {
     return address;
   },
   ports: false,
-  options: {
-    receiveBuffer: true,
-    sendBuffer: true,
-    maxMessageSize: true,
-    allowHalfOpen: true,
-    backlog: true,
-  } satisfies OwnOptions<SequentialPacketTarget>,
+  options: sequentialPacketTargetOptions,
 };
 
 const suitable: Suitable = {
@@ -257,15 +283,12 @@ export async function listenSequentialPacket(
       throw error;
     }
   }
-  if (wanted.address === null) {
-    throw new ListenFdsError('LISTENFDS_BAD_OPTION', 'Nothing was passed, and no address was given to bind');
-  }
-  const { path } = wanted.address;
+  const { path } = wanted.address ?? noAddress();
   const { fd, own } = bindUnixSocket(SOCK.SEQPACKET, path, wanted);
   const remove = own && (wanted.removeOnStop ?? true) ? () => removeOwn(path, own) : null;
   try {
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
-    const result = binding().listenSocket(fd, target.backlog ?? 4096);
+    const result = binding().listenSocket(fd, wanted.node.backlog!);
     if (result < 0) throw systemError(result, 'listen', formatAddress(path));
     const server = new SequentialPacketServer(fd, path, target, () => registerOwn(fd, wanted.name, remove));
     return { server: gated(server), ...endpoint(null, path) };
@@ -285,12 +308,13 @@ export async function connectSequentialPacket(
   address: string,
   options?: SequentialPacketOptions,
 ): Promise<SocketEndpoint<SequentialPacketSocket>> {
+  const read = readOptions(sequentialPacketOptions, options);
   const { path } = packetSpelling.parse(address);
   const fd = openSocket(AF.UNIX, SOCK.SEQPACKET);
   try {
     const result = binding().connectUnix(fd, pathBytes(path));
     if (result < 0) throw Object.assign(systemError(result, 'connect', formatAddress(path)), { address: path });
-    return { socket: new SequentialPacketSocket(fd, path, options), ...endpoint(null, path) };
+    return { socket: new SequentialPacketSocket(fd, path, read), ...endpoint(null, path) };
   } catch (error) {
     binding().closeFd(fd);
     throw error;

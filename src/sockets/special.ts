@@ -7,7 +7,8 @@ import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
-import { type CommonTarget, type OwnOptions, parseTarget } from '../take/target.js';
+import { type CommonTarget, commonOptions, parseTarget, path } from '../take/target.js';
+import { type TableOf, boolean } from '../text/options.js';
 import { DescriptorStream } from './descriptor-stream.js';
 import { fileSpelling, noAddress } from './file-address.js';
 
@@ -98,7 +99,14 @@ function openSpecial(path: string, writable: boolean, name: string | null): Dupl
 
 const suitable: Suitable = { what: 'a character device or a file', is: ({ kind }) => kind === 'special' };
 
-const specialSpelling = { ...fileSpelling, options: { writable: true } satisfies OwnOptions<SpecialTarget> };
+/** The options of listenSpecial(). */
+export const specialOptions = {
+  ...commonOptions,
+  path,
+  writable: { ...boolean, default: false },
+} satisfies TableOf<SpecialTarget>;
+
+const specialSpelling = { ...fileSpelling, options: specialOptions };
 
 /**
  * ListenSpecial=: a stream of the inherited character device or file, or of the one at `target`; writable where Writable=

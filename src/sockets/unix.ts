@@ -9,6 +9,7 @@ import { lstat, sameInode } from '../system/files.js';
 import { ownerOf } from '../system/users.js';
 import type { Wanted } from '../take/target.js';
 import { type Place, formatAddress } from '../text/address.js';
+import { type TableOf, whole } from '../text/options.js';
 
 /** Buffer sizes of a socket we open. */
 export interface BufferOptions {
@@ -17,6 +18,10 @@ export interface BufferOptions {
   /** SendBuffer=, in bytes. */
   sendBuffer?: number;
 }
+
+const bytes = whole(1, 2 ** 31 - 1, 'bytes');
+
+export const bufferOptions = { receiveBuffer: bytes, sendBuffer: bytes } satisfies TableOf<BufferOptions>;
 
 /** A path, or an abstract name written with '@' or a leading NUL. */
 export function pathBytes(path: string): Buffer {

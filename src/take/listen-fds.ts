@@ -3,10 +3,9 @@
 import { type InheritedFd, adopt, consume, refuseWorkerThread, registry } from '../receive/inherited.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
 import { binding } from '../system/addon.js';
-import { util } from '../system/builtins.js';
-import { ListenFdsError } from '../system/errors.js';
 import { mayBePrimary } from '../system/process-role.js';
 import { type AcceptedPid, type Identity, parseEnvironment } from '../text/environment.js';
+import { type TableOf, environment, oneOf, readOptions } from '../text/options.js';
 
 function pidfdInode(pid: number): bigint | null {
   const inode = binding().pidfdInode(pid);
@@ -35,6 +34,12 @@ export interface ListenFdsOptions {
   env?: NodeJS.ProcessEnv;
 }
 
+/** The options of listenFds(). */
+export const listenFdsOptions = {
+  pid: { ...oneOf('self', 'parent', 'any'), default: 'self' as const },
+  env: environment,
+} satisfies TableOf<ListenFdsOptions>;
+
 /**
  * The descriptors that the service manager passed, in its order; empty where there are none. Mirrors
  * sd_listen_fds_with_names(3) with `unset_environment`.
@@ -54,10 +59,7 @@ export interface ListenFdsOptions {
  */
 export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[] {
   refuseWorkerThread();
-  const { pid = 'self', env = process.env } = options;
-  if (pid !== 'self' && pid !== 'parent' && pid !== 'any') {
-    throw new ListenFdsError('LISTENFDS_BAD_OPTION', `pid must be 'self', 'parent' or 'any', not ${util.inspect(pid)}`);
-  }
+  const { pid, env = process.env } = readOptions(listenFdsOptions, options);
   const identity: Identity = {
     pid: process.pid,
     get ppid() {

@@ -1,10 +1,24 @@
 // What a caller asks for, in any of the spellings, as one checked form.
-import type { ListenOptions } from 'node:net';
+import type { BlockList, ListenOptions } from 'node:net';
 import type { AuthorizationRule } from '../admit/authorize.js';
 import type { Limits } from '../admit/limits.js';
 import { path as paths } from '../system/builtins.js';
-import { ListenFdsError } from '../system/errors.js';
 import { type Address, type Place, parseAddress } from '../text/address.js';
+import { fdName } from '../text/notify-state.js';
+import {
+  type Option,
+  type Table,
+  type TableOf,
+  badOption,
+  badValue,
+  boolean,
+  given,
+  oneOf,
+  readOptions,
+  text,
+  whole,
+} from '../text/options.js';
+import { readVariable } from '../text/variables.js';
 
 /** What every kind of socket unit knows. */
 export interface CommonTarget {
@@ -12,11 +26,6 @@ export interface CommonTarget {
   address?: string;
   /** FileDescriptorName= of the inherited descriptor to take. */
   name?: string;
-  /**
-   * Keep the socket in the manager's file descriptor store under this name, and find it there at the next start: a
-   * restart then refuses no connection, without a socket unit. The service needs FileDescriptorStoreMax=.
-   */
-  store?: string;
   /**
    * Whether to take an inherited descriptor: `'auto'` if one was passed, `'required'` or fail, `'never'`.
    * @default the environment variable LISTENFDS, else 'auto'
@@ -42,6 +51,17 @@ export interface CommonTarget {
 
 /** Where to listen, and how: Node's own ListenOptions and what a .socket unit knows. */
 export interface ListenTarget extends ListenOptions, CommonTarget, Limits {
+  /** The TCP port; 0 is any that is free. */
+  port?: number;
+  /** The IP address or host name to bind. Without it: every address of this machine, both families. */
+  host?: string;
+  /** The path of a unix socket; an abstract name begins with NUL. */
+  path?: string;
+  /**
+   * Keep the socket in the manager's file descriptor store under this name, and find it there at the next start: a
+   * restart then refuses no connection, without a socket unit. The service needs FileDescriptorStoreMax=.
+   */
+  store?: string;
   /**
    * Serve the connection on fd 0 that StandardInput=socket with Accept=yes, or inetd, passes. Standard output that is
    * the same connection becomes standard error, or /dev/null: a console.log() must not end up with the client.
@@ -55,6 +75,28 @@ export interface ListenTarget extends ListenOptions, CommonTarget, Limits {
   backlog?: number;
   /** ReusePort= of a TCP socket we bind; needs Node 22.12. */
   reusePort?: boolean;
+  /**
+   * BindIPv6Only= of a TCP socket we bind: an IPv6 address does not take IPv4 connections.
+   * @default false
+   */
+  ipv6Only?: boolean;
+  /**
+   * In a cluster worker: bind a socket of the worker's own instead of one that is shared with the other workers.
+   * @default false
+   */
+  exclusive?: boolean;
+  /**
+   * As in server.listen(): every user may read from the unix socket we bind.
+   * @default false
+   */
+  readableAll?: boolean;
+  /**
+   * As in server.listen(): every user may write to the unix socket we bind.
+   * @default false
+   */
+  writableAll?: boolean;
+  /** Closes the server when it aborts. */
+  signal?: AbortSignal;
   /**
    * Who may connect, by the kernel's word on them: authorize() for the server, in force from the first connection on.
    * Nobody gets in over TCP then.
@@ -86,124 +128,152 @@ export interface Wanted<P extends Place = Address> {
   readonly node: ListenOptions;
 }
 
-const limitOptions = ['maxConnections', 'maxConnectionsPerSource', 'allow', 'deny'] as const satisfies (keyof Limits)[];
+const nonEmpty = /^[^]/;
 
-function bad(option: string, value: unknown, expected: string): ListenFdsError {
-  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
-  return new ListenFdsError('LISTENFDS_BAD_OPTION', `${option} is ${shown}, but must be ${expected}`);
-}
+const port: Option<number> = {
+  allowed: 'a whole number from 0 to 65535, or its digits',
+  read(value) {
+    const number = typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value;
+    return Number.isInteger(number) && (number as number) >= 0 && (number as number) <= 65535
+      ? (number as number)
+      : undefined;
+  },
+};
 
-function oneOf<T extends string>(option: string, value: unknown, allowed: readonly T[]): T {
-  if (!allowed.includes(value as T)) throw bad(option, value, allowed.map((one) => `'${one}'`).join(' or '));
-  return value as T;
-}
+const mode: Option<number> = {
+  allowed: "an access mode from 0 to 0o777, such as 0o660 or '0660'",
+  read(value) {
+    const number = typeof value === 'string' && /^[0-7]+$/.test(value) ? Number.parseInt(value, 8) : value;
+    return Number.isInteger(number) && (number as number) >= 0 && (number as number) <= 0o777
+      ? (number as number)
+      : undefined;
+  },
+};
 
-function portOf(value: unknown): number {
-  const port = typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value;
-  if (!Number.isInteger(port) || (port as number) < 0 || (port as number) > 65535) {
-    throw bad('port', value, 'a whole number from 0 to 65535');
-  }
-  return port as number;
-}
+const owner: Option<number | string> = {
+  allowed: 'a name or a number',
+  read(value) {
+    if (typeof value === 'string' && value !== '') return /^[0-9]+$/.test(value) ? Number(value) : value;
+    return Number.isInteger(value) && (value as number) >= 0 ? (value as number) : undefined;
+  },
+};
 
-/** How a verb reads an address, whether a port alone is one, and which options are its own. */
+const addressList = given<BlockList | readonly string[]>(
+  'a net.BlockList, or an array of IP addresses and networks such as 10.0.0.0/8',
+  (value) => typeof value === 'object' && value !== null,
+);
+
+/** The options of every verb. */
+export const commonOptions = {
+  address: text('an address string', nonEmpty),
+  name: text('a FileDescriptorName', nonEmpty),
+  activation: oneOf('auto', 'required', 'never'),
+  mismatch: { ...oneOf('warn', 'error', 'ignore'), default: 'warn' as const },
+} satisfies Table;
+
+export const path = text('a path', nonEmpty);
+
+/** The options of what has an owner. */
+export const ownerOptions = {
+  mode,
+  user: owner,
+  group: owner,
+  removeOnStop: boolean,
+} satisfies Table;
+
+/** Where a socket with a port is. */
+export const portOptions = { port, host: text('a host name or an IP address', /^/) } satisfies Table;
+
+/** Who may connect. */
+export const admissionOptions = {
+  maxConnections: whole(1),
+  maxConnectionsPerSource: whole(1),
+  allow: addressList,
+  deny: addressList,
+  authorize: given<AuthorizationRule>(
+    'an object with uids, gids, users or groups, or a function',
+    (value) => typeof value === 'function' || (typeof value === 'object' && value !== null && !Array.isArray(value)),
+  ),
+} satisfies Table;
+
+/** Backlog=. listen(2) takes an int. */
+export const backlog = { ...whole(1, 2 ** 31 - 1), default: 4096 }; // systemd.socket(5)
+
+/** The options of listen(). */
+export const listenOptions = {
+  ...commonOptions,
+  ...ownerOptions,
+  path,
+  ...portOptions,
+  ...admissionOptions,
+  backlog,
+  // Of any other name the manager makes "stored", and we would not find it again.
+  store: fdName,
+  inetd: { ...boolean, default: false },
+  ipv6Only: boolean,
+  reusePort: boolean,
+  exclusive: boolean,
+  readableAll: boolean,
+  writableAll: boolean,
+  signal: given<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal),
+} satisfies TableOf<ListenTarget & { reusePort?: boolean }>;
+
+/** How a verb reads an address, whether a port alone is one, and its options. */
 export interface Spelling<P extends Place> {
   parse(text: string): P;
   readonly ports: boolean;
-  readonly options: Readonly<Record<string, true>>;
+  readonly options: Table;
 }
 
-/** What is left of a verb's target for {@link Spelling.options}. */
-export type OwnOptions<T> = Record<
-  Exclude<keyof T, keyof CommonTarget | keyof Limits | 'port' | 'host' | 'path' | 'inetd' | 'authorize'>,
-  true
->;
+const streams: Spelling<Address> = { parse: parseAddress, ports: true, options: listenOptions };
 
-const streams: Spelling<Address> = {
-  parse: parseAddress,
-  ports: true,
-  options: {
-    backlog: true,
-    ipv6Only: true,
-    reusePort: true,
-    exclusive: true,
-    readableAll: true,
-    writableAll: true,
-    signal: true,
-  } satisfies OwnOptions<ListenTarget>,
-};
-
-function pathAddress<P extends Place>(path: unknown, spelling: Spelling<P>): P | Address {
-  if (typeof path !== 'string' || path === '') throw bad('path', path, 'a path');
+function pathAddress<P extends Place>(path: string, spelling: Spelling<P>): P | Address {
   if (process.platform === 'win32') return { kind: 'unix', path }; // a named pipe
   return spelling.parse(path.startsWith('\0') ? `@${path.slice(1)}` : paths.resolve(path));
 }
 
-function addressOf<P extends Place>(options: ListenTarget, spelling: Spelling<P>): P | Address | null {
-  const { address, path, port, host } = options;
-  const given = [address, path, port].filter((value) => value !== undefined);
-  if (given.length > 1)
-    throw bad('the target', JSON.stringify({ address, path, port }), 'one of address, path and port');
+interface Where {
+  address?: string;
+  path?: string;
+  port?: number;
+  host?: string;
+}
+
+function addressOf<P extends Place>({ address, path, port, host }: Where, spelling: Spelling<P>): P | Address | null {
+  const several = Object.entries({ address, path, port }).filter(([, value]) => value !== undefined);
+  if (several.length > 1) {
+    throw badOption(`The target has ${several.map(([name]) => name).join(' and ')}, but only one of them can count`);
+  }
   if (address !== undefined) {
-    if (typeof address !== 'string') throw bad('address', address, 'an address string');
-    if (host !== undefined) throw bad('host', host, 'absent where address is given');
+    if (host !== undefined) throw badOption('The target has address and host, but the address names the host already');
     return spelling.parse(address);
   }
-  if (path !== undefined) return pathAddress(path, spelling);
+  if (path !== undefined) {
+    if (host !== undefined) throw badOption('The target has path and host, but a path has no host');
+    return pathAddress(path, spelling);
+  }
   if (port === undefined && host === undefined) return null;
-  if (!spelling.ports) throw bad('the target', JSON.stringify({ host, port }), 'an address without a port');
-  if (host !== undefined && typeof host !== 'string') throw bad('host', host, 'a host name or an IP address');
-  return { kind: 'inet', host: host || null, port: port === undefined ? 0 : portOf(port) };
+  return { kind: 'inet', host: host || null, port: port ?? 0 };
 }
 
-function modeOf(mode: unknown): number | null {
-  if (mode === undefined) return null;
-  const value = typeof mode === 'string' && /^[0-7]+$/.test(mode) ? Number.parseInt(mode, 8) : mode;
-  if (!Number.isInteger(value) || (value as number) < 0 || (value as number) > 0o777) {
-    throw bad('mode', mode, 'an access mode such as 0o660 or "0660"');
-  }
-  return value as number;
-}
-
-function checkOwner(option: 'user' | 'group', value: unknown): number | string | null {
-  if (value === undefined) return null;
-  if (typeof value === 'string' && value !== '') return /^[0-9]+$/.test(value) ? Number(value) : value;
-  if (Number.isInteger(value) && (value as number) >= 0) return value as number;
-  throw bad(option, value, 'a name or a number');
-}
-
-function checkStore({ store, name, activation }: ListenTarget, listens: boolean): void {
+function checkStore(store: string | undefined, name: string | undefined, activation: string | undefined): void {
   if (store === undefined) return;
-  if (!listens) throw bad('store', store, 'absent: only listen() keeps its socket; others go through storeFds()');
-  // Of any other name the manager makes "stored", and we would not find it again.
-  if (typeof store !== 'string' || !/^[ -9;-~]{1,255}$/.test(store)) {
-    throw bad('store', store, "1 to 255 printable ASCII characters without ':'");
-  }
-  if (name !== undefined) throw bad('name', name, 'absent where store is given, which is the name to look for');
-  if (activation === 'never') throw bad('activation', activation, "'auto' where store is given");
+  if (name !== undefined) throw badOption('The target has store and name, but store is the name to look for already');
+  if (activation === 'never') throw badValue('activation', activation, "'auto' or 'required' where store is given");
 }
 
 /** Who writes listen(app, 3000, '127.0.0.1') must not end up on every address. */
 export function refuseMore(verb: string, more: readonly unknown[]): void {
   if (more.length === 0) return;
-  throw new ListenFdsError(
-    'LISTENFDS_BAD_OPTION',
+  throw badOption(
     `${verb}() takes one target and no further arguments: write { port, host, backlog }, and await the promise instead of a callback`,
   );
 }
 
-/** LISTENFDS=required|never|auto decides for a whole program what the code leaves open. */
-export function parseActivation(env: NodeJS.ProcessEnv): Wanted['activation'] {
-  const value = env['LISTENFDS'];
-  if (value === undefined || value === '') return 'auto';
-  if (value === 'auto' || value === 'required' || value === 'never') return value;
-  throw new ListenFdsError(
-    'LISTENFDS_BAD_ENVIRONMENT',
-    `LISTENFDS=${JSON.stringify(value)} is none of auto, required, never`,
-    {
-      variable: 'LISTENFDS',
-    },
-  );
+type Defined<T> = { [name in keyof T]?: Exclude<T[name], undefined> };
+
+function defined<T extends object>(values: T): Defined<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>;
 }
 
 /**
@@ -222,49 +292,39 @@ export function parseTarget(
   env: NodeJS.ProcessEnv = process.env,
   spelling: Spelling<Place> = streams,
 ): Wanted<Place> {
-  let options: ListenTarget;
+  let options: object;
   if (target === undefined) options = {};
   else if (typeof target === 'number') options = { port: target };
   else if (typeof target === 'string') options = { address: target };
   else if (typeof target === 'object' && target !== null) options = target;
-  else throw bad('the target', target, 'a port, an address string or an object');
+  else throw badValue('The target', target, 'a port, an address string or an object of options');
 
+  if (!spelling.ports && typeof target === 'number') throw badValue('The target', target, 'an address without a port');
   if ('fd' in options && options.fd !== undefined) {
-    throw bad(
-      'fd',
-      options.fd,
-      'absent: inherited descriptors are found by name or address (or take() one from listenFds())',
+    throw badOption(
+      'There is no option fd: inherited descriptors are found by name or address; a descriptor of your own goes to server.listen({ fd })',
     );
   }
-  const { name, store, activation, mismatch = 'warn', mode, user, group, removeOnStop, inetd, ...rest } = options;
-  const { address: _address, path: _path, port: _port, host: _host, ...others } = rest;
-  const { maxConnections, maxConnectionsPerSource, allow, deny, authorize = null, ...node } = others;
-  for (const option of Object.keys(node)) {
-    if (option in spelling.options || (node as Record<string, unknown>)[option] === undefined) continue;
-    throw new ListenFdsError('LISTENFDS_BAD_OPTION', `There is no option ${JSON.stringify(option)} here`);
-  }
-  const hasLimits = limitOptions.some((option) => options[option] !== undefined);
-  if (name !== undefined && (typeof name !== 'string' || name === '')) throw bad('name', name, 'a FileDescriptorName');
-  checkStore(options, spelling === streams);
-  const { backlog } = node;
-  if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0)) {
-    throw bad('backlog', backlog, 'a whole number above 0');
-  }
-  const active =
-    activation === undefined ? parseActivation(env) : oneOf('activation', activation, ['auto', 'required', 'never']);
+  const read = readOptions(spelling.options as typeof listenOptions, options);
+  const { name, store, activation, mismatch, mode, user, group, removeOnStop, inetd, ...rest } = read;
+  const { address, path, port, host, ...others } = rest;
+  const { maxConnections, maxConnectionsPerSource, allow, deny, authorize, ...node } = others;
+  const limits = defined({ maxConnections, maxConnectionsPerSource, allow, deny });
+  checkStore(store, name, activation);
+  const active = activation ?? readVariable('LISTENFDS', env);
   return {
-    address: addressOf(options, spelling),
+    address: addressOf(defined({ address, path, port, host }), spelling),
     name: name ?? null,
     store: active === 'never' ? null : (store ?? null),
     activation: active,
-    mismatch: oneOf('mismatch', mismatch, ['warn', 'error', 'ignore']),
-    mode: modeOf(mode),
-    user: checkOwner('user', user),
-    group: checkOwner('group', group),
+    mismatch,
+    mode: mode ?? null,
+    user: user ?? null,
+    group: group ?? null,
     removeOnStop: removeOnStop ?? null,
-    inetd: inetd ?? false,
-    limits: hasLimits ? ({ maxConnections, maxConnectionsPerSource, allow, deny } as Limits) : null,
-    authorize,
+    inetd,
+    limits: Object.keys(limits).length > 0 ? limits : null,
+    authorize: authorize ?? null,
     node,
   };
 }

@@ -1,10 +1,8 @@
 // Time spans as people write them in unit files, systemd.time(7): "10min", "1h 30min", "500ms". Pure.
-import { ListenFdsError } from '../system/errors.js';
 
 const units: Record<string, number> = {
   ms: 1,
   msec: 1,
-  '': 1000,
   s: 1000,
   sec: 1000,
   second: 1000,
@@ -22,32 +20,25 @@ const units: Record<string, number> = {
   days: 86_400_000,
 };
 
-// The longest that setTimeout() takes.
-const most = 0x7fffffff;
+/** The longest that setTimeout() takes, in milliseconds: more than 24 days. */
+export const longestTimeout = 0x7fffffff;
+
+/** How a time span is written, for errors. */
+export const spanText = "a time span with a unit, such as '300ms', '5s' or '10min'";
 
 /**
- * A number is milliseconds; a string is a time span in which a bare number is seconds, as in a unit file.
+ * Reads a time span. Every amount has a unit: `'300'` would be seconds in a unit file, and milliseconds to most programs.
  *
- * @returns milliseconds, above 0
- * @throws ListenFdsError LISTENFDS_BAD_OPTION
+ * @returns milliseconds, or null where it is not a time span
  */
-export function parseDuration(option: string, value: unknown): number {
-  const bad = (): ListenFdsError =>
-    new ListenFdsError(
-      'LISTENFDS_BAD_OPTION',
-      `${option} is ${typeof value === 'string' ? JSON.stringify(value) : String(value)}, but must be milliseconds or a time span such as "10min", above 0 and at most 24 days`,
-    );
-  let total = 0;
-  if (typeof value === 'number') total = value;
-  else if (typeof value === 'string') {
-    // One part after the other: a single expression for all of them tries every way to cut a long number up.
-    const part = /\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*/y;
-    while (part.lastIndex < value.length) {
-      const [, amount, unit] = part.exec(value) ?? [];
-      if (unit === undefined || !Object.hasOwn(units, unit)) throw bad();
-      total += Number(amount) * units[unit]!;
-    }
-  } else throw bad();
-  if (!(total > 0 && total <= most)) throw bad();
+export function parseSpan(text: string): number | null {
+  let total: number | null = null;
+  // One part after the other: a single expression for all of them tries every way to cut a long number up.
+  const part = /\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*/y;
+  while (part.lastIndex < text.length) {
+    const [, amount, unit] = part.exec(text) ?? [];
+    if (unit === undefined || !Object.hasOwn(units, unit)) return null;
+    total = (total ?? 0) + Number(amount) * units[unit]!;
+  }
   return total;
 }

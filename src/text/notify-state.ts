@@ -1,5 +1,5 @@
 // What a service tells its manager, as the variables of sd_notify(3): a typed object in, the text of one message out. Pure.
-import { ListenFdsError } from '../system/errors.js';
+import { type Option, badOption, badValue, boolean, given, nearest, oneOf, readOption, span, text } from './options.js';
 
 /**
  * What to tell the manager. A field that is absent, undefined or false says nothing. Times are milliseconds here and
@@ -30,10 +30,13 @@ export interface NotifyState {
   mainPidfd?: boolean | undefined;
   /** WATCHDOG=1, the sign of life, or WATCHDOG=trigger, which has the manager act as if there had been none. */
   watchdog?: boolean | 'trigger' | undefined;
-  /** WATCHDOG_USEC=: a new watchdog timeout, in ms; 0 turns the watchdog off. */
-  watchdogTimeout?: number | undefined;
-  /** EXTEND_TIMEOUT_USEC=: the start, stop or reload under way may take longer, if the next message comes within so many ms. */
-  extendTimeout?: number | undefined;
+  /** WATCHDOG_USEC=: a new watchdog timeout, in ms or as a time span such as '30s'; 0 turns the watchdog off. */
+  watchdogTimeout?: number | string | undefined;
+  /**
+   * EXTEND_TIMEOUT_USEC=: the start, stop or reload under way may take longer, if the next message comes within
+   * so many ms, or a time span such as '15s'.
+   */
+  extendTimeout?: number | string | undefined;
   /** FDSTORE=1: keep `fds` for the next start. */
   fdStore?: boolean | undefined;
   /** FDSTOREREMOVE=1: give up what is stored under `fdName`. */
@@ -58,94 +61,83 @@ export const maxMessageBytes = 4096;
 /** SCM_MAX_FD of the kernel. */
 export const maxMessageFds = 253;
 
-export function badOption(found: string): ListenFdsError {
-  return new ListenFdsError('LISTENFDS_BAD_OPTION', found);
-}
-
-function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value);
-}
-
 /** CLOCK_MONOTONIC in microseconds, as MONOTONIC_USEC= wants it. */
 export function monotonicUsec(): bigint {
   return process.hrtime.bigint() / 1000n; // uv_hrtime() reads CLOCK_MONOTONIC on Linux
 }
 
-/** Turns a field's value into assignments; '' says nothing. */
-type Encode = (value: unknown, field: string) => string;
-
-// systemd splits a message at carriage returns too.
-const separators = /[\n\r\0]/;
-
-function oneLine(value: unknown, field: string): string {
-  if (typeof value !== 'string') throw badOption(`${field} must be a string, not ${show(value)}`);
-  if (separators.test(value)) throw badOption(`${field} contains a line break or a NUL: ${show(value)}`);
-  return value;
+/** What may be said in a field, and the assignments it becomes; '' says nothing. */
+interface Field extends Option {
+  encode(value: never): string;
 }
 
-const flag = (assignment: string, when = true): Encode => {
-  return (value, field) => {
-    if (typeof value !== 'boolean') throw badOption(`${field} must be true or false, not ${show(value)}`);
-    return value === when ? assignment : '';
-  };
-};
+const flag = (assignment: string | (() => string), when = true): Field => ({
+  ...boolean,
+  encode: (value: boolean) => (value === when ? (typeof assignment === 'string' ? assignment : assignment()) : ''),
+});
 
-const text = (variable: string, pattern?: RegExp, expected?: string): Encode => {
-  return (value, field) => {
-    const line = oneLine(value, field);
-    if (pattern && !pattern.test(line)) throw badOption(`${field} must be ${expected}, not ${show(value)}`);
-    return `${variable}=${line}`;
-  };
-};
+const assigned = (variable: string, option: Option): Field => ({
+  ...option,
+  encode: (value: unknown) => `${variable}=${value as string}`,
+});
 
-const integer = (variable: string, least: number, most: number): Encode => {
-  return (value, field) => {
-    const whole = typeof value === 'bigint' || Number.isSafeInteger(value);
-    if (!whole || (value as number) < least || (value as number) > most) {
-      throw badOption(`${field} must be a whole number from ${least} to ${most}, not ${show(value)}`);
-    }
-    return `${variable}=${value as number}`;
-  };
-};
+const integer = (variable: string, least: number, most: number): Field =>
+  assigned(
+    variable,
+    given(`a whole number from ${least} to ${most}`, (value) => {
+      const isWhole = typeof value === 'bigint' || Number.isSafeInteger(value);
+      return isWhole && (value as number) >= least && (value as number) <= most;
+    }),
+  );
 
-const milliseconds = (variable: string, least: number): Encode => {
-  return (value, field) => {
-    const usec = typeof value === 'number' ? Math.round(value * 1000) : Number.NaN;
-    if (!Number.isSafeInteger(usec) || usec < least) {
-      throw badOption(`${field} must be a number of milliseconds${least > 0 ? ' above 0' : ''}, not ${show(value)}`);
-    }
-    return `${variable}=${usec}`;
-  };
-};
+const time = (variable: string, option: Option<number>): Field => ({
+  ...option,
+  encode: (milliseconds: number) => `${variable}=${Math.ceil(milliseconds * 1000)}`,
+});
+
+// systemd splits a message at carriage returns too.
+const line = text('a line of text, without line break or NUL', /^[^\n\r\0]*$/);
+const errorName = text('an error name, without line break or NUL', /^[^\n\r\0]+$/);
+
+/** FDNAME=, FileDescriptorName=. */
+export const fdName = text("1 to 255 printable ASCII characters without ':'", /^[ -9;-~]{1,255}$/);
 
 const maxInt = 2 ** 31 - 1;
+const alive = given<boolean | 'trigger'>(
+  "true, false or 'trigger'",
+  (value) => typeof value === 'boolean' || value === 'trigger',
+);
 
 /** MAX_ERRNO of the kernel. */
 const maxErrno = 4095;
 
-const fields: { readonly [field in Exclude<keyof NotifyState, `X_${string}`>]-?: Encode } = {
+/** Every field of {@link NotifyState}. */
+export const stateFields = {
   ready: flag('READY=1'),
-  reloading: (value, field) => flag(`RELOADING=1\nMONOTONIC_USEC=${monotonicUsec()}`)(value, field),
+  reloading: flag(() => `RELOADING=1\nMONOTONIC_USEC=${monotonicUsec()}`),
   stopping: flag('STOPPING=1'),
-  status: text('STATUS'),
+  status: assigned('STATUS', line),
   errno: integer('ERRNO', 1, maxErrno),
-  busError: text('BUSERROR', /./, 'an error name'),
-  varlinkError: text('VARLINKERROR', /./, 'an error name'),
+  busError: assigned('BUSERROR', errorName),
+  varlinkError: assigned('VARLINKERROR', errorName),
   exitStatus: integer('EXIT_STATUS', 0, 255),
   mainPid: integer('MAINPID', 1, maxInt),
   mainPidfdId: integer('MAINPIDFDID', 1, 2 ** 64 - 1),
   mainPidfd: flag('MAINPIDFD=1'),
-  watchdog: (value, field) => (value === 'trigger' ? 'WATCHDOG=trigger' : flag('WATCHDOG=1')(value, field)),
-  watchdogTimeout: milliseconds('WATCHDOG_USEC', 0),
-  extendTimeout: milliseconds('EXTEND_TIMEOUT_USEC', 1),
+  watchdog: {
+    ...alive,
+    encode: (value: boolean | 'trigger') => (value === false ? '' : `WATCHDOG=${value === true ? 1 : value}`),
+  },
+  watchdogTimeout: time('WATCHDOG_USEC', span({ zero: true })),
+  extendTimeout: time('EXTEND_TIMEOUT_USEC', span()),
   fdStore: flag('FDSTORE=1'),
   fdStoreRemove: flag('FDSTOREREMOVE=1'),
-  fdName: text('FDNAME', /^[ -9;-~]{1,255}$/, "1 to 255 printable ASCII characters without ':'"),
+  fdName: assigned('FDNAME', fdName),
   fdPoll: flag('FDPOLL=0', false),
-  notifyAccess: text('NOTIFYACCESS', /^(none|main|exec|all)$/, "'none', 'main', 'exec' or 'all'"),
+  notifyAccess: assigned('NOTIFYACCESS', oneOf('none', 'main', 'exec', 'all')),
   restartReset: flag('RESTART_RESET=1'),
   barrier: flag('BARRIER=1'),
-};
+} satisfies { readonly [field in Exclude<keyof NotifyState, `X_${string}`>]-?: Field };
 
 /** What a status may take of a message, in bytes. */
 const maxStatusBytes = 1024;
@@ -174,9 +166,17 @@ export function decorate(state: NotifyState): NotifyState {
   };
 }
 
-function encodePrivate(field: string, value: unknown): string {
-  if (!/^X_[A-Za-z0-9_]+$/.test(field)) throw badOption(`The state has a field ${show(field)}, which is none`);
-  return `${field}=${oneLine(typeof value === 'number' ? String(value) : value, field)}`;
+function encodeField(name: string, value: unknown): string {
+  if (Object.hasOwn(stateFields, name)) {
+    const field: Field = stateFields[name as keyof typeof stateFields];
+    return field.encode(readOption(field, value, name) as never);
+  }
+  if (!/^X_[A-Za-z0-9_]+$/.test(name)) {
+    const meant = nearest(name, Object.keys(stateFields));
+    const help = meant === null ? 'variables of your own begin with X_' : `did you mean ${meant}?`;
+    throw badOption(`The state has no field ${JSON.stringify(name)}: ${help}`);
+  }
+  return `${name}=${readOption(line, typeof value === 'number' ? String(value) : value, name)}`;
 }
 
 function checkDescriptors(state: NotifyState, assignments: number, fds: number): void {
@@ -199,12 +199,11 @@ export function encodeState(state: NotifyState | string, fds: number): string {
     if (state.includes('\0')) throw badOption('The state contains a NUL');
     message = state;
   } else {
-    if (typeof state !== 'object' || state === null) throw badOption(`The state must be an object or a string`);
+    if (typeof state !== 'object' || state === null) throw badValue('The state', state, 'an object or a string');
     let assignments = 0;
     for (const [field, value] of Object.entries(state)) {
       if (value === undefined) continue;
-      const encode = Object.hasOwn(fields, field) ? fields[field as keyof typeof fields] : null;
-      const assignment = encode ? encode(value, field) : encodePrivate(field, value);
+      const assignment = encodeField(field, value);
       if (assignment === '') continue;
       assignments += 1;
       message = message === '' ? assignment : `${message}\n${assignment}`;

@@ -158,7 +158,7 @@ t.test('a mismatch is told with everything needed to mend it', { skip }, async (
   const text = (port: number): string =>
     `The inherited fd 3 (FileDescriptorName 'web', inet stream) is bound to 127.0.0.1:${port}, not to 127.0.0.1:1 as asked for. ` +
     'The socket unit decides the address: change ListenStream= there, or ask for the address it has, ' +
-    "select it with { name }, or say mismatch: 'ignore'.";
+    "select it with { name }, or set mismatch: 'ignore'.";
   const web = { fds: ['tcp()'], names: ['web'] };
 
   const warning = serving(t, "'127.0.0.1:1'", web);
@@ -259,7 +259,7 @@ t.test('an option that no verb knows is named', async (t) => {
     const target = { address: name === 'listenNetlink' ? 'route' : '/nowhere', reusePorts: true };
     const opened =
       typeof verb === 'function' ? (verb as (target: unknown) => Promise<unknown>)(target) : listen(verb[0]!, target);
-    await t.rejects(opened, { code: 'LISTENFDS_BAD_OPTION', message: /no option "reusePorts"/ }, name);
+    await t.rejects(opened, { code: 'LISTENFDS_BAD_OPTION', message: /no option reusePorts: / }, name);
   }
 });
 

@@ -91,10 +91,10 @@ t.test('a manager that is gone ends the barrier, or fails the next', async (t) =
 });
 
 t.test('a timeout that is none is refused', async (t) => {
-  for (const timeout of [0, -1, NaN, '5s', 2 ** 31]) {
+  for (const timeout of [0, -1, NaN, '5', 2 ** 31]) {
     await t.rejects(notifyBarrier({ timeout: timeout as number, env: {} }), {
       code: 'LISTENFDS_BAD_OPTION',
-      message: /timeout must be/,
+      message: /timeout is .*, but must be/,
     });
   }
 });

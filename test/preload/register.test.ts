@@ -311,7 +311,7 @@ t.test('LISTENFDS_IDLE_TIMEOUT ends a program that has nothing to do', async (t)
   t.equal((await receiver.message()).text, 'WATCHDOG=1');
   t.match(await running.ended, { code: 0, signal: null });
   const bad = await start(t, [], { fds: [fd], env: { LISTENFDS_IDLE_TIMEOUT: 'soon' } }).ended;
-  t.match(bad.stderr, /LISTENFDS_BAD_OPTION.*LISTENFDS_IDLE_TIMEOUT|LISTENFDS_IDLE_TIMEOUT is "soon"/);
+  t.match(bad.stderr, /LISTENFDS_IDLE_TIMEOUT is "soon", but must be a time span with a unit/);
 });
 
 t.test('LISTENFDS=required refuses to bind, LISTENFDS=never to adopt', async (t) => {

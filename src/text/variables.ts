@@ -1,0 +1,62 @@
+// The environment variables of this package, a table as for the options of a call. Pure.
+import { ListenFdsError } from '../system/errors.js';
+import { longestTimeout, parseSpan, spanText } from './duration.js';
+import { type Option, nearest, oneOf } from './options.js';
+
+const span: Option<number> = {
+  allowed: `${spanText}, above 0 and at most 24 days`,
+  read(value) {
+    const found = parseSpan(value as string);
+    return found !== null && found > 0 && found <= longestTimeout ? found : undefined;
+  },
+};
+
+/** What people set for a program. An empty one counts as absent. */
+export const variables = {
+  /** Whether inherited sockets are used: `required` fails where nothing was passed, `never` does not look. */
+  LISTENFDS: { ...oneOf('auto', 'required', 'never'), default: 'auto' as const },
+  /** End the service with status 0 when nothing has been going on for so long. */
+  LISTENFDS_IDLE_TIMEOUT: span,
+  /** With the preload: how long a drain may take. */
+  LISTENFDS_DRAIN_TIMEOUT: { ...span, default: 30_000 },
+  /** With the preload: `first` drains before the program's own handlers of SIGTERM run, too. */
+  LISTENFDS_DRAIN: { ...oneOf('auto', 'first'), default: 'auto' as const },
+  /** With the preload: what happens when the socket is bound elsewhere than the program asks; with `error` its server emits one. */
+  LISTENFDS_MISMATCH: { ...oneOf('warn', 'error', 'ignore'), default: 'warn' as const },
+} satisfies Record<string, Option>;
+
+type Variables = typeof variables;
+type Value<V extends keyof Variables> = Exclude<ReturnType<Variables[V]['read']>, undefined>;
+
+/** Those that processes of this package set for each other. */
+export const privateVariables = ['LISTENFDS_PRIMARY', 'LISTENFDS_UPGRADE'];
+
+/**
+ * Reads one variable.
+ *
+ * @throws ListenFdsError LISTENFDS_BAD_ENVIRONMENT
+ */
+export function readVariable<V extends keyof Variables>(
+  name: V,
+  env: NodeJS.ProcessEnv,
+): Value<V> | (Variables[V] extends { default: unknown } ? never : null) {
+  const option: Option = variables[name];
+  const value = env[name];
+  const read = value === undefined || value === '' ? (option.default ?? null) : option.read(value, name);
+  if (read !== undefined) return read as Value<V>;
+  throw new ListenFdsError(
+    'LISTENFDS_BAD_ENVIRONMENT',
+    `${name} is ${JSON.stringify(value)}, but must be ${option.allowed}`,
+    { variable: name },
+  );
+}
+
+/** A misspelt variable has no effect, and nothing else would say so. */
+export function warnOfMisspelt(env: NodeJS.ProcessEnv): void {
+  const known = Object.keys(variables);
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('LISTENFDS') || known.includes(name) || privateVariables.includes(name)) continue;
+    const meant = nearest(name, known);
+    if (meant !== null) process.emitWarning(`The environment has ${name}: did you mean ${meant}?`, 'ListenFdsWarning');
+  }
+}
