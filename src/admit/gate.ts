@@ -137,6 +137,14 @@ class Gatekeeper implements ConnectionStats {
     this.#add(socket);
   }
 
+  /** A connection from before anybody watched the server. */
+  found(socket: Socket, hasLeftHttp: boolean): void {
+    this.#add(socket);
+    const marked = socket as HttpSocket;
+    if (hasLeftHttp) marked[upgraded] = true;
+    else if (marked._httpMessage) marked[lastResponse] = marked._httpMessage;
+  }
+
   requested(request: IncomingMessage, response: ServerResponse): void {
     if (request.httpVersionMajor > 1) return; // HTTP/2 through its compatibility API: sessions and streams are counted
     if (!request.socket) return; // an imitation, as adapters and tests emit it
@@ -186,6 +194,9 @@ class Gatekeeper implements ConnectionStats {
 
 // Shared by two copies of the package: a server has one gatekeeper.
 const key = Symbol.for('listenfds.gatekeeper');
+
+/** Whether the server has a gatekeeper, and so no connection is unknown. */
+export const isWatched = (server: EventEmitter): boolean => key in server;
 
 /**
  * The gatekeeper of a server, put in place on first use. It stands before the events that net, http, https, tls and

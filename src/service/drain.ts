@@ -4,6 +4,7 @@ import type { Http2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import { type DrainWatch, gatekeeper, isUpgraded, newestResponse, responseInFlight, sessionOf } from '../admit/gate.js';
 import type { Gatekeeper } from '../admit/gate.js';
+import { watchFromNow } from '../admit/find-connections.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
 import { bindingIfAny } from '../system/addon.js';
 import { net } from '../system/builtins.js';
@@ -333,6 +334,7 @@ export function drain(server: Server, options: DrainOptions = {}, onlyOthersLeft
   if (typeof (server as { getConnections?: unknown } | null)?.getConnections !== 'function') {
     throw badValue('The server', server, 'a net, tls, http, https or http2 server');
   }
+  watchFromNow(server);
   // keepAliveTimeout 0 keeps idle connections for ever, which is no time to wait.
   const grace = given ?? (asHttp(server).keepAliveTimeout || defaultGrace);
   const drained = new Drain(server, Math.min(grace, timeout), onlyOthersLeft ?? null).run(timeout).finally(() => {
