@@ -47,13 +47,13 @@ function malformed(variable: 'WATCHDOG_USEC' | 'WATCHDOG_PID', value: string, ex
 export function watchdogEnabled(options: WatchdogOptions = {}): number | null {
   const { env = process.env, pid = process.pid } = readOptions(watchdogOptions, options);
   const usecText = env['WATCHDOG_USEC'];
-  if (usecText === undefined) return null;
+  if (!usecText) return null; // empty is how many take a variable away
   const usec = parseInteger(usecText);
   if (usec === null || usec <= 0n || usec >= infinity) {
     throw malformed('WATCHDOG_USEC', usecText, 'a number of microseconds');
   }
   const pidText = env['WATCHDOG_PID'];
-  if (pidText !== undefined) {
+  if (pidText) {
     const meantFor = parseInteger(pidText);
     if (meantFor === null || meantFor < 1n || meantFor > 2n ** 31n - 1n) {
       throw malformed('WATCHDOG_PID', pidText, 'a process id');

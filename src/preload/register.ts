@@ -1,4 +1,4 @@
-// The preload: `node --import listenfds/register app.js` lets a program that knows nothing of socket activation use the
+// The preload: `node --require listenfds/register app.js` lets a program that knows nothing of socket activation use the
 // sockets it was passed. This file runs at every start of every program it is preloaded into, children included, so it
 // only finds out whether anything was passed; src/lend/ does the rest.
 const { env } = process;
@@ -31,7 +31,7 @@ const isWorkerThread = (process.chdir as { disabled?: boolean }).disabled === tr
 
 if (
   !isWorkerThread &&
-  (env['LISTEN_FDS'] !== undefined || env['LISTENFDS'] === 'required' || isWorkerOfActivated() || maybeListeningStdin())
+  (env['LISTEN_FDS'] || env['LISTENFDS'] === 'required' || isWorkerOfActivated() || maybeListeningStdin())
 ) {
   // Must be done before the program's first line, and without top-level await, which require() could not load.
   const { createRequire } = process.getBuiltinModule('node:module');

@@ -127,6 +127,11 @@ let loaded: Binding | ListenFdsError | undefined;
 
 /** What to say once nothing could be loaded. */
 function noAddon(failures: readonly string[]): ListenFdsError {
+  const tried = `The native addon cannot be loaded. Tried ${failures.join('; ')}`;
+  // Node's words for --permission and --no-addons.
+  if (failures.some((failure) => failure.includes('loading addons is disabled'))) {
+    return new ListenFdsError('LISTENFDS_ADDONS_DISABLED', tried);
+  }
   let builder = 'native/build.js';
   try {
     builder = url.fileURLToPath(new URL('../native/build.js', import.meta.url));
@@ -135,8 +140,7 @@ function noAddon(failures: readonly string[]): ListenFdsError {
   }
   return new ListenFdsError(
     'LISTENFDS_NO_ADDON',
-    `The native addon cannot be loaded. Tried ${failures.join('; ')}. ` +
-      `What builds it: node ${/^[\w./-]*$/.test(builder) ? builder : `'${builder}'`}`,
+    `${tried}. What builds it: node ${/^[\w./-]*$/.test(builder) ? builder : `'${builder}'`}`,
   );
 }
 

@@ -24,11 +24,13 @@ export const remedies = {
   LISTENFDS_WORKER_THREAD: 'Call it in the main thread; descriptors belong to the whole process',
   /** A cluster worker asked for descriptors that were passed to its primary, and the primary has not consumed them. */
   LISTENFDS_CLUSTER_PRIMARY:
-    'Call listenFds() in the primary before it forks, or start it with `node --import listenfds/register`; workers then listen through it',
+    'Call listenFds() in the primary before it forks, or start it with `node --require listenfds/register`; workers then listen through it',
   /**
    * The native addon cannot be loaded, and descriptors were passed, NOTIFY_SOCKET is set, or the call needs the addon.
    */
   LISTENFDS_NO_ADDON: 'Building it needs a C++ compiler; a bundle of the program must leave listenfds outside',
+  /** Node.js was started with --permission or --no-addons, and so loads no native addon. */
+  LISTENFDS_ADDONS_DISABLED: 'Add --allow-addons beside --permission, or remove --no-addons',
   /** activation is 'required' and no suitable descriptor was passed. */
   LISTENFDS_NOT_ACTIVATED: "Start the program through its socket unit, or allow binding with activation: 'auto'",
   /** Descriptors were passed, but none has the name asked for. */

@@ -1,5 +1,6 @@
 // LISTEN_PID, LISTEN_PIDFDID, LISTEN_FDS and LISTEN_FDNAMES → how many descriptors there are and what they are called.
-// Decides as sd_listen_fds_with_names(3) of systemd v262 does, down to which spellings of a number count. Pure.
+// Decides as sd_listen_fds_with_names(3) of systemd v262 does, down to which spellings of a number count, but for an empty
+// variable: that is how shells, compose files and unit files take one away, so it counts as absent. Pure.
 import { ListenFdsError } from '../system/errors.js';
 
 /** The first descriptor a manager passes, SD_LISTEN_FDS_START. */
@@ -95,14 +96,14 @@ export function parseEnvironment(env: ListenVariables, accept: AcceptedPid, iden
   const names = env.LISTEN_FDNAMES === undefined ? null : parseNames(env.LISTEN_FDNAMES);
 
   if (accept !== 'any') {
-    if (env.LISTEN_PID === undefined) return nothing;
+    if (!env.LISTEN_PID) return nothing;
     const pid = parseInteger(env.LISTEN_PID);
     if (pid === null || pid < 1n || pid > maxInt) throw malformed('LISTEN_PID', env.LISTEN_PID, 'a process id');
     const meantFor = Number(pid);
     if (meantFor !== identity.pid && !(accept === 'parent' && meantFor === identity.ppid)) {
       return { ...nothing, meantFor };
     }
-    if (env.LISTEN_PIDFDID !== undefined) {
+    if (env.LISTEN_PIDFDID) {
       const inode = parseInteger(env.LISTEN_PIDFDID);
       if (inode === null || inode < 0n || inode > maxUint64) {
         throw malformed('LISTEN_PIDFDID', env.LISTEN_PIDFDID, 'the inode number of a pidfd');
@@ -112,7 +113,7 @@ export function parseEnvironment(env: ListenVariables, accept: AcceptedPid, iden
     }
   }
 
-  if (env.LISTEN_FDS === undefined) return nothing;
+  if (!env.LISTEN_FDS) return nothing;
   const count = parseInteger(env.LISTEN_FDS);
   if (count === null || count < 1n || count > maxInt - BigInt(firstFd)) {
     throw malformed('LISTEN_FDS', env.LISTEN_FDS, 'a number of descriptors');

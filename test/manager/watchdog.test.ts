@@ -20,7 +20,8 @@ t.test('WATCHDOG_USEC and WATCHDOG_PID are read as C reads them', (t) => {
     [{ WATCHDOG_USEC: '18446744073709551615' }, 'WATCHDOG_USEC'],
     [{ WATCHDOG_USEC: '18446744073709551616' }, 'WATCHDOG_USEC'],
     [{ WATCHDOG_USEC: 'infinity' }, 'WATCHDOG_USEC'],
-    [{ WATCHDOG_USEC: '' }, 'WATCHDOG_USEC'],
+    [{ WATCHDOG_USEC: '' }, null],
+    [{ WATCHDOG_USEC: '5000', WATCHDOG_PID: '' }, 5],
     [{ WATCHDOG_USEC: '-5' }, 'WATCHDOG_USEC'],
     // As in C: the first variable is read first, whoever it is for.
     [{ WATCHDOG_USEC: '0', WATCHDOG_PID: '8' }, 'WATCHDOG_USEC'],

@@ -2,7 +2,7 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { resultOf, root } from '../support/activate.ts';
+import { activate, resultOf, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { without } from '../support/tools.ts';
 
@@ -75,4 +75,12 @@ t.test('without the addon a program binds by itself, and is told when that is im
     );
     t.same(results, ['LISTENFDS_NO_ADDON', 'LISTENFDS_NO_ADDON', []]);
   });
+});
+
+t.test('where Node.js was told to load no addons, the error says that', async (t) => {
+  const source = `import { listen } from 'listenfds';
+    listen(() => {}, 0).then(({ source, server }) => server.close(console.log(source)), ({ code, message }) => console.log(code, message));`;
+  const command = [process.execPath, '--no-addons', '--input-type=module', '--eval', source];
+  t.match(await activate(t, command, { fds: ['tcp()'] }).line(), /^LISTENFDS_ADDONS_DISABLED .*--allow-addons/);
+  t.equal(await activate(t, command).line(), 'bound');
 });
