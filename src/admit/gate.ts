@@ -4,6 +4,7 @@ import type { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
+import { handleOf } from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 import type { PeerCredentials } from './peer.js';
 
@@ -44,6 +45,9 @@ const lastResponse: unique symbol = Symbol.for('listenfds.lastResponse');
 const upgraded: unique symbol = Symbol.for('listenfds.upgraded');
 const http2Session: unique symbol = Symbol.for('listenfds.http2Session');
 
+/** An event of a connection that is none of this process's any more: it has closed, or was sent to another process. */
+export const gone: unique symbol = Symbol.for('listenfds.gone');
+
 interface Marked {
   /** The response to the newest request: with pipelining the one after which the connection may end. */
   [lastResponse]?: ServerResponse;
@@ -74,12 +78,19 @@ export function isUpgraded(socket: Socket): boolean {
 
 /** What a drain wants to know as it happens. */
 export interface DrainWatch {
-  request(response: ServerResponse): void;
+  /** @returns whether the program is to hear of the request */
+  request(response: ServerResponse): boolean;
   session(session: Http2Session): void;
+  /** A connection leaves HTTP; the program has just got it. */
+  upgraded(socket: Socket): void;
   /** A connection came into view: accepted just before, or through with its TLS handshake. */
   opened(socket: Socket): void;
-  closed(socket: Socket): void;
+  /** @param elsewhere it is not closed: another process has it now */
+  closed(socket: Socket, elsewhere: boolean): void;
 }
+
+/** A connection that was sent to another process has lost its handle without having closed. */
+const isElsewhere = (socket: Socket): boolean => !socket.destroyed && !socket.connecting && handleOf(socket) === null;
 
 class Gatekeeper implements ConnectionStats {
   accepted = 0;
@@ -90,6 +101,8 @@ class Gatekeeper implements ConnectionStats {
   readonly sessions = new Set<Http2Session>();
   /** HTTP/2 streams that are open. */
   streams = 0;
+  /** HTTP/2 streams so far. */
+  streamed = 0;
   draining: DrainWatch | null = null;
   /** The listener belongs to the manager as well: what waits in its queue when we close it is somebody else's to accept. */
   shared = false;
@@ -99,7 +112,18 @@ class Gatekeeper implements ConnectionStats {
   onChange: (() => void) | null = null;
 
   get active(): number {
+    this.prune();
     return this.sockets.size;
+  }
+
+  /** Whether that many connections are open. */
+  holds(most: number): boolean {
+    return this.sockets.size >= most && this.active >= most;
+  }
+
+  /** `child.send(message, socket)` takes the handle away, and Node says nothing. */
+  prune(): void {
+    for (const socket of this.sockets) if (isElsewhere(socket)) this.#gone(socket, true);
   }
 
   /** Whether the connection may go on to the server's own listeners. */
@@ -122,12 +146,15 @@ class Gatekeeper implements ConnectionStats {
 
   #add(socket: Socket): void {
     this.sockets.add(socket);
-    socket.once('close', () => {
-      if (!this.sockets.delete(socket)) return;
-      this.draining?.closed(socket);
-      this.onChange?.();
-    });
+    socket.once('close', () => this.#gone(socket, false));
     this.draining?.opened(socket);
+    this.onChange?.();
+  }
+
+  #gone(socket: Socket, elsewhere: boolean): void {
+    (socket as EventEmitter).emit(gone);
+    if (!this.sockets.delete(socket)) return;
+    this.draining?.closed(socket, elsewhere);
     this.onChange?.();
   }
 
@@ -145,11 +172,12 @@ class Gatekeeper implements ConnectionStats {
     else if (marked._httpMessage) marked[lastResponse] = marked._httpMessage;
   }
 
-  requested(request: IncomingMessage, response: ServerResponse): void {
-    if (request.httpVersionMajor > 1) return; // HTTP/2 through its compatibility API: sessions and streams are counted
-    if (!request.socket) return; // an imitation, as adapters and tests emit it
+  /** @returns whether the program is to hear of it */
+  requested(request: IncomingMessage, response: ServerResponse): boolean {
+    if (request.httpVersionMajor > 1) return true; // HTTP/2 through its compatibility API: sessions and streams are counted
+    if (!request.socket) return true; // an imitation, as adapters and tests emit it
     (request.socket as HttpSocket)[lastResponse] = response;
-    this.draining?.request(response);
+    return this.draining?.request(response) ?? true;
   }
 
   opened(session: Http2Session): void {
@@ -162,6 +190,7 @@ class Gatekeeper implements ConnectionStats {
 
   streaming(stream: Http2Stream): void {
     this.streams += 1;
+    this.streamed += 1;
     stream.once('close', () => (this.streams -= 1));
   }
 
@@ -170,8 +199,7 @@ class Gatekeeper implements ConnectionStats {
     switch (event) {
       case 'checkContinue':
       case 'checkExpectation':
-        this.requested(first as IncomingMessage, second as ServerResponse);
-        break;
+        return this.requested(first as IncomingMessage, second as ServerResponse);
       case 'connection':
         return this.admit(server, first as Socket);
       case 'secureConnection':
@@ -189,6 +217,13 @@ class Gatekeeper implements ConnectionStats {
         break;
     }
     return true;
+  }
+
+  /** The server's own listeners have heard of it. */
+  heard(event: string | symbol, first: unknown, second: unknown): void {
+    if (event === 'connection') {
+      if (isElsewhere(first as Socket)) this.#gone(first as Socket, true);
+    } else if ((event === 'upgrade' || event === 'connect') && second) this.draining?.upgraded(second as Socket);
   }
 }
 
@@ -212,9 +247,14 @@ export function gatekeeper(server: Server | EventEmitter): Gatekeeper {
   replaceMethod(server, 'emit', function (this: EventEmitter, event: string | symbol, ...args: unknown[]) {
     // Whoever emits one of these events without its arguments does not mean a connection.
     if (!args[0]) return emit.call(this, event, ...args);
-    if (event === 'request') keeper.requested(args[0] as IncomingMessage, args[1] as ServerResponse);
-    else if (!keeper.event(server, event, args[0], args[1])) return true;
-    return emit.call(this, event, ...args);
+    if (event === 'request') {
+      const wanted = keeper.requested(args[0] as IncomingMessage, args[1] as ServerResponse);
+      return !wanted || emit.call(this, event, ...args);
+    }
+    if (!keeper.event(server, event, args[0], args[1])) return true;
+    const heard = emit.call(this, event, ...args);
+    keeper.heard(event, args[0], args[1]);
+    return heard;
   });
   return keeper;
 }

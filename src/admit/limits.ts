@@ -1,9 +1,10 @@
 // Limits and address lists, enforced here for adopted and self-bound listeners alike: systemd's MaxConnections= and
 // MaxConnectionsPerSource= act for Accept=yes only.
+import type { EventEmitter } from 'node:events';
 import type { BlockList, Server } from 'node:net';
 import { net } from '../system/builtins.js';
 import { badOption, readOption, whole } from '../text/options.js';
-import { type Gate, gatekeeper } from './gate.js';
+import { type Gate, gatekeeper, gone } from './gate.js';
 import { type Origin, originOf, sourceOf } from './source.js';
 
 /** Who may connect, and how many at once. */
@@ -41,17 +42,17 @@ function addresses(option: string, value: BlockList | readonly string[]): BlockL
 }
 
 // A client that resets before accept(2) has no address any more, but its request can be read all the same.
-const gone = 'where it comes from is not known';
+const unknown = 'where it comes from is not known';
 
 function limitPerSource(most: number): Gate {
   const open = new Map<string, number>();
   return (socket) => {
     const source = sourceOf(socket);
-    if (source === null) return `maxConnectionsPerSource: ${gone}`;
+    if (source === null) return `maxConnectionsPerSource: ${unknown}`;
     const connections = open.get(source) ?? 0;
     if (connections >= most) return `maxConnectionsPerSource: ${source} has ${connections} connections`;
     open.set(source, connections + 1);
-    socket.once('close', () => {
+    (socket as EventEmitter).once(gone, () => {
       const left = open.get(source)! - 1;
       if (left === 0) open.delete(source);
       else open.set(source, left);
@@ -66,7 +67,7 @@ function listed(list: BlockList, origin: Origin): boolean {
 }
 
 const nameOf = (origin: Origin): string =>
-  origin.family === 'inet' ? origin.address : origin.family === 'vsock' ? `vsock CID ${origin.cid}` : gone;
+  origin.family === 'inet' ? origin.address : origin.family === 'vsock' ? `vsock CID ${origin.cid}` : unknown;
 
 /**
  * Puts the limits before a server. A connection passes if it is in no `deny` list, in `allow` where there is one, and
@@ -95,7 +96,7 @@ export function limit(server: Server, limits: Limits): void {
   }
   if (limits.maxConnections !== undefined) {
     const most = readOption(whole(1), limits.maxConnections, 'maxConnections');
-    gates.push(() => (keeper.active >= most ? `maxConnections: ${most} are open` : null));
+    gates.push(() => (keeper.holds(most) ? `maxConnections: ${most} are open` : null));
   }
   // Last: it counts what it lets in.
   if (limits.maxConnectionsPerSource !== undefined) {

@@ -5,8 +5,10 @@ import type { Server } from 'node:net';
 import { gatekeeper } from '../admit/gate.js';
 import type { Gatekeeper } from '../admit/gate.js';
 import { startWatchdog } from '../manager/watchdog.js';
+import { Deadline, idleExitGrace } from '../service/deadline.js';
 import { Voice } from '../service/voice.js';
 import { isClusterWorker, mayBePrimary, nodeCluster } from '../system/process-role.js';
+import { markHandler } from '../system/own-handlers.js';
 import { readAhead, willNeed } from '../system/read-ahead.js';
 import { readVariable } from '../text/variables.js';
 
@@ -59,13 +61,22 @@ const signalMargin = 200;
 /** A worker without the preload does not answer. Milliseconds. */
 const answerTime = 1000;
 
-async function endWorkers(workers: readonly Worker[]): Promise<void> {
+/** A worker that begins to drain later than its primary ends later. Milliseconds. */
+const workerMargin = 1000;
+
+/** One stop that comes twice: npm forwards the signal that its group got already. Milliseconds. */
+const echo = 1000;
+
+/** @param deadline when a worker that has not ended is killed: its event loop may stand still */
+async function endWorkers(workers: readonly Worker[], deadline: Deadline): Promise<void> {
   const end = (worker: Worker): Promise<void> =>
     new Promise((resolve) => {
       if (worker.isDead()) return resolve();
       const unanswered = setTimeout(() => worker.process.kill('SIGTERM'), answerTime);
+      const forget = deadline.whenOver(() => worker.process.kill('SIGKILL'), workerMargin);
       const over = (): void => {
         clearTimeout(unanswered);
+        forget();
         resolve();
       };
       worker.once('exit', over);
@@ -103,9 +114,10 @@ export class Life {
   /** Every server that listens, and whether on a socket that was passed. */
   readonly #servers = new Map<Server, boolean>();
   readonly #keepers: Gatekeeper[] = [];
-  readonly #onTerminate = (): void => this.#terminate();
+  readonly #onTerminate = markHandler((): void => this.#terminate());
   #ready = false;
-  #signalled = false;
+  /** When the first signal came. */
+  #signalled: number | null = null;
   #ending = false;
 
   constructor(options: LifeOptions) {
@@ -113,7 +125,7 @@ export class Life {
     if (options.drainFirst) this.#drainFirst();
     process.on('SIGTERM', this.#onTerminate);
     process.on('removeListener', (event) => this.#removed(event));
-    if (isClusterWorker()) obeyPrimary(() => this.#signalled);
+    if (isClusterWorker()) obeyPrimary(() => this.#signalled !== null);
   }
 
   opened(server: Server, lent: boolean): void {
@@ -141,8 +153,7 @@ export class Life {
   #watchIdle(timeout: number): void {
     const leave = (): void => {
       // What the program has bound itself nobody keeps while it is away.
-      if (this.#ending || [...this.#servers.values()].includes(false)) this.#watchIdle(timeout);
-      else this.#end();
+      if (!this.#ending && ![...this.#servers.values()].includes(false)) this.#end('idle');
     };
     void service().then(({ watchIdle }) => watchIdle(this.#keepers, timeout, leave));
   }
@@ -152,8 +163,14 @@ export class Life {
     return process.listenerCount('SIGTERM') - 1 - signalExitListeners() > 0;
   }
 
+  #isEcho(): boolean {
+    const now = performance.now();
+    this.#signalled ??= now;
+    return this.#ending && now - this.#signalled <= echo;
+  }
+
   #terminate(): void {
-    this.#signalled = true;
+    if (this.#isEcho()) return;
     if (!this.#ending && this.#isAwaited()) return;
     if (!this.#ending && this.#serves()) {
       this.#end(); // we stay a listener: signal-exit must not find itself alone
@@ -169,7 +186,7 @@ export class Life {
    * who catches that.
    */
   #removed(event: string | symbol): void {
-    if (event !== 'SIGTERM' || !this.#signalled || this.#ending || this.#isAwaited()) return;
+    if (event !== 'SIGTERM' || this.#signalled === null || this.#ending || this.#isAwaited()) return;
     process.off('SIGTERM', this.#onTerminate);
   }
 
@@ -184,31 +201,26 @@ export class Life {
   #drainFirst(): void {
     const { emit } = process;
     process.emit = ((event: string, ...args: unknown[]): boolean => {
-      if (event === 'SIGTERM' && !this.#ending && this.#serves() && this.#isAwaited()) {
-        this.#signalled = true;
-        this.#stopping();
-        const servers = [...this.#servers.keys()];
-        const resume = (): void => {
-          servers.forEach(answerClose);
-          process.off('SIGTERM', this.#onTerminate);
-          Reflect.apply(emit, process, [event, ...args]);
-        };
-        this.#drain().then(resume, resume);
-        return true;
+      if (event === 'SIGTERM' && this.#isAwaited()) {
+        if (this.#isEcho()) return true;
+        if (this.#ending) process.off('SIGTERM', this.#onTerminate);
+        else if (this.#serves()) {
+          const servers = [...this.#servers.keys()];
+          const resume = (): void => {
+            servers.forEach(answerClose);
+            process.off('SIGTERM', this.#onTerminate);
+            Reflect.apply(emit, process, [event, ...args]);
+          };
+          this.#drain().then(resume, resume);
+          return true;
+        }
       }
-      if (event === 'SIGTERM' && this.#ending && this.#isAwaited()) process.off('SIGTERM', this.#onTerminate);
       return Reflect.apply(emit, process, [event, ...args]) as boolean;
     }) as typeof emit;
   }
 
-  #stopping(): void {
-    this.#ending = true;
-    this.#voice.tellStopping();
-  }
-
-  #end(): void {
-    this.#stopping();
-    this.#drain().then(
+  #end(reason?: 'idle'): void {
+    this.#drain(reason === 'idle').then(
       () => process.exit(0),
       (error: unknown) => {
         console.error('The service did not end cleanly:', error);
@@ -217,11 +229,16 @@ export class Life {
     );
   }
 
-  async #drain(): Promise<void> {
-    const workers = endWorkers(workersHere());
+  async #drain(endOthers = false): Promise<void> {
+    this.#ending = true;
+    const timeout = this.#options.drainTimeout;
+    const deadline = new Deadline(timeout);
+    this.#voice.tellStopping(() => deadline.leftWith(workerMargin));
+    const workers = endWorkers(workersHere(), deadline);
     const { drain } = await service();
-    const { drainTimeout } = this.#options;
-    const options = { timeout: drainTimeout };
-    await Promise.all([...[...this.#servers.keys()].map((server) => drain(server, options)), workers]);
+    const options = endOthers ? { timeout, grace: idleExitGrace } : { timeout };
+    const drains = [...this.#servers.keys()].map((server) => drain(server, options, { deadline, endOthers }));
+    const results = await Promise.allSettled([...drains, workers]);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 }

@@ -9,6 +9,17 @@ interface StreamHandle extends UvHandle {
   readStop(): number;
 }
 
+/** Of node:http's parser: finish() fails in the middle of a request, and changes nothing. */
+interface Parser {
+  finish(): Error | undefined;
+}
+
+/** Whether an HTTP/1 connection has nothing of a request that is not whole. */
+export function isBetweenRequests(socket: Socket): boolean {
+  const { parser } = socket as { parser?: Parser | null };
+  return !(parser?.finish() instanceof Error);
+}
+
 /** What is read but not handled, or written but not sent, cannot move. */
 function isMovable(socket: Socket): boolean {
   return (

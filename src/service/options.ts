@@ -85,6 +85,13 @@ export interface ServeOptions {
    */
   upgrade?: 'SIGHUP' | 'SIGUSR2' | boolean | UpgradeTrigger;
   /**
+   * When handlers that others put on the same signals are called: a telemetry library, Apollo, Nest. With 'after' that is
+   * when the service has ended; the process exits when they are done, within a second where they do not say so by a promise.
+   * With 'together' they are called at once, as Node.js does it.
+   * @default 'after'
+   */
+  otherHandlers?: 'after' | 'together';
+  /**
    * Exit the process when the service has ended: 0 after a signal or idle exit, 1 after an uncaught error or a failed
    * stop hook. With false the caller does, and uncaught errors are left to it.
    * @default true
@@ -131,6 +138,19 @@ export interface Service {
    * @throws ListenFdsError LISTENFDS_UPGRADE_FAILED, LISTENFDS_UPGRADE_REFUSED: this process goes on serving
    */
   upgrade(options?: UpgradeOptions): Promise<UpgradeResult>;
+  /**
+   * Says that work goes on which no connection shows, such as a job whose request has been answered: while it lasts there is
+   * no idle exit, and a drain waits for it, up to its deadline.
+   *
+   * @example
+   * app.post('/jobs', (request, response) => {
+   *   response.status(202).end();
+   *   service.busy(transcode(request.query.file)).catch(report);
+   * });
+   *
+   * @returns what the work returns
+   */
+  busy<T>(work: T | PromiseLike<T>): Promise<T>;
   /** Stops accepting and lets what was accepted end. */
   drain(): Promise<DrainResult>;
   /** Drains, closes the frameworks and runs onStop. Does not exit. */
@@ -171,6 +191,7 @@ export const serveOptions = {
   healthy: callback as Option<() => boolean | Promise<boolean>>,
   crashTimeout: { ...span({ zero: true }), default: 2000 },
   upgrade: trigger,
+  otherHandlers: { ...oneOf('after', 'together'), default: 'after' as const },
   exit: { ...boolean, default: true },
   signals: given<readonly ('SIGTERM' | 'SIGINT')[]>(
     "an array of 'SIGTERM' and 'SIGINT'",
@@ -243,5 +264,6 @@ export function readServeOptions(
       `${misplaced} is for one app: with several it stands beside the app, serve([{ app, ${misplaced} }])`,
     );
   }
+  if (app.length === 0) throw badOption('serve() was given a list of apps with none in it');
   return { apps: (app as readonly ServedApp[]).map(targetOf), own };
 }

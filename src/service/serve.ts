@@ -8,47 +8,47 @@ import type { ListenTarget, Target } from '../take/target.js';
 import { listenForCommands } from './control.js';
 import type { DrainResult } from './drain.js';
 import { HandOver } from './hand-over.js';
-import { watchIdle } from './idle.js';
+import { type IdleWatch, watchIdle } from './idle.js';
 import {
   type AppWithTarget,
   type OwnOptions,
   type ServeOptions,
   type ServedApp,
   type Service,
+  type StopReason,
   readServeOptions,
 } from './options.js';
 import { Reloads } from './reload.js';
-import { Signals } from './signals.js';
+import { catchSignals } from './signals.js';
 import { reportStatus, statusText, total } from './status.js';
 import { Stop, type Stoppable } from './stop.js';
+import { type Member, allIdle, end, endAll, enter, leave } from './together.js';
 import type { UpgradeOptions, UpgradeResult } from './upgrade.js';
 import { Voice } from './voice.js';
 
-class RunningService implements Service, Stoppable {
+class RunningService implements Service, Stoppable, Member {
   readonly listening: Listening[] = [];
   readonly apps: AdaptedApp[] = [];
   readonly options: OwnOptions;
   readonly voice = new Voice();
-  // systemd refuses Type=notify-reload services that do not catch SIGHUP by READY=1, and a signal may come any time.
-  readonly signals: Signals;
+  readonly busySet = new Set<Promise<unknown>>();
   readonly #stop: Stop;
   readonly #handOver: HandOver;
-  readonly #reloads: Reloads;
   readonly #cleanups: (() => void)[] = [];
+  #idle: IdleWatch | null = null;
 
   constructor(options: OwnOptions) {
     this.options = options;
     this.#stop = new Stop(this);
     this.#handOver = new HandOver(this.voice, options);
-    this.#reloads = new Reloads(options, this.voice, () => statusText(this.stats));
-    this.signals = new Signals(options, {
-      // After an upgrade the manager tells us to go when it stops the service, and once more when our successor has ended:
-      // we are going already.
-      stop: (signal) => (signal === 'SIGTERM' && this.#handOver.done ? undefined : this.#stop.end(signal)),
+    const reloads = new Reloads(options, this.voice, () => statusText(this.stats));
+    // systemd refuses Type=notify-reload services that do not catch SIGHUP by READY=1, and a signal may come any time.
+    enter(this);
+    const actions = {
       upgrade: () => void this.upgrade().catch(() => {}), // it has been reported
-      reload: () => void this.#reloads.request(() => this.ready),
-      crash: (error) => this.#stop.crash(error),
-    });
+      reload: () => void reloads.request(() => this.ready),
+    };
+    this.#cleanups.push(catchSignals(options, actions));
   }
 
   get stats(): ConnectionStats {
@@ -74,6 +74,7 @@ class RunningService implements Service, Stoppable {
       }
     } catch (error) {
       this.release();
+      leave(this);
       for (const { server } of this.apps) server.close();
       throw error;
     }
@@ -85,7 +86,9 @@ class RunningService implements Service, Stoppable {
     if (upgrade) this.#cleanups.push(listenForCommands(this));
     this.#cleanups.push(reportStatus(this.#keepers(), (counts) => this.voice.tellStatus(counts)));
     if (idleTimeout !== null && this.listening.every(({ source }) => source === 'inherited')) {
-      this.#cleanups.push(watchIdle(this.#keepers(), idleTimeout, () => this.#stop.end('idle')));
+      const working = (): boolean => this.busySet.size > 0;
+      this.#idle = watchIdle(this.#keepers(), idleTimeout, () => allIdle() && endAll('idle'), working);
+      this.#cleanups.push(() => this.#idle?.stop());
     }
     this.#endWithConnection();
     this.voice.tell({ ready: true, status: statusText(this.stats) });
@@ -114,23 +117,57 @@ class RunningService implements Service, Stoppable {
     return this.#handOver.abandon();
   }
 
+  get serves(): boolean {
+    return this.#stop.phase !== 'starting';
+  }
+
+  get handedOver(): boolean {
+    return this.#handOver.done;
+  }
+
+  isIdle(): boolean {
+    return this.#idle?.isIdle() ?? false;
+  }
+
+  end(reason: StopReason): void {
+    this.#stop.end(reason);
+  }
+
+  crash(error: unknown): void {
+    this.#stop.crash(error);
+  }
+
+  ended(status: number, left: number): void {
+    end(this, status, left);
+  }
+
   release(): void {
-    this.signals.release();
     for (const cleanup of this.#cleanups.splice(0)) cleanup();
   }
 
   async upgrade(options: UpgradeOptions = {}): Promise<UpgradeResult> {
     const result = await this.#handOver.upgrade(options, () => this.#stop.phase);
-    this.#stop.end('upgrade');
+    endAll('upgrade'); // the successor has the sockets of all
     return result;
+  }
+
+  async busy<T>(work: T | PromiseLike<T>): Promise<T> {
+    const running = Promise.resolve(work);
+    this.busySet.add(running);
+    try {
+      return await running;
+    } finally {
+      this.busySet.delete(running);
+    }
   }
 
   drain(): Promise<DrainResult> {
     return this.#stop.drain();
   }
 
-  close(): Promise<void> {
-    return this.#stop.close();
+  async close(): Promise<void> {
+    await this.#stop.close();
+    leave(this);
   }
 }
 

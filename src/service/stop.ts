@@ -1,13 +1,12 @@
-// The end of a service: what ends it, the drain of its apps, and the exit of the process.
+// The end of a service: the phases it goes through, under one deadline.
 import type { ConnectionStats } from '../admit/gate.js';
 import type { AdaptedApp } from '../listen/frameworks/adapted.js';
-import { ListenFdsError } from '../system/errors.js';
+import { Deadline, idleExitGrace } from './deadline.js';
 import { type DrainResult, type DrainTimes, drain } from './drain.js';
 import type { OwnOptions, StopContext, StopReason } from './options.js';
-import type { Signals } from './signals.js';
 import { type Voice, oneLine } from './voice.js';
 
-/** A stop hook gets this long when draining has used up its time. Milliseconds. */
+/** What has to end in order gets this long when the deadline has passed: hooks of frameworks, onStop. Milliseconds. */
 const leastHookTime = 1_000;
 
 /**
@@ -21,45 +20,32 @@ export interface Stoppable {
   readonly options: OwnOptions;
   readonly apps: readonly AdaptedApp[];
   readonly voice: Voice;
-  readonly signals: Signals;
   readonly stats: ConnectionStats;
+  /** Work that goes on without a connection. */
+  readonly busySet: ReadonlySet<Promise<unknown>>;
   /** Gives up a hand-over that is under way. Resolves when no successor is left behind. */
   abandonUpgrade(): Promise<unknown>;
   /** Ends everything that runs beside the apps. */
   release(): void;
-}
-
-async function withDeadline(work: unknown, milliseconds: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new ListenFdsError('LISTENFDS_TIMEOUT', `onStop did not finish within ${Math.round(milliseconds)} ms`));
-    }, milliseconds);
-  });
-  await Promise.race([work, late]).finally(() => clearTimeout(timer));
-}
-
-/** A framework's close hooks end its WebSockets, so they run once nothing else is left, not after the deadline. */
-async function drainApp(adapted: AdaptedApp, options: DrainTimes): Promise<DrainResult> {
-  let closing: Promise<void> | undefined;
-  const result = await drain(adapted.server, options, () => {
-    closing = adapted.close();
-    closing.catch(() => {}); // reported below
-  });
-  await (closing ?? adapted.close());
-  return result;
+  /** It has ended, for a reason that ends the process. */
+  ended(status: number, left: number): void;
 }
 
 export class Stop {
   #phase: Phase = 'starting';
   readonly #service: Stoppable;
-  /** A signal that came while the service was starting. */
+  /** What came while the service was starting. */
   #early: StopReason | null = null;
-  /** A signal has ended it: the next one does so at once. */
-  #signalled = false;
+  #context: Omit<StopContext, 'deadline'> = { reason: 'close' };
+  #deadline: Deadline | null = null;
+  /** An uncaught error leaves this many milliseconds. */
+  #crashTimeout: number | null = null;
   #draining: Promise<DrainResult> | null = null;
   #stopping: Promise<void> | null = null;
+  #ending = false;
   #endDelay: () => void = () => {};
+  #endTelling: () => void = () => {};
+  #forgetStart: () => void = () => {};
 
   constructor(service: Stoppable) {
     this.#service = service;
@@ -72,40 +58,50 @@ export class Stop {
   /** The service is up. What came meanwhile ends it now. */
   started(): void {
     this.#phase = 'serving';
+    this.#forgetStart();
     if (this.#early) this.end(this.#early);
   }
 
-  #advance(phase: Phase): void {
-    if (this.#phase !== 'stopped') this.#phase = phase;
-  }
-
-  /** A signal, idleness or an upgrade ends the service and the process. */
+  /** The service and the process end. */
   end(reason: StopReason): void {
     if (this.#phase === 'starting') {
-      this.#early ??= reason;
+      this.#endBeforeStart(reason);
       return;
     }
-    if (reason === 'close' && this.#stopping) return;
-    const signal = reason === 'SIGTERM' || reason === 'SIGINT' ? reason : null;
+    if (this.#ending || (reason === 'close' && this.#stopping)) return;
+    this.#ending = true;
     const { options } = this.#service;
-    if (this.#signalled) {
-      if (signal && options.exit) this.#service.signals.raise(signal);
-      return;
-    }
-    this.#signalled = signal !== null;
-    const delay = signal === null ? 0 : options.drainDelay;
-    this.#stop({ reason }, options.drain, delay).then(
-      () => this.#exit(0),
+    const delay = reason === 'SIGTERM' || reason === 'SIGINT' ? options.drainDelay : 0;
+    this.#stop({ reason }, delay).then(
+      () => this.#ended(0),
       (error: unknown) => {
-        options.log('The service did not end cleanly:', error);
-        this.#exit(1);
+        if (this.#crashTimeout === null) options.log('The service did not end cleanly:', error);
+        this.#ended(1);
       },
     );
   }
 
+  #ended(status: number): void {
+    this.#service.ended(this.#crashTimeout === null ? status : 1, this.#deadline?.left ?? 0);
+  }
+
+  /** It ends as soon as it is up, and is not waited for longer than a drain would be. */
+  #endBeforeStart(reason: StopReason): void {
+    if (this.#early) return;
+    this.#early = reason;
+    const deadline = new Deadline(this.#service.options.drain.timeout);
+    this.#forgetStart = deadline.whenOver(() => {
+      this.#service.options.log(`The service did not start, and ends because of ${reason}`);
+      this.#service.ended(1, 0);
+    });
+  }
+
+  /** After an uncaught error requests in flight get crashTimeout, in a service that stops already as well. */
   crash(error: unknown): void {
-    this.#service.options.log('Uncaught', error);
-    if (this.#phase === 'starting' || this.#stopping) process.exit(1);
+    if (this.#phase === 'starting') {
+      this.#service.ended(1, 0);
+      return;
+    }
     const { voice, options } = this.#service;
     const { errno } = error as { errno?: unknown };
     voice.tell({
@@ -113,52 +109,56 @@ export class Stop {
       exitStatus: 1,
       ...(typeof errno === 'number' && errno !== 0 ? { errno: Math.abs(errno) } : {}),
     });
-    const end = (): void => this.#exit(1);
-    this.#stop({ reason: 'error', error }, { timeout: options.crashTimeout, grace: 0 }).then(end, end);
+    this.#crashTimeout ??= options.crashTimeout;
+    this.#deadline?.shorten(this.#crashTimeout);
+    this.#endDelay();
+    if (!this.#stopping) this.#context = { reason: 'error', error };
+    this.end('error');
   }
 
   close(): Promise<void> {
-    return this.#stop({ reason: 'close' }, this.#service.options.drain);
+    return this.#stop({ reason: 'close' }, 0);
   }
 
-  drain(): Promise<DrainResult> {
-    return this.#drain(this.#service.options.drain);
-  }
-
-  #exit(code: number): void {
-    if (this.#service.options.exit) process.exit(code);
-  }
-
-  #stop(context: Omit<StopContext, 'deadline'>, options: DrainTimes, delay = 0): Promise<void> {
-    const abandoned = this.#service.abandonUpgrade();
-    this.#stopping ??= this.#stopOnce(context, options, delay, abandoned);
+  #stop(context: Omit<StopContext, 'deadline'>, delay: number): Promise<void> {
+    if (!this.#stopping) {
+      if (this.#context.reason !== 'error') this.#context = context;
+      const abandoned = this.#service.abandonUpgrade();
+      this.#stopping = this.#stopOnce(delay, abandoned);
+    }
     return this.#stopping;
   }
 
-  async #stopOnce(
-    context: Omit<StopContext, 'deadline'>,
-    options: DrainTimes,
-    delay: number,
-    abandoned: Promise<unknown>,
-  ): Promise<void> {
+  async #stopOnce(delay: number, abandoned: Promise<unknown>): Promise<void> {
     if (delay > 0 && !this.#draining) await this.#delay(delay);
-    const deadline = Date.now() + options.timeout;
-    const { onStop } = this.#service.options;
-    try {
-      await this.#drain(options);
-      if (onStop) await withDeadline(onStop({ ...context, deadline }), Math.max(leastHookTime, deadline - Date.now()));
-    } finally {
-      await abandoned;
-      this.#advance('stopped');
-      this.#service.release();
+    const failures: unknown[] = [];
+    const attempt = async (what: string, work: () => unknown): Promise<void> => {
+      try {
+        await this.#deadline!.within(what, work(), leastHookTime);
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    await this.drain().catch((error: unknown) => failures.push(error));
+    const { onStop, log } = this.#service.options;
+    if (onStop) {
+      const left = Math.max(leastHookTime, this.#deadline!.left);
+      await attempt('onStop', () => onStop({ ...this.#context, deadline: Date.now() + left }));
     }
+    await attempt('The end of the successor', () => abandoned);
+    this.#phase = 'stopped';
+    this.#endTelling();
+    this.#service.release();
+    for (const failure of failures.slice(1)) log('The service did not end cleanly:', failure);
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Goes on as before, but not ready; a drain() that the program asks for meanwhile ends it. */
   async #delay(milliseconds: number): Promise<void> {
-    this.#advance('told');
-    const { voice, stats } = this.#service;
-    const told = voice.tellStopping(() => `Not ready, draining soon, ${stats.active} connections`);
+    this.#phase = 'told';
+    const { voice } = this.#service;
+    const left = (): number => Infinity;
+    const told = voice.tellStopping(left, () => `Not ready, draining soon, ${this.#service.stats.active} connections`);
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#endDelay = resolve;
@@ -168,26 +168,61 @@ export class Stop {
     told();
   }
 
-  #drain(options: DrainTimes): Promise<DrainResult> {
+  drain(): Promise<DrainResult> {
     this.#endDelay();
-    this.#draining ??= this.#drainAll(options);
+    this.#draining ??= this.#drainAll().finally(() => {
+      if (!this.#stopping) this.#endTelling();
+    });
     return this.#draining;
   }
 
-  async #drainAll(options: DrainTimes): Promise<DrainResult> {
-    this.#advance('draining');
+  #drainTimes(): DrainTimes {
+    if (this.#crashTimeout !== null) return { timeout: this.#crashTimeout, grace: 0 };
+    const { drain: times } = this.#service.options;
+    return this.#context.reason === 'idle' ? { grace: idleExitGrace, ...times } : times;
+  }
+
+  async #drainAll(): Promise<DrainResult> {
+    const options = this.#drainTimes();
+    this.#phase = 'draining';
     const started = performance.now();
+    const deadline = (this.#deadline = new Deadline(options.timeout));
+    // Two hooks may come after it.
+    const left = (): number => deadline.leftWith(2 * leastHookTime);
     const { apps, voice } = this.#service;
-    const told = voice.tellStopping(() => `Draining, ${this.#service.stats.active} connections left`);
-    const results = await Promise.all(apps.map((adapted) => drainApp(adapted, options)));
-    told();
-    const sum = (key: 'completed' | 'closedIdle' | 'destroyed'): number =>
-      results.reduce((all, one) => all + one[key], 0);
+    this.#endTelling = voice.tellStopping(left, () => `Draining, ${this.#service.stats.active} connections left`);
+    const results = await Promise.allSettled(apps.map((adapted) => this.#drainApp(adapted, options, deadline)));
+    await this.#finishWork(deadline);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+    const sum = (key: 'completed' | 'closedIdle' | 'moved' | 'destroyed'): number =>
+      results.reduce((all, one) => all + (one as PromiseFulfilledResult<DrainResult>).value[key], 0);
     return {
       completed: sum('completed'),
       closedIdle: sum('closedIdle'),
+      moved: sum('moved'),
       destroyed: sum('destroyed'),
       durationMs: performance.now() - started,
     };
+  }
+
+  /** A framework's close hooks end its WebSockets, so they run once nothing else is left, not after the deadline. */
+  async #drainApp(adapted: AdaptedApp, options: DrainTimes, deadline: Deadline): Promise<DrainResult> {
+    let closing: Promise<void> | undefined;
+    const close = (): Promise<void> => (closing ??= deadline.within('The close hooks', adapted.close(), leastHookTime));
+    const onlyOthersLeft = (): void => void close().catch(() => {}); // reported below
+    const endOthers = this.#context.reason === 'idle';
+    try {
+      return await drain(adapted.server, options, { deadline, onlyOthersLeft, endOthers });
+    } finally {
+      await close();
+    }
+  }
+
+  async #finishWork(deadline: Deadline): Promise<void> {
+    const { busySet: busy } = this.#service;
+    while (busy.size > 0 && deadline.left > 0) {
+      await deadline.within('Background work', Promise.allSettled(busy)).catch(() => {});
+    }
+    if (busy.size > 0) this.#service.options.log(`The service ends with background work unfinished: ${busy.size}`);
   }
 }

@@ -44,9 +44,18 @@ export class Voice {
     this.tell({ status: this.failure === null ? counts : `${this.failure} (${counts})` });
   }
 
-  /** Says STOPPING=1 and asks for more time, again and again. @returns stops saying it */
-  tellStopping(status?: () => string): () => void {
-    const say = (): void => this.tell({ stopping: true, extendTimeout, ...(status ? { status: status() } : {}) });
+  /**
+   * Says STOPPING=1 and asks for more time, again and again.
+   *
+   * @param left how many milliseconds the stop may still take: no more time than that is asked for
+   * @returns stops saying it
+   */
+  tellStopping(left: () => number, status?: () => string): () => void {
+    const say = (): void => {
+      const extend = Math.ceil(Math.min(extendTimeout, left()));
+      const more = extend > 0 ? { extendTimeout: extend } : {};
+      this.tell({ stopping: true, ...more, ...(status ? { status: status() } : {}) });
+    };
     say();
     const timer = setInterval(say, extendInterval).unref();
     return () => clearInterval(timer);

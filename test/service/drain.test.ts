@@ -5,6 +5,8 @@ import { connect as connectHttp2, createServer as createHttp2Server, type Client
 import { connect, createServer as createNetServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { drain, listen, ListenFdsError, type DrainOptions, type DrainResult } from 'listenfds';
+import { resultOf } from '../support/activate.ts';
+import { RawClient } from '../support/raw-client.ts';
 
 const port = (server: Server): number => (server.address() as AddressInfo).port;
 
@@ -19,25 +21,9 @@ async function served(t: Test, listener: RequestListener): Promise<Server> {
   return server;
 }
 
-/** A client that writes bytes and reads bytes: what HTTP clients hide is what matters here. */
-class Client {
-  readonly socket: Socket;
-  text = '';
-  readonly ended: Promise<unknown>;
-
+class Client extends RawClient {
   constructor(server: Server) {
-    this.socket = connect(port(server), '127.0.0.1').setEncoding('latin1');
-    this.socket.on('data', (chunk: string) => (this.text += chunk));
-    this.socket.on('error', () => {});
-    this.ended = once(this.socket, 'close');
-  }
-
-  send(...targets: string[]): void {
-    this.socket.write(targets.map((target) => `GET ${target} HTTP/1.1\r\nHost: test\r\n\r\n`).join(''));
-  }
-
-  async until(pattern: RegExp): Promise<void> {
-    while (!pattern.test(this.text)) await once(this.socket, 'data');
+    super(port(server));
   }
 }
 
@@ -340,4 +326,233 @@ t.test('two calls are one drain, and bad options begin none', async (t) => {
   t.notOk(server.listening);
   await listen(server, { port: 0 });
   t.match(await drain(server), { completed: 0 }, 'a server may listen, and be drained, again');
+});
+
+t.test('of pipelined requests none is run whose answer could not be sent any more', async (t) => {
+  const run: string[] = [];
+  const releases = new Map<string, () => void>();
+  const server = await served(t, (request, response) => {
+    run.push(request.url!);
+    releases.set(request.url!, () => response.end(`<${request.url}>`));
+    server.emit(`got ${request.url}`);
+  });
+  const client = new Client(server);
+  client.send('/1');
+  await once(server, 'got /1');
+  const draining = await begun(server);
+  client.send('/2', '/3');
+  await once(server, 'got /3');
+  for (const path of ['/2', '/3', '/1']) releases.get(path)!();
+  await client.ended;
+  t.same(client.text.match(/<\/\d>/g), ['</1>', '</2>', '</3>']);
+  t.match(await draining.result, { completed: 1, destroyed: 0 });
+  t.same(run, ['/1', '/2', '/3']);
+});
+
+t.test('a request behind a response that says close is not run', async (t) => {
+  const run: string[] = [];
+  let release!: () => void;
+  const server = await served(t, (request, response) => {
+    run.push(request.url!);
+    response.writeHead(200, { 'content-length': 2 });
+    response.write('a');
+    release = () => response.end('b');
+  });
+  const client = new Client(server);
+  client.send('/1');
+  await once(server, 'request');
+  release();
+  await client.until(/ab$/);
+  const draining = await begun(server);
+  client.send('/2');
+  await once(server, 'request');
+  client.send('/3');
+  while (client.socket.bytesWritten > [...sockets(server)][0]!.bytesRead) await new Promise(setImmediate);
+  release();
+  await client.ended;
+  t.same(run, ['/1', '/2']);
+  t.match(await draining.result, { completed: 1, destroyed: 0 });
+});
+
+/** What the library counts. */
+function sockets(server: Server): Set<Socket> {
+  return (server as unknown as Record<symbol, { sockets: Set<Socket> }>)[Symbol.for('listenfds.gatekeeper')]!.sockets;
+}
+
+for (const [how, headers, expected] of [
+  ['a flat array with a name twice', ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2'], /Set-Cookie: a=1[^]*Set-Cookie: b=2/],
+  ['pairs', [['X-A', '1']], /X-A: 1/],
+  [
+    'more pairs',
+    [
+      ['X-A', '1'],
+      ['Connection', 'keep-alive'],
+      ['X-B', '2'],
+    ],
+    /X-A: 1[^]*X-B: 2/,
+  ],
+] as const) {
+  t.test(`headers as ${how} arrive whole while the server drains`, async (t) => {
+    const server = await served(t, (_, response) => {
+      response.writeHead(200, headers as never);
+      response.end('answer');
+    });
+    const client = new Client(server);
+    client.send('/');
+    await client.until(/answer/);
+    const draining = await begun(server);
+    client.text = '';
+    client.send('/');
+    await client.ended;
+    t.match(client.text, expected);
+    t.equal(count(client.text, /connection:/gi), 1);
+    t.match(client.text, /Connection: close[^]*answer/);
+    t.match(await draining.result, { completed: 1 });
+  });
+}
+
+t.test('a client that is answered before it has sent its body can send the rest', async (t) => {
+  const server = await served(t, (request, response) => {
+    if (request.method === 'GET') return response.end('idle');
+    response.statusCode = 401;
+    response.end('who are you?');
+  });
+  const client = new Client(server);
+  client.send('/');
+  await client.until(/idle/);
+  const draining = await begun(server);
+  client.socket.write('POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n');
+  await client.until(/Connection: close[^]*who are you/);
+  for (let sent = 0; sent < 10; sent++) {
+    t.notOk(client.socket.destroyed);
+    await new Promise<unknown>((resolve) => client.socket.write(Buffer.alloc(100_000), resolve));
+  }
+  await client.ended;
+  t.notOk(client.socket.errored, 'no ECONNRESET and no EPIPE');
+  t.match(await draining.result, { completed: 1, destroyed: 0 });
+});
+
+t.test(
+  'a body that ends after its answer and after the beginning of the drain leaves an idle connection',
+  async (t) => {
+    const server = await served(t, (_, response) => response.end('early'));
+    const client = new Client(server);
+    client.socket.write('POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nhalf');
+    await client.until(/early/);
+    client.socket.write('POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 8\r\n\r\nhalf');
+    await client.until(/early[^]*early/);
+    const draining = await begun(server, { grace: 200 });
+    client.socket.write('rest');
+    t.match(await draining.result, { closedIdle: 1, destroyed: 0 });
+  },
+);
+
+t.test('a connection that is upgraded while the server drains is named in an event of its own', async (t) => {
+  const server = await served(t, (_, response) => response.end('answer'));
+  server.on('upgrade', (_, socket: Socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n');
+  });
+  const client = new Client(server);
+  client.send('/');
+  await client.until(/answer/);
+  const draining = await begun(server);
+  server.on('draining', ({ sockets }: { sockets: Socket[] }) => sockets[0]!.end('bye'));
+  client.socket.write('GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n');
+  await client.ended;
+  t.match(client.text, /101[^]*bye$/);
+  t.match(await draining.result, { completed: 1, destroyed: 0 });
+});
+
+t.test('a listener of the draining event that throws makes the drain fail, at its end', async (t) => {
+  const { listener, arrived, release } = held();
+  const server = await served(t, listener);
+  const client = new Client(server);
+  client.send('/');
+  await arrived;
+  server.on('draining', () => {
+    throw new Error('a bug');
+  });
+  const result = drain(server);
+  result.catch(() => {});
+  await once(server, 'close', { signal: AbortSignal.timeout(50) }).catch(() => {});
+  release();
+  await client.ended;
+  t.match(client.text, /answer/);
+  await t.rejects(result, { message: 'a bug' });
+});
+
+t.test('the grace is 5 s at most, whatever keepAliveTimeout says', async (t) => {
+  const server = await served(t, (_, response) => response.end('answer'));
+  const client = new Client(server);
+  client.send('/');
+  await client.until(/answer/);
+  const { durationMs, closedIdle } = await drain(server);
+  t.equal(closedIdle, 1);
+  t.ok(durationMs < 6_000, `${durationMs} ms`);
+});
+
+t.test('connections from before anybody watched do not hold a drain up beyond its timeout', async (t) => {
+  const result = await resultOf(
+    t,
+    `import { connect, createServer } from 'node:net';
+     import { once } from 'node:events';
+     import { drain } from 'listenfds';
+     const server = createServer((socket) => socket.on('error', () => {}));
+     await once(server.listen(0, '127.0.0.1'), 'listening');
+     const client = connect(server.address().port, '127.0.0.1');
+     await once(server, 'connection');
+     connect(server.address().port, '127.0.0.1').on('error', () => {});
+     const { durationMs } = await drain(server, { timeout: 300 });
+     console.log(JSON.stringify(durationMs));
+     process.exit();`,
+  );
+  t.ok(result >= 290 && result < 2_000, `${result} ms`);
+});
+
+t.test('a connection that is sent to a child process is not waited for, nor counted', async (t) => {
+  const result = await resultOf(
+    t,
+    `import { spawn } from 'node:child_process';
+     import { once } from 'node:events';
+     import { connect, createServer } from 'node:net';
+     import { drain, listen } from 'listenfds';
+     const code = "process.on('message', (_, socket) => socket?.write('hello from the child'))";
+     const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+     const server = createServer({ pauseOnConnect: true }, (socket) => child.send('take it', socket));
+     await listen(server, { port: 0, host: '127.0.0.1', maxConnections: 2 });
+     const texts = [];
+     for (let i = 0; i < 5; i++) {
+       const client = connect(server.address().port, '127.0.0.1').on('error', () => {});
+       const [text] = await Promise.race([once(client, 'data'), once(client, 'close')]);
+       texts.push(String(text));
+     }
+     const { moved, destroyed, durationMs } = await drain(server);
+     console.log(JSON.stringify({ texts, destroyed, quick: durationMs < 3000 }));
+     child.kill();
+     process.exit();`,
+  );
+  t.same(result, { texts: Array(5).fill('hello from the child'), destroyed: 0, quick: true });
+});
+
+t.test('a drained server is freed', async (t) => {
+  const freed = await resultOf(
+    t,
+    `import { createServer } from 'node:http';
+     import { setTimeout as sleep } from 'node:timers/promises';
+     import { setFlagsFromString } from 'node:v8';
+     import { runInNewContext } from 'node:vm';
+     import { drain, listen } from 'listenfds';
+     setFlagsFromString('--expose-gc');
+     const gc = runInNewContext('gc');
+     const refs = [];
+     for (let i = 0; i < 20; i++) {
+       const server = createServer();
+       await listen(server, { port: 0, host: '127.0.0.1' });
+       await drain(server);
+       refs.push(new WeakRef(server));
+     }
+     for (let i = 0; i < 5; i++) { gc(); await sleep(20); }
+     console.log(refs.filter((ref) => !ref.deref()).length);`,
+  );
+  t.ok(freed >= 18, `${freed} of 20; the last one may still be on the stack`);
 });

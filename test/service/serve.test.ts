@@ -57,12 +57,16 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   });
 }
 
+/** A second signal sooner than that is the first one once more. */
+const beyondEcho = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1100));
+
 t.test('a second signal ends it at once, as it would have without us', async (t) => {
   const service = await start(t, {});
   get({ port: service.port, path: '/slow?ms=60000' }).catch(() => {});
   t.equal(await service.line(), 'slow');
   process.kill(service.pid, 'SIGTERM');
   t.equal(await service.line(), 'draining 0');
+  await beyondEcho();
   process.kill(service.pid, 'SIGTERM');
   t.match(await service.ended, { code: null, signal: 'SIGTERM' });
 });
@@ -94,6 +98,7 @@ t.test('a drain that the program asks for does not wait, and a second signal sti
   const other = await start(t, { drainDelay: 3_600_000 });
   process.kill(other.pid, 'SIGTERM');
   while ((await get({ port: other.port, path: '/health' })) === 'ready');
+  await beyondEcho();
   process.kill(other.pid, 'SIGTERM');
   t.match(await other.ended, { code: null, signal: 'SIGTERM' });
 });
@@ -290,7 +295,7 @@ t.test('a stop hook that never ends does not keep the process', async (t) => {
     drain: { timeout: 10 },
     onStop: () => new Promise(() => {}),
   });
-  await t.rejects(service.close(), { code: 'LISTENFDS_TIMEOUT', message: /onStop did not finish within 1000 ms/ });
+  await t.rejects(service.close(), { code: 'LISTENFDS_TIMEOUT', message: /onStop did not finish within \d{4} ms/ });
 });
 
 t.test('bad options are refused before anything is opened', async (t) => {
