@@ -40,7 +40,8 @@ async function inFlight(
   const answer = get({ host: '127.0.0.1', port: program.ports[port]!, path }).catch(
     (error: NodeJS.ErrnoException) => `lost: ${error.code}`,
   );
-  while (!(await program.line()).startsWith('got')) await null;
+  let line = '';
+  while (!line.startsWith('got')) line = await program.line();
   return { answer };
 }
 
