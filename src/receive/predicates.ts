@@ -196,7 +196,8 @@ export function isSocketSockaddr(
 
 function sockaddrOf(address: SocketAddressLike): Buffer {
   const text = (address as Partial<SocketAddressLike>).address;
-  const found = typeof text === 'string' ? binding().numericAddress(text) : EINVAL;
+  // C would read the address up to a NUL.
+  const found = typeof text === 'string' && !text.includes('\0') ? binding().numericAddress(text) : EINVAL;
   if (typeof found === 'number') {
     throw new ListenFdsError('LISTENFDS_BAD_ADDRESS', `${JSON.stringify(text)} is not an IP address`);
   }

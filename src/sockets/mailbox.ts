@@ -20,6 +20,7 @@ const longestPause = 64;
 export type SendCallback = (error: Error | null, bytes: number) => void;
 
 interface Waiting {
+  /** @returns how many bytes went, or -errno */
   readonly send: () => number;
   readonly bytes: number;
   readonly done: SendCallback;
@@ -33,6 +34,20 @@ interface Lane {
   pause: number;
   timer: NodeJS.Timeout | null;
 }
+
+/** While a message waits, its memory may go to another thread: then there is nothing to send any more. */
+function attempt(send: () => number): number | Error {
+  try {
+    return send();
+  } catch (error) {
+    return new ListenFdsError('LISTENFDS_BAD_OPTION', 'The bytes of the message were detached before it was sent', {
+      cause: error,
+    });
+  }
+}
+
+const mustWait = (result: number | Error): boolean =>
+  typeof result === 'number' && (result === EAGAIN || isShortage(result));
 
 type Delivery = readonly [message: Buffer, about: unknown];
 
@@ -158,6 +173,7 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
    * Sends now, or as soon as there is room: in order for each destination, and none waits for another's.
    *
    * @param polled whether epoll tells when there is room for that destination
+   * @param send returns the bytes sent, or -errno
    */
   protected post(lane: string, polled: boolean, send: () => number, bytes: number, done: SendCallback): void {
     const before = this.#lanes.get(lane);
@@ -165,9 +181,9 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
       before.waiting.push({ send, bytes, done });
       return;
     }
-    const result = send();
-    if (result !== EAGAIN && !isShortage(result)) {
-      this.#settle(result, bytes, done);
+    const result = attempt(send);
+    if (!mustWait(result)) {
+      this.#settle(result, done);
       return;
     }
     // In a shortage there is room for epoll all the time: only patience helps.
@@ -181,8 +197,9 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
     this.#wait(lane, created);
   }
 
-  #settle(result: number, bytes: number, done: SendCallback): void {
-    if (result >= 0) done(null, bytes);
+  #settle(result: number | Error, done: SendCallback): void {
+    if (typeof result !== 'number') done(result, 0);
+    else if (result >= 0) done(null, result);
     else done(systemError(result, 'sendmsg', this.#subject), 0);
   }
 
@@ -212,14 +229,14 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
         this.#lanes.delete(name);
         return;
       }
-      const result = first.send();
-      if (result === EAGAIN || isShortage(result)) {
+      const result = attempt(first.send);
+      if (mustWait(result)) {
         this.#wait(name, lane);
         return;
       }
       lane.pause = shortestPause;
       lane.waiting.shift();
-      this.#settle(result, first.bytes, first.done);
+      this.#settle(result, first.done);
     }
   }
 

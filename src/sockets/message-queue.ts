@@ -98,9 +98,9 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
     const { fd } = this; // throws where it is closed
     if (this.#writable) return fd;
     if (this.#sender === null) {
-      const sender = binding().openQueue(this.name, 0, 0, 0);
-      if (sender < 0) throw systemError(sender, 'mq_open', this.name);
-      this.#sender = sender;
+      // Not by its name: another queue may have that by now, or none.
+      const { O_NONBLOCK, O_WRONLY } = fs.constants;
+      this.#sender = fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK);
     }
     return this.#sender;
   }
@@ -118,7 +118,11 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
       const data = bytesOf(message);
       readOption(anyPriority, priority, 'priority');
       const fd = this.#descriptorToSend();
-      this.post('', this.#writable, () => binding().sendToQueue(fd, data, priority), data.byteLength, done);
+      const send = (): number => {
+        const result = binding().sendToQueue(fd, data, priority);
+        return result < 0 ? result : data.byteLength;
+      };
+      this.post('', this.#writable, send, data.byteLength, done);
     }) as Promise<number>;
   }
 }

@@ -96,7 +96,15 @@ export abstract class PolledDuplex extends Duplex {
   #write(): void {
     while (this.#writing && this.watcher.open) {
       const { chunk, done } = this.#writing;
-      const result = this.transmit(chunk);
+      let result: number;
+      try {
+        result = this.transmit(chunk);
+      } catch (error) {
+        // Its memory went to another thread while it waited.
+        this.#writing = null;
+        done(error as Error);
+        return;
+      }
       if (result === EAGAIN) return;
       if (isShortage(result)) {
         this.#retry = setTimeout(() => {

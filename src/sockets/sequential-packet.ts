@@ -27,7 +27,7 @@ import { type TableOf, boolean, readOptions } from '../text/options.js';
 import { Acceptor } from './acceptor.js';
 import { noAddress } from './file-address.js';
 import { PolledDuplex, type ReadOutcome } from './polled-duplex.js';
-import { defaultMessageSize, maxMessageSize, sharedBatch } from './receive.js';
+import { type Batch, defaultMessageSize, maxMessageSize, sharedBatch } from './receive.js';
 import { type BufferOptions, bindUnixSocket, bufferOptions, openSocket, pathBytes, setOptions } from './unix.js';
 
 const { EventEmitter }: { EventEmitter: typeof Emitter } = process.getBuiltinModule('node:events');
@@ -71,6 +71,7 @@ export class SequentialPacketSocket extends PolledDuplex {
   /** The path of the other end; null where it has none, as most clients. */
   readonly remoteAddress: string | null;
   protected override readonly partial = false;
+  readonly #arrived: (Buffer | Error | null)[] = [];
 
   /** @internal */
   constructor(fd: number, remoteAddress: string | null, options: SequentialPacketOptions = {}) {
@@ -87,20 +88,46 @@ export class SequentialPacketSocket extends PolledDuplex {
     const batch = sharedBatch();
     const count = batch.receive(this.fd, this.#limit, false);
     if (count < 0) return count;
-    let wanted = true;
     for (let i = 0; i < count; i++) {
-      if (batch.length(i) === 0 && !batch.hasCredentials(i)) return 'end';
-      if (batch.isTruncated(i)) {
-        this.destroy(
-          new ListenFdsError('LISTENFDS_TRUNCATED', `A packet of ${batch.length(i)} bytes exceeds ${this.#limit}`),
-        );
-        return 'full';
-      }
-      // The rest of the batch is out of the kernel's queue and must be pushed, even where that is more than was wanted.
-      wanted = this.push(batch.message(i));
+      const packet = this.#packet(batch, i);
+      this.#arrived.push(packet);
+      if (!(packet instanceof Buffer)) break; // the end comes as often as it is asked for
     }
+    const wanted = this.#hand();
+    if (wanted === 'end') return 'end';
     if (!wanted) return 'full';
     return count === batch.size ? 'more' : 'later';
+  }
+
+  /** A packet of the batch; null for the end, an error where it is longer than allowed. */
+  #packet(batch: Batch, i: number): Buffer | Error | null {
+    if (batch.length(i) === 0 && !batch.hasCredentials(i)) return null;
+    if (!batch.isTruncated(i)) return batch.message(i);
+    return new ListenFdsError('LISTENFDS_TRUNCATED', `A packet of ${batch.length(i)} bytes exceeds ${this.#limit}`);
+  }
+
+  /**
+   * Pushes all that is out of the kernel's queue, even where that is more than was wanted. A listener that throws must not
+   * cost the packets behind its own.
+   *
+   * @returns whether more is wanted
+   */
+  #hand(): boolean | 'end' {
+    let wanted = true;
+    try {
+      while (this.#arrived.length > 0) {
+        const packet = this.#arrived.shift()!;
+        if (packet === null) return 'end';
+        if (packet instanceof Error) {
+          this.destroy(packet);
+          return false;
+        }
+        wanted = this.push(packet);
+      }
+      return wanted;
+    } finally {
+      if (this.#arrived.length > 0) process.nextTick(() => this.#hand() === 'end' && this.push(null));
+    }
   }
 
   protected override transmit(packet: Uint8Array): number {

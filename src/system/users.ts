@@ -17,7 +17,9 @@ export interface Owner {
 export function resolveName(option: 'user' | 'group', value: number | string | null): number {
   if (value === null) return -1; // chown(2): leave it as it is
   if (typeof value === 'number') return value;
-  const id = option === 'user' ? binding().userId(value) : binding().groupId(value);
+  // C would look for the name up to the NUL.
+  const lookUp = option === 'user' ? binding().userId : binding().groupId;
+  const id = value.includes('\0') ? null : lookUp(value);
   if (id === null) throw new ListenFdsError('LISTENFDS_UNKNOWN_USER', `There is no ${option} ${JSON.stringify(value)}`);
   if (id < 0) throw systemError(id, option === 'user' ? 'getpwnam' : 'getgrnam', JSON.stringify(value));
   return id;

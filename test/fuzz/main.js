@@ -1,6 +1,6 @@
 // npm run fuzz [-- SECONDS [TARGET…]]: runs each target with libFuzzer for so long, 20 s by default, and prints the
-// executions.
-// What it finds becomes a file in test/fuzz/cases/, which test/package/fuzz.test.ts runs from then on. Needs clang.
+// executions. The target `calls` is calls.js, which calls the addon itself; the others are parsers of it.
+// What they find becomes a file in test/fuzz/cases/, which test/package/fuzz.test.ts runs from then on. Needs clang.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,17 +13,37 @@ if (!(seconds >= 1)) {
   process.exit(2);
 }
 
-const chosen = process.argv.length > 3 ? process.argv.slice(3) : Object.keys(targets);
-const unknown = chosen.filter((target) => !Object.hasOwn(targets, target));
+const all = [...Object.keys(targets), 'calls'];
+const chosen = process.argv.length > 3 ? process.argv.slice(3) : all;
+const unknown = chosen.filter((target) => !all.includes(target));
 if (unknown.length > 0) {
-  console.error(`There is no target ${unknown.join(', ')}. There are: ${Object.keys(targets).join(', ')}.`);
+  console.error(`There is no target ${unknown.join(', ')}. There are: ${all.join(', ')}.`);
   process.exit(2);
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'fuzz-'));
 const rows = [];
+
+/** Runs of calls.js, each with another seed, until the time is over. */
+function callEverything() {
+  const row = { target: 'calls', executions: 0, 'a second': 0, edges: 0, findings: 0 };
+  const began = performance.now();
+  while (performance.now() - began < seconds * 1000 && row.findings === 0) {
+    const command = ['--expose-gc', join(import.meta.dirname, 'calls.js'), '5000'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: 'utf8', timeout: 120_000 });
+    if (status === 0) row.executions += JSON.parse(stdout).executions;
+    else {
+      console.error(stderr);
+      row.findings = 1;
+    }
+  }
+  row['a second'] = Math.round((row.executions / (performance.now() - began)) * 1000);
+  rows.push(row);
+}
+
 try {
-  for (const target of chosen) {
+  if (chosen.includes('calls')) callEverything();
+  for (const target of chosen.filter((one) => one !== 'calls')) {
     const program = join(folder, target);
     compile(target, program, { fuzzer: true });
     const corpus = join(folder, `${target}.corpus`);

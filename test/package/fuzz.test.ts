@@ -46,6 +46,24 @@ t.test('every file of native/ that can do without Node-API is a target', async (
   for (const { file, text } of texts) if (pure.includes(file)) t.notMatch(text, /napi\.h/, file);
 });
 
+t.test('every function of the addon takes arguments of any kind', { timeout: 180_000 }, async (t) => {
+  const executions = 5_000;
+  // Another seed in every run: a failure prints it.
+  const command = ['--expose-gc', join(root, 'test/fuzz/calls.js'), String(executions)];
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, command, {
+    encoding: 'utf8',
+    timeout: 150_000,
+  });
+  t.match({ status, signal }, { status: 0, signal: null }, stderr);
+  t.match(JSON.parse(stdout), { executions, functions: functionsOfTheAddon() });
+  t.comment(stdout);
+});
+
+/** As many as the table has rows. */
+function functionsOfTheAddon(): number {
+  return readFileSync(join(root, 'native/addon.cc'), 'utf8').match(/^ +\{"\w+", /gm)!.length;
+}
+
 const clang = spawnSync('clang++', ['-fsanitize=fuzzer', '-x', 'c++', '-', '-o', '/dev/null'], {
   input: 'extern "C" int LLVMFuzzerTestOneInput(const char*, long) { return 0; }',
 });

@@ -98,6 +98,14 @@ function callEverything() {
   report('ASan, UBSan and LSan: every function', calls * rounds, findings(), status === 0);
 }
 
+function callWithAnything() {
+  const executions = '100000';
+  const command = ['--expose-gc', 'test/fuzz/calls.js', executions];
+  const { status, stdout, stderr } = run(process.execPath, command, { env: sanitized(false) });
+  if (status !== 0) console.error(stdout, stderr);
+  report('ASan and UBSan: arguments of any kind', Number(executions), findings(), status === 0);
+}
+
 function runTests() {
   const paths = files.map((name) => `test/${name}.test.ts`);
   const { status, stdout } = run('npx', ['tap', '--jobs=2', '--timeout=300', ...paths], {
@@ -136,6 +144,7 @@ function underValgrind() {
 try {
   build();
   callEverything();
+  callWithAnything();
   runTests();
   underValgrind();
 } finally {

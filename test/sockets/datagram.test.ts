@@ -401,3 +401,37 @@ t.test(
     t.equal(await as(65533), 1);
   },
 );
+
+t.test('what is not a descriptor is not sent as one', async (t) => {
+  const path = join(temporaryFolder(t), 's');
+  const socket = await open(t, { path, receiveFds: true });
+  for (const fd of [undefined, null, NaN, -1, 1.5, '1', 2 ** 32]) {
+    t.throws(() => socket.send('x', path, { fds: [fd as number] }), { code: 'LISTENFDS_BAD_OPTION' }, String(fd));
+  }
+  const arrived = next(socket);
+  await socket.send('last', path);
+  t.equal(String((await arrived)[0]), 'last');
+});
+
+t.test('descriptors and labels are those of the message, however large messages may be', async (t) => {
+  const path = join(temporaryFolder(t), 's');
+  const socket = await open(t, { path, receiveFds: true, passCredentials: true, maxMessageSize: 64 << 20 });
+  const got: Message[] = [];
+  socket.on('message', (...message) => got.push(message));
+  const count = 32;
+  const file = openSync('/dev/zero', 'r');
+  // What the first holds would be read as numbers of descriptors.
+  const first = Buffer.from(Int32Array.from({ length: 40_000 }, () => 1).buffer);
+  for (let i = 0; i < count; i++) await socket.send(i === 0 ? first : String(i), path, i % 2 ? { fds: [file] } : {});
+  closeSync(file);
+  while (got.length < count) await once(socket, 'message');
+  const zero = statSync('/dev/zero');
+  for (const [i, [message, { fds = [] }]] of got.entries()) {
+    if (i > 0) t.equal(String(message), String(i));
+    t.equal(fds.length, i % 2, `descriptors of ${i}`);
+    for (const fd of fds) {
+      t.equal(fstatSync(fd).rdev, zero.rdev);
+      closeSync(fd);
+    }
+  }
+});

@@ -100,3 +100,44 @@ t.test('a queue that cannot be opened is a coded error, and nothing leaks', asyn
   t.equal(errors, 1000);
   t.equal(readdirSync('/proc/self/fd').length, before);
 });
+
+t.test('an answer goes to the queue that was passed, which has no name any more', async (t) => {
+  const name = unique();
+  const opened = `(lambda libc: (libc.mq_open(b"${name}", os.O_RDONLY | os.O_NONBLOCK | os.O_CREAT, 0o600, None), libc.mq_unlink(b"${name}"))[0])(ctypes.CDLL(None))`;
+  const source = `
+    import { listenMessageQueue } from 'listenfds/sockets';
+    const { socket: queue } = await listenMessageQueue({ name: 'jobs' });
+    await queue.send('answer', 2);
+    console.log(JSON.stringify(queue.attributes.messages));
+    queue.close();`;
+  t.equal(await resultOf(t, source, { fds: [opened], names: ['jobs'] }), 1);
+  const other = await open(t, { address: name });
+  t.equal(other.attributes.messages, 0, 'and none of that name was made');
+});
+
+t.test('a priority that is not a number sends nothing', async (t) => {
+  const queue = await open(t, { address: unique() });
+  for (const priority of ['3', 1.5, NaN, -1, null] as never[]) {
+    await t.rejects(queue.send('x', priority), { code: 'LISTENFDS_BAD_OPTION' }, String(priority));
+  }
+  t.equal(queue.attributes.messages, 0);
+});
+
+t.test('bytes that are detached while the message waits are not sent, and that is told', async (t) => {
+  const address = unique();
+  const queue = await open(t, { address, maxMessages: 1, messageSize: 10 });
+  const receiver = await open(t, { address, removeOnStop: false });
+  const bytes = new Uint8Array(5).fill(7);
+  const sent = [queue.send('first'), queue.send(bytes), queue.send('last')];
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  const got: string[] = [];
+  receiver.on('message', (message) => got.push(String(message)));
+  const results = await Promise.allSettled(sent);
+  t.match(results, [
+    { status: 'fulfilled', value: 5 },
+    { status: 'rejected', reason: { code: 'LISTENFDS_BAD_OPTION', message: /detached before it was sent/ } },
+    { status: 'fulfilled', value: 4 },
+  ]);
+  while (got.length < 2) await once(receiver, 'message');
+  t.same(got, ['first', 'last']);
+});

@@ -255,3 +255,46 @@ print('"done"', flush=True)`;
   });
   t.equal(openFds(), before);
 });
+
+t.test('a data listener that throws loses its own packet, and none of the others', async (t) => {
+  const source = `
+    import { connectSequentialPacket, listenSequentialPacket } from 'listenfds/sockets';
+    const failures = [];
+    process.on('uncaughtException', ({ message }) => failures.push(message));
+    const { server } = await listenSequentialPacket('@lfd-throws-${process.pid}');
+    const got = [];
+    server.on('connection', (socket) => {
+      socket.on('data', (packet) => {
+        got.push(Number(packet));
+        if (got.length % 5 === 3) throw new Error('failed at ' + packet);
+      });
+      socket.on('end', () => {
+        console.log(JSON.stringify({ got, failures }));
+        server.close();
+      });
+    });
+    const { socket: client } = await connectSequentialPacket('@lfd-throws-${process.pid}');
+    for (let i = 0; i < 20; i++) client.write(String(i));
+    client.end();`;
+  const { got, failures } = (await resultOf(t, source)) as { got: number[]; failures: string[] };
+  t.same(
+    got,
+    Array.from({ length: 20 }, (_, i) => i),
+  );
+  t.same(failures, ['failed at 2', 'failed at 7', 'failed at 12', 'failed at 17']);
+});
+
+t.test('a maxMessageSize that is not a size of messages is refused', async (t) => {
+  const path = join(temporaryFolder(t), 's');
+  await open(t, { path });
+  for (const maxMessageSize of [Infinity, NaN, -1, 0, 1.5, 2 ** 40, '1']) {
+    const expected = { code: 'LISTENFDS_BAD_OPTION', message: /^maxMessageSize is / };
+    const target = { path: `${path}2`, maxMessageSize: maxMessageSize as number };
+    await t.rejects(listenSequentialPacket({ ...target, activation: 'never' }), expected, `listen: ${maxMessageSize}`);
+    await t.rejects(
+      connectSequentialPacket(path, { maxMessageSize: target.maxMessageSize }),
+      expected,
+      `connect: ${maxMessageSize}`,
+    );
+  }
+});
