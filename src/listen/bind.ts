@@ -6,6 +6,7 @@ import { ownSockets } from '../open/own.js';
 import { type PreparedBind, openAbstract, prepareUnixPath } from '../open/unix-path.js';
 import { ListenFdsError } from '../system/errors.js';
 import { bindItself, descriptorOf } from '../system/node-server.js';
+import { explainInUse } from '../receive/not-for-us.js';
 import { isClusterWorker } from '../system/process-role.js';
 import type { Wanted } from '../take/target.js';
 import type { AdaptedApp } from './frameworks/adapted.js';
@@ -33,8 +34,12 @@ function registerServer(server: Server, name: string | null): void {
 /** Opens the socket that was asked for and serves on it; the manager gets a copy where it is to be stored. */
 export async function bind({ server, start }: AdaptedApp, wanted: Wanted): Promise<Opened> {
   const store = wanted.store === null ? null : await import('../take/stored.js');
-  const prepared = await prepareBind(store ? store.lasting(wanted) : wanted);
-  await start(() => prepared.open(server));
+  try {
+    const prepared = await prepareBind(store ? store.lasting(wanted) : wanted);
+    await start(() => prepared.open(server));
+  } catch (error) {
+    throw explainInUse(error);
+  }
   registerServer(server, wanted.name ?? wanted.store);
   const address = addressNow(server);
   await store?.keep(server, wanted);

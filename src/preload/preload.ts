@@ -1,21 +1,42 @@
 // What is put in place for an unmodified program. Becomes dist/preload.cjs, with the parts of the core that it needs inside:
 // it runs before the program does, where one small CommonJS file is read in half the time of two large modules. In a program
 // that uses the library as well there are two copies of those parts then, which work as one.
+import type { Server } from 'node:net';
 import { Lender } from '../lend/lender.js';
 import { type Listener, redirectDatagrams, redirectStreams } from '../lend/redirect.js';
 import { isLending, keepBacklogs, lendDatagrams, lendingDone, tellAddresses } from '../lend/to-workers.js';
 import { isUdp } from '../receive/descriptor.js';
 import { passedToPrimary } from '../receive/from-primary.js';
+import { passedElsewhere, warnOfPassedElsewhere } from '../receive/not-for-us.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
+import { net } from '../system/builtins.js';
 import { isClusterWorker, mayBePrimary } from '../system/process-role.js';
+import { replaceMethod } from '../system/replace.js';
 import { inheritedDescriptors, refuseInactive } from '../take/take.js';
+import { launcherScript } from '../text/launchers.js';
 import { readVariable, warnOfMisspelt } from '../text/variables.js';
 import { Life, lifeOptions } from './life.js';
+
+/** What was passed to a launcher it cannot pass on, and it listens on nothing itself: its program has to hear of it. */
+function isLauncher(env: NodeJS.ProcessEnv): boolean {
+  const watches = process.execArgv.some((option) => option.startsWith('--watch'));
+  return launcherScript(process.argv[1] ?? '') !== null || (watches && !env['WATCH_REPORT_DEPENDENCIES']);
+}
+
+/** The program binds what may be the manager's already. */
+function warnAtFirstListen(): void {
+  const { listen } = net.Server.prototype;
+  const undo = replaceMethod(net.Server.prototype, 'listen', function (this: Server, ...args: unknown[]) {
+    undo();
+    warnOfPassedElsewhere();
+    return Reflect.apply(listen, this, args) as Server;
+  });
+}
 
 /** See register.ts. */
 export function preload(env: NodeJS.ProcessEnv = process.env): void {
   const activation = readVariable('LISTENFDS', env);
-  if (activation === 'never' || isLending()) return;
+  if (activation === 'never' || isLending() || isLauncher(env)) return;
   const options = lifeOptions(env);
   const mismatch = readVariable('LISTENFDS_MISMATCH', env);
   warnOfMisspelt(env);
@@ -25,7 +46,10 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
   if (inherited.length === 0 && activation === 'required' && !isChild) refuseInactive();
   // A worker asks by number what it takes: Node refuses an answer with another port than the one asked for.
   const passed = isWorker ? passedToPrimary() : inherited.filter(isLendable);
-  if (passed.length === 0 && !isWorker) return;
+  if (passed.length === 0 && !isWorker) {
+    if (passedElsewhere() !== null) warnAtFirstListen();
+    return;
+  }
 
   const life = new Life(options);
   const lender = new Lender(passed, mismatch, isWorker);

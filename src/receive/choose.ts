@@ -1,6 +1,6 @@
 // Which inherited descriptor a listener takes: by name, else by address, else the only one left. Decides, changes nothing.
-import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
+import { stat } from '../system/files.js';
 import { type Place, formatAddress, matchesInet } from '../text/address.js';
 import { type Description, isTcp, summary } from './descriptor.js';
 import type { InheritedFd } from './inherited.js';
@@ -39,14 +39,14 @@ function sameDevice(device: bigint, { major, minor }: Description['inode']): boo
 /** The file a unix listener is bound to may have been renamed since, or be reached through a symbolic link. */
 export function isBoundTo(path: string, bound: Description['boundInode']): boolean {
   if (bound === null || path.startsWith('\0')) return false;
-  const file = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  const file = stat(path);
   if (!file) return false;
   return BigInt.asUintN(32, file.ino) === BigInt(bound.number) && sameDevice(file.dev, bound);
 }
 
 /** A FIFO or a device may have several names. */
 function isFile(path: string, { inode }: Description): boolean {
-  const file = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  const file = stat(path);
   return file !== undefined && file.ino === BigInt(inode.number) && sameDevice(file.dev, inode);
 }
 

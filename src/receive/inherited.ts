@@ -1,10 +1,11 @@
 // listenFds(): consume LISTEN_* once, verify every descriptor, let each be owned once. The result belongs to the
 // process, not to the module: two copies of the package must never adopt the same socket.
 import type { AddressInfo } from 'node:net';
-import { binding, systemError } from '../system/addon.js';
+import { binding, bindingIfAny, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { isWorkerThread } from '../system/process-role.js';
+import { isServiceStdin } from '../system/stdin.js';
 import { type Announcement, type ListenVariables, firstFd, listenVariables } from '../text/environment.js';
 import {
   type Description,
@@ -288,6 +289,8 @@ export function adoptStdin(
   const state = registry();
   if (state.stdin) return state.stdin;
   if (!isSocket(0)) return null;
+  // A child's standard input is often a socket of its parent's. Only for one that was passed is a missing addon an error.
+  if (bindingIfAny() === null && isServiceStdin() !== true) return null;
   const facts = binding().facts(0);
   if (typeof facts === 'number') return null;
   const description = describeFacts(facts);

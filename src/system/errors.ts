@@ -33,6 +33,9 @@ export const remedies = {
   LISTENFDS_ADDONS_DISABLED: 'Add --allow-addons beside --permission, or remove --no-addons',
   /** activation is 'required' and no suitable descriptor was passed. */
   LISTENFDS_NOT_ACTIVATED: "Start the program through its socket unit, or allow binding with activation: 'auto'",
+  /** Sockets were passed to a process before this one, such as npm, and this one binds its own. It is a warning. */
+  LISTENFDS_NOT_FOR_US:
+    'Start the program itself, ExecStart=/usr/bin/node /srv/app.js, without npm, npx, a shell or another program before it',
   /** Descriptors were passed, but none has the name asked for. */
   LISTENFDS_NAME_NOT_FOUND: 'Make FileDescriptorName= of the socket unit and the name option agree',
   /** The call cannot serve a descriptor of this kind, for example listen() a datagram socket. */

@@ -11,6 +11,24 @@ export function lstat(path: string): BigIntStats | undefined {
   return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }
 
+/** What stat(2) says. Undefined where it fails, whatever the reason: a folder may be closed to us, or no folder. */
+export function stat(path: string): BigIntStats | undefined {
+  try {
+    return fs.statSync(path, { bigint: true });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a descriptor is open, and a socket. */
+export function isSocketOpen(fd: number): boolean {
+  try {
+    return fs.fstatSync(fd).isSocket();
+  } catch {
+    return false;
+  }
+}
+
 /** Unlinks `path` if it still is the file `own`. */
 export function removeOwn(path: string, own: BigIntStats | undefined): void {
   try {

@@ -6,6 +6,7 @@ import { binding } from '../system/addon.js';
 import { mayBePrimary } from '../system/process-role.js';
 import { type AcceptedPid, type Identity, parseEnvironment } from '../text/environment.js';
 import { type TableOf, environment, oneOf, readOptions } from '../text/options.js';
+import { readVariable } from '../text/variables.js';
 
 function pidfdInode(pid: number): bigint | null {
   const inode = binding().pidfdInode(pid);
@@ -24,7 +25,7 @@ export interface ListenFdsOptions {
   /**
    * Whose LISTEN_PID counts: `'self'` as in C, `'parent'` also what was meant for the parent (`sh -c 'node app.js'`,
    * `timeout`), `'any'` whatever it says.
-   * @default 'self'
+   * @default the environment variable LISTENFDS_PID, else 'self'
    */
   pid?: AcceptedPid;
   /**
@@ -36,7 +37,7 @@ export interface ListenFdsOptions {
 
 /** The options of listenFds(). */
 export const listenFdsOptions = {
-  pid: { ...oneOf('self', 'parent', 'any'), default: 'self' as const },
+  pid: oneOf('self', 'parent', 'any'),
   env: environment,
 } satisfies TableOf<ListenFdsOptions>;
 
@@ -59,7 +60,7 @@ export const listenFdsOptions = {
  */
 export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[] {
   refuseWorkerThread();
-  const { pid, env = process.env } = readOptions(listenFdsOptions, options);
+  const { env = process.env, pid = readVariable('LISTENFDS_PID', env) } = readOptions(listenFdsOptions, options);
   const identity: Identity = {
     pid: process.pid,
     get ppid() {

@@ -2,20 +2,14 @@
 import { type Suitable, choose, reportMismatch } from '../receive/choose.js';
 import { type Description, isUdp, isUnix, wordsFor } from '../receive/descriptor.js';
 import { type InheritedFd, adoptStdin, meantForPid } from '../receive/inherited.js';
-import { fs, net } from '../system/builtins.js';
+import { net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
+import { isSocketOpen } from '../system/files.js';
 import { isClusterWorker, isWorkerThread } from '../system/process-role.js';
 import { type Place, formatAddress } from '../text/address.js';
+import { passedElsewhere, warnOfPassedElsewhere } from '../receive/not-for-us.js';
 import { listenFds } from './listen-fds.js';
 import type { Wanted } from './target.js';
-
-function isSocket(fd: number): boolean {
-  try {
-    return fs.fstatSync(fd).isSocket();
-  } catch {
-    return false; // closed
-  }
-}
 
 /** What StandardInput=socket passes without being asked for: a socket that others send to. */
 function isService(found: Description): boolean {
@@ -29,7 +23,7 @@ export function inheritedDescriptors(required: boolean, inetd: boolean): readonl
   const passed = listenFds();
   if (passed.length > 0) return passed;
   // Most programs have a terminal, a pipe or /dev/null here; they need no addon to find out.
-  const stdin = adoptStdin(isSocket, (found) => isService(found) || (inetd && found.connected));
+  const stdin = adoptStdin(isSocketOpen, (found) => isService(found) || (inetd && found.connected));
   return stdin ? [stdin] : [];
 }
 
@@ -63,14 +57,9 @@ async function primaryDescriptors(): Promise<readonly InheritedFd[]> {
 }
 
 export function refuseInactive(): never {
-  const other = meantForPid();
   const why =
-    other === null
-      ? 'LISTEN_FDS and LISTEN_PID are not set, and standard input is no listening socket'
-      : other === process.pid
-        ? 'LISTEN_PIDFDID is that of another process (did whoever set LISTEN_PID anew leave it behind?)'
-        : `LISTEN_PID=${other} is another process, this one is ${process.pid} (a shell or npm in between?)`;
-  throw new ListenFdsError('LISTENFDS_NOT_ACTIVATED', `No descriptor was passed: ${why}`);
+    passedElsewhere() ?? 'LISTEN_FDS and LISTEN_PID are not set, and standard input is not a listening socket';
+  throw new ListenFdsError('LISTENFDS_NOT_ACTIVATED', `No descriptor was passed to this process: ${why}`);
 }
 
 /**
@@ -90,6 +79,7 @@ export async function takeInherited(
   if (passed.length === 0 && throughPrimary) passed = await primaryDescriptors();
   if (passed.length === 0) {
     if (required) refuseInactive();
+    warnOfPassedElsewhere();
     return null;
   }
   const addresses = await comparable(wanted.address);

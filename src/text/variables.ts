@@ -15,6 +15,8 @@ const span: Option<number> = {
 export const variables = {
   /** Whether inherited sockets are used: `required` fails where nothing was passed, `never` does not look. */
   LISTENFDS: { ...oneOf('auto', 'required', 'never'), default: 'auto' as const },
+  /** Whose LISTEN_PID counts: `parent` also that of the process that started this one, `any` whatever it says. */
+  LISTENFDS_PID: { ...oneOf('self', 'parent', 'any'), default: 'self' as const },
   /** End the service with status 0 when nothing has been going on for so long. */
   LISTENFDS_IDLE_TIMEOUT: span,
   /** With the preload: how long a drain may take. */

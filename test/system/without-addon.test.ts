@@ -25,7 +25,7 @@ t.test('without the addon a program binds by itself, and is told when that is im
     code: 'LISTENFDS_NO_ADDON',
     message: new RegExp(
       `^The native addon cannot be loaded\\. Tried ${copy}/prebuilds/linux-${process.arch}/listenfds\\.node: .*` +
-        `; ${copy}/build/Release/listenfds\\.node: .*builds it: node ${copy}/native/build\\.js\\. It needs a C`,
+        `; ${copy}/build/Release/listenfds\\.node: .*builds it: node ${copy}/native/build\\.js\\. Building it needs a C`,
     ),
   };
 
@@ -43,6 +43,18 @@ t.test('without the addon a program binds by itself, and is told when that is im
       'a stale path is replaced',
     );
   });
+
+  await t.test(
+    'standard input that is a socket is used only where it listens',
+    { skip: without('python3') },
+    async (t) => {
+      const source = `${prelude} done(await listened('127.0.0.1:0'))`;
+      for (const stdin of ['connected()', 'accepted()', 'connected(socket.SOCK_DGRAM)'])
+        t.match(await resultOf(t, source, { stdin }), { source: 'bound' }, stdin);
+      for (const stdin of ['tcp()', 'udp()', `unix("${copy}/listening")`])
+        t.equal(await resultOf(t, source, { stdin }), 'LISTENFDS_NO_ADDON', stdin);
+    },
+  );
 
   await t.test(
     'descriptors that were passed cannot be checked, so none is used',

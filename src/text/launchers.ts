@@ -1,0 +1,62 @@
+// Programs that start another one and stay: what the manager passes is theirs then, and most close it. Pure.
+
+/** A launcher in front of a program, and the command to use in its place. */
+export interface Launcher {
+  readonly name: string;
+  /** A sentence without its full stop. */
+  readonly instead: string;
+}
+
+const direct = 'start the program itself: node app.js, or node with the script that it runs';
+const withTsx = 'write node --import tsx app.ts';
+const withRun = 'write listenfds run --watch app.js -- node app.js';
+const withEnv = 'set variables with env(1), env NAME=value node app.js, or in the unit';
+
+const launchers: Readonly<Record<string, string>> = {
+  npm: direct,
+  npx: direct,
+  pnpm: direct,
+  pnpx: direct,
+  yarn: direct,
+  yarnpkg: direct,
+  corepack: direct,
+  bunx: direct,
+  concurrently: direct,
+  tsx: withTsx,
+  'ts-node-dev': withTsx,
+  tsnd: withTsx,
+  nodemon: withRun,
+  'cross-env': withEnv,
+  'cross-env-shell': withEnv,
+  'env-cmd': withEnv,
+  dotenv: withEnv,
+  dotenvx: withEnv,
+};
+
+/** By the path of a program or of its script: /usr/bin/npm, …/npm/bin/npm-cli.js, …/tsx/dist/cli.mjs. */
+function nameOf(path: string): string {
+  const [, folder, file = ''] = /(?:([^/]+)\/(?:dist|bin|lib)\/)?([^/]*)$/.exec(path) ?? [];
+  const name = file.replace(/\.[cm]?js$/, '').replace(/-cli$/, '');
+  return name === 'cli' && folder !== undefined ? folder : name;
+}
+
+/** The launcher that a script is, or null: `process.argv[1]` of its process. */
+export function launcherScript(path: string): Launcher | null {
+  const name = nameOf(path);
+  return Object.hasOwn(launchers, name) ? { name, instead: launchers[name]! } : null;
+}
+
+/** Options of Node whose value is a word of its own. */
+const takesValue = /^(?:-[rCe]|--(?:import|require|loader|experimental-loader|conditions|eval))$/;
+
+/** The launcher that a command line begins with, or null. */
+export function launcherOf(command: readonly string[]): Launcher | null {
+  const [program = '', ...args] = command;
+  if (nameOf(program) !== 'node') return launcherScript(program);
+  const script = args.findIndex((word, i) => !word.startsWith('-') && !takesValue.test(args[i - 1] ?? ''));
+  const options = script < 0 ? args : args.slice(0, script);
+  const watch = options.find((word) => /^--watch(?:-path|$)/.test(word));
+  if (watch) return { name: `node ${watch}`, instead: withRun };
+  if (options.some((word) => /^--run(?:=|$)/.test(word))) return { name: 'node --run', instead: direct };
+  return script < 0 ? null : launcherScript(args[script]!);
+}
