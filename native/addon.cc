@@ -68,7 +68,6 @@ constexpr Function kFunctions[] = {
     {"notifyUnix", NotifyUnix, {kText, kText, kIntsOrNull, kInt}},
     {"notifyVsock", NotifyVsock, {kUint, kUint, kInt, kText}},
 
-    {"exchangePaths", ExchangePaths, {kName, kName}},
     {"makeFifo", MakeFifo, {kName, kUint}},
     {"userId", UserId, {kName}},
     {"groupId", GroupId, {kName}},

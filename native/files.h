@@ -4,8 +4,6 @@
 
 #include "call.h"
 
-// exchangePaths(a, b) -> 0 | -errno; renameat2(2) with RENAME_EXCHANGE
-napi_value ExchangePaths(Call& call);
 // makeFifo(path, mode) -> 0 | -errno
 napi_value MakeFifo(Call& call);
 

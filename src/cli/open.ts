@@ -4,7 +4,7 @@ import { bindUnixSocket, openSocket } from '../sockets/unix.js';
 import { binding, systemError } from '../system/addon.js';
 import { fs, net } from '../system/builtins.js';
 import { EEXIST } from '../system/errnos.js';
-import { removeOwn } from '../system/files.js';
+import { HeldFile } from '../system/files.js';
 import { parseTarget } from '../take/target.js';
 import { type Address, formatAddress } from '../text/address.js';
 import { CommandError } from './command-line.js';
@@ -59,6 +59,8 @@ function openVsock({ cid, port }: Address & { kind: 'vsock' }): number {
 
 interface Opened {
   readonly fd: number;
+  /** To be called once it listens. */
+  listening?(): void;
   remove(): void;
 }
 
@@ -70,15 +72,15 @@ function openFifo(path: string): Opened {
   const made = result === 0;
   if (!made && result !== EEXIST) throw systemError(result, 'mkfifo', path);
   const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
-  const own = fs.fstatSync(fd, { bigint: true });
-  if (own.isFIFO()) return { fd, remove: made ? () => removeOwn(path, own) : nothing };
+  const own = HeldFile.of(fd);
+  if (own.stat.isFIFO()) return { fd, remove: () => void (made && own.removeAt(path)) };
   fs.closeSync(fd);
   throw new CommandError(`${path} is there, and no FIFO`);
 }
 
 function openUnix(type: number, path: string): Opened {
-  const { fd, own } = bindUnixSocket(type, path, parseTarget({ path }));
-  return { fd, remove: own ? () => removeOwn(path, own) : nothing };
+  const { ended, ...bound } = bindUnixSocket(type, path, parseTarget({ path }));
+  return { ...bound, remove: () => ended(true) };
 }
 
 function open({ directive, address }: SocketWish): Opened {
@@ -105,6 +107,7 @@ export function openWish(wish: SocketWish, name: string, backlog: number): OpenS
     const listens = wish.directive === 'ListenStream' || wish.directive === 'ListenSequentialPacket';
     const result = listens ? binding().listenSocket(fd, backlog) : 0;
     if (result < 0) throw systemError(result, 'listen', wish.text);
+    if (listens) opened.listening?.();
     const { address, listening } = describe(fd);
     return { ...opened, name, listening, address: formatAddress(address) };
   } catch (error) {

@@ -36,7 +36,11 @@ export async function bind({ server, start }: AdaptedApp, wanted: Wanted): Promi
   const store = wanted.store === null ? null : await import('../take/stored.js');
   try {
     const prepared = await prepareBind(store ? store.lasting(wanted) : wanted);
-    await start(() => prepared.open(server));
+    try {
+      await start(() => prepared.open(server));
+    } finally {
+      prepared.release?.();
+    }
   } catch (error) {
     throw explainInUse(error);
   }

@@ -22,15 +22,19 @@ export function ownSockets(): Set<OwnSocket> {
 /**
  * Registers a descriptor that we opened ourselves.
  *
- * @param remove unlinks what was made, null where that is to stay
- * @returns to be called when the descriptor has been closed; unlinks nothing that is a successor's by then
+ * @param ended unlinks what was made, unless that is a successor's now
+ * @returns to be called when the descriptor has been closed
  */
-export function registerOwn(fd: number, name: string | null, remove: (() => void) | null): () => void {
+export function registerOwn(
+  fd: number,
+  name: string | null,
+  ended: ((handedOver: boolean) => void) | null,
+): () => void {
   let handedOver = false;
   const entry: OwnSocket = { name: name ?? 'unknown', fd: () => fd, handOver: () => (handedOver = true) };
   ownSockets().add(entry);
   return () => {
     ownSockets().delete(entry);
-    if (!handedOver) remove?.();
+    ended?.(handedOver);
   };
 }

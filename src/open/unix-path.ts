@@ -5,14 +5,14 @@ import { gatekeeper } from '../admit/gate.js';
 import { AF, SOCK } from '../receive/descriptor.js';
 import { binding, bindingIfAny, systemError } from '../system/addon.js';
 import { fs, net, path as paths } from '../system/builtins.js';
-import { EADDRINUSE, ENOSYS } from '../system/errnos.js';
+import { EADDRINUSE } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
-import { lstat, removeOwn, sameInode } from '../system/files.js';
+import { HeldFile } from '../system/files.js';
 import { presentPath } from '../system/node-server.js';
 import { type Owner, ownerOf } from '../system/users.js';
 import type { Wanted } from '../take/target.js';
-import { formatAddress, maxPathBytes } from '../text/address.js';
-import type { BigIntStats } from 'node:fs';
+import { formatAddress } from '../text/address.js';
+import { PrivateFolder } from './private-folder.js';
 
 /** The shape of the error that server.listen() gives for a path. */
 export function listenError(
@@ -37,14 +37,15 @@ export function inUse(path: string, why: string): NodeJS.ErrnoException {
 export const isAbandoned = (code: string | undefined): boolean => code === 'ECONNREFUSED' || code === 'ENOENT';
 
 /**
- * The socket file at a path, which is in the way of a new one; undefined where there is none.
+ * The socket file at a path, which is in the way of a new one; null where there is none.
  *
  * @throws an Error with code EADDRINUSE where something else is there
  */
-export function socketAt(path: string): BigIntStats | undefined {
-  const found = lstat(path);
-  if (found && !found.isSocket()) throw inUse(path, 'not a socket, and never removed:');
-  return found;
+export function socketAt(path: string): HeldFile | null {
+  const found = HeldFile.open(path);
+  if (found === null || found.stat.isSocket()) return found;
+  found.release();
+  throw inUse(path, 'not a socket, and never removed:');
 }
 
 /** Whether anybody listens on a socket file. */
@@ -62,19 +63,40 @@ export function isAnswered(path: string): Promise<boolean> {
 
 export async function prepareUnixPath(path: string, wanted: Wanted, node: ListenOptions): Promise<PreparedBind> {
   const owner = ownerOf(wanted);
-  const found = socketAt(path);
-  if (found && (await isAnswered(path))) throw inUse(path, 'address already in use');
-  return { open: (server) => openUnixPath(server, path, found, owner, wanted, node) };
+  const stale = socketAt(path);
+  const release = (): void => stale?.release();
+  if (stale && (await isAnswered(stale.path))) {
+    release();
+    throw inUse(path, 'address already in use');
+  }
+  return { open: (server) => openUnixPath(server, path, stale, owner, wanted, node), release };
+}
+
+/** Puts the socket at its path without ever replacing anything but the stale socket that was examined. */
+function publish(folder: PrivateFolder, path: string, stale: HeldFile | null): void {
+  if (stale !== null && !folder.takeAway(path, stale)) throw inUse(path, 'address already in use');
+  try {
+    fs.linkSync(folder.file, path); // unlike rename(2) it fails where something has come up meanwhile
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw inUse(path, 'address already in use');
+    throw error;
+  }
+}
+
+/** Gives a socket file that we have bound its owner and mode. */
+export function finish(own: HeldFile, { uid, gid }: Owner, mode: number): void {
+  if (uid !== -1 || gid !== -1) fs.chownSync(own.path, uid, gid);
+  fs.chmodSync(own.path, mode);
 }
 
 /**
  * Binds in a directory that only we can enter, sets mode and owner there, and moves the socket into place: nobody can
  * connect to it before it is as it was meant to be. Killed half-way, it leaves that directory and no socket.
  */
-export function openUnixPath(
+function openUnixPath(
   server: Server,
   path: string,
-  stale: BigIntStats | undefined,
+  stale: HeldFile | null,
   owner: Owner,
   wanted: Wanted,
   node: ListenOptions,
@@ -82,88 +104,43 @@ export function openUnixPath(
   const { readableAll, writableAll, ...options } = node;
   const all = (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0);
   const mode = wanted.mode ?? (0o666 & ~process.umask()) | all;
-  const room = makeRoom(path);
-  const temporary = paths.join(room, 's');
+  const folder = privateFolderFor(path);
+  let own: HeldFile | null = null;
   let listening = false;
   try {
-    if (Buffer.byteLength(temporary) <= maxPathBytes) server.listen({ ...options, path: temporary });
-    else listenOnBound(server, bindInside(room), options, path);
+    // The addon binds where there is one: libuv unlinks the name it bound when it closes, and by then that may mean
+    // something else.
+    if (bindingIfAny()) listenOnBound(server, bindExactly(folder.file), options, path);
+    else server.listen({ ...options, path: folder.file });
     listening = server.listening;
     if (!listening) return; // the error event is on its way
-    if (owner.uid !== -1 || owner.gid !== -1) fs.chownSync(temporary, owner.uid, owner.gid);
-    fs.chmodSync(temporary, mode);
-    const own = lstat(temporary);
-    publish(temporary, path, stale);
+    own = HeldFile.open(folder.file)!;
+    finish(own, owner, mode);
+    publish(folder, path, stale);
     presentPath(server, path);
+    const published = own;
     server.once('close', () => {
-      if ((wanted.removeOnStop ?? true) && !gatekeeper(server).handedOver) removeOwn(path, own);
+      if ((wanted.removeOnStop ?? true) && !gatekeeper(server).handedOver) published.removeAt(path);
+      published.release();
     });
   } catch (error) {
+    own?.release();
     if (listening) server.close();
     const { code = 'ERR', errno = 0 } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE' || error instanceof ListenFdsError) throw error;
     throw listenError(code, errno, path, (error as Error).message, error);
   } finally {
-    clearRoom(room, temporary);
+    folder.remove();
   }
 }
 
-export function makeRoom(path: string): string {
+export function privateFolderFor(path: string): PrivateFolder {
   try {
-    return fs.mkdtempSync(paths.join(paths.dirname(path), '.listenfds-'));
+    return new PrivateFolder(path);
   } catch (error) {
     const { code = 'ERR', errno = 0 } = error as NodeJS.ErrnoException;
-    throw listenError(
-      code,
-      errno,
-      path,
-      `cannot create a file in ${paths.dirname(path)} for ${paths.basename(path)}:`,
-      error,
-    );
-  }
-}
-
-export function clearRoom(room: string, temporary: string): void {
-  try {
-    fs.unlinkSync(temporary);
-  } catch {
-    // moved into place, or never made
-  }
-  fs.rmdirSync(room);
-}
-
-/** Puts the socket at its path without ever replacing anything but the stale socket that was examined. */
-export function publish(temporary: string, path: string, stale: BigIntStats | undefined): void {
-  if (stale === undefined || !lstat(path)) {
-    try {
-      fs.linkSync(temporary, path); // unlike rename(2) it fails where something has come up meanwhile
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw inUse(path, 'address already in use');
-      throw error;
-    }
-  }
-  if (!sameInode(lstat(path), stale)) throw inUse(path, 'address already in use');
-  const exchanged = bindingIfAny()?.exchangePaths(temporary, path) ?? ENOSYS;
-  if (exchanged === 0) {
-    if (sameInode(lstat(temporary), stale)) return; // clearRoom() unlinks the stale one
-    bindingIfAny()!.exchangePaths(temporary, path);
-    throw inUse(path, 'address already in use');
-  }
-  // Without the addon, or on a file system that cannot exchange: the window between look and rename is small.
-  fs.renameSync(temporary, path);
-}
-
-/**
- * Binds where the whole path would be too long for an address. The addon does it because libuv unlinks the name it bound
- * when it closes, and by then this one could mean something else.
- */
-export function bindInside(room: string): number {
-  const directory = fs.openSync(room, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
-  try {
-    return bindExactly(`/proc/self/fd/${directory}/s`);
-  } finally {
-    fs.closeSync(directory);
+    const why = `cannot create a file in ${paths.dirname(path)} for ${paths.basename(path)}:`;
+    throw listenError(code, errno, path, why, error);
   }
 }
 
@@ -171,6 +148,8 @@ export function bindInside(room: string): number {
 export interface PreparedBind {
   /** Opens the socket; the server emits 'listening' or 'error' later, as after its own listen(). May throw. */
   open(server: Server): void;
+  /** To be called when it is done, or will not be. */
+  release?(): void;
 }
 
 /** A socket bound to exactly this name, abstract where it starts with NUL; or -errno. */

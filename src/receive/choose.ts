@@ -2,7 +2,7 @@
 import { ListenFdsError } from '../system/errors.js';
 import { stat } from '../system/files.js';
 import { type Place, formatAddress, matchesInet } from '../text/address.js';
-import { type Description, isTcp, summary } from './descriptor.js';
+import { type Description, type Inode, isTcp, summary } from './descriptor.js';
 import type { InheritedFd } from './inherited.js';
 
 /** What a caller can serve. */
@@ -40,8 +40,12 @@ function sameDevice(device: bigint, { major, minor }: Description['inode']): boo
 export function isBoundTo(path: string, bound: Description['boundInode']): boolean {
   if (bound === null || path.startsWith('\0')) return false;
   const file = stat(path);
-  if (!file) return false;
-  return BigInt.asUintN(32, file.ino) === BigInt(bound.number) && sameDevice(file.dev, bound);
+  return file !== undefined && isInode(file, bound);
+}
+
+/** Of the inode's number sock_diag(7) tells 32 bits. */
+export function isInode({ ino, dev }: { readonly ino: bigint; readonly dev: bigint }, bound: Inode): boolean {
+  return BigInt.asUintN(32, ino) === BigInt(bound.number) && sameDevice(dev, bound);
 }
 
 /** A FIFO or a device may have several names. */

@@ -10,7 +10,6 @@ import { binding, systemError } from '../system/addon.js';
 import { net } from '../system/builtins.js';
 import { ECONNREFUSED, ECONNRESET } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
-import { removeOwn } from '../system/files.js';
 import { isClusterWorker } from '../system/process-role.js';
 import { listenFds } from '../take/listen-fds.js';
 import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
@@ -369,13 +368,16 @@ function unixDatagram(
 }
 
 function bindUnixDatagram(path: string, wanted: Wanted<DatagramAddress>, target: DatagramTarget): UnixDatagram {
-  const { fd, own } = bindUnixSocket(SOCK.DGRAM, path, wanted);
+  const { fd, ended } = bindUnixSocket(SOCK.DGRAM, path, wanted);
   try {
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
-    const remove = own !== null && (wanted.removeOnStop ?? true) ? () => removeOwn(path, own) : null;
-    return unixDatagram(fd, path, target, () => registerOwn(fd, wanted.name, remove));
+    const remove = wanted.removeOnStop ?? true;
+    return unixDatagram(fd, path, target, () =>
+      registerOwn(fd, wanted.name, (handedOver) => ended(remove && !handedOver)),
+    );
   } catch (error) {
     binding().closeFd(fd);
+    ended(true);
     throw error;
   }
 }

@@ -5,7 +5,7 @@ import { putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
 import { fs, net } from '../system/builtins.js';
 import { EEXIST } from '../system/errnos.js';
-import { lstat, removeOwn } from '../system/files.js';
+import { HeldFile } from '../system/files.js';
 import { ownerOf } from '../system/users.js';
 import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
@@ -42,9 +42,13 @@ function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
     if (!fs.fstatSync(fd).isFIFO()) throw Object.assign(systemError(EEXIST, 'mkfifo', path), { path });
     if (owner.uid !== -1 || owner.gid !== -1) fs.fchownSync(fd, owner.uid, owner.gid);
     if (mode !== null) fs.fchmodSync(fd, mode);
-    const file = lstat(path);
+    const file = HeldFile.of(fd);
     const fifo = stream(fd);
-    fifo.once('close', registerOwn(fd, wanted.name, wanted.removeOnStop ? () => removeOwn(path, file) : null));
+    const ended = (handedOver: boolean): void => {
+      if (wanted.removeOnStop && !handedOver) file.removeAt(path);
+      file.release();
+    };
+    fifo.once('close', registerOwn(fd, wanted.name, ended));
     return fifo;
   } catch (error) {
     if (fd !== undefined) fs.closeSync(fd);

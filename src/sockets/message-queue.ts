@@ -162,7 +162,10 @@ function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQue
     // mq_open(3) applies the umask, and an existing queue has the mode it has.
     if (wanted.mode !== null) fs.fchmodSync(fd, mode);
     const queue = new MessageQueue(fd, name, true);
-    queue.onceClosed(registerOwn(fd, wanted.name, wanted.removeOnStop ? () => void binding().unlinkQueue(name) : null));
+    const ended = (handedOver: boolean): void => {
+      if (wanted.removeOnStop && !handedOver) binding().unlinkQueue(name);
+    };
+    queue.onceClosed(registerOwn(fd, wanted.name, ended));
     return queue;
   } catch (error) {
     binding().closeFd(fd);

@@ -9,7 +9,6 @@ import { putBack } from '../receive/inherited.js';
 import { binding, systemError } from '../system/addon.js';
 import { ENOTCONN } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
-import { removeOwn } from '../system/files.js';
 import { type ServerEndpoint, type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
 import {
@@ -311,17 +310,19 @@ export async function listenSequentialPacket(
     }
   }
   const { path } = wanted.address ?? noAddress();
-  const { fd, own } = bindUnixSocket(SOCK.SEQPACKET, path, wanted);
-  const remove = own && (wanted.removeOnStop ?? true) ? () => removeOwn(path, own) : null;
+  const { fd, listening, ended } = bindUnixSocket(SOCK.SEQPACKET, path, wanted);
+  const remove = wanted.removeOnStop ?? true;
   try {
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
     const result = binding().listenSocket(fd, wanted.node.backlog!);
     if (result < 0) throw systemError(result, 'listen', formatAddress(path));
-    const server = new SequentialPacketServer(fd, path, target, () => registerOwn(fd, wanted.name, remove));
+    listening();
+    const made = (): (() => void) => registerOwn(fd, wanted.name, (handedOver) => ended(remove && !handedOver));
+    const server = new SequentialPacketServer(fd, path, target, made);
     return { server: gated(server), ...endpoint(null, path) };
   } catch (error) {
     binding().closeFd(fd);
-    if (own) removeOwn(path, own);
+    ended(true);
     throw error;
   }
 }

@@ -54,7 +54,6 @@ export interface Binding {
   pidfdInode(pid: number): bigint | number;
   threadId(): number;
   duplicate(fd: number): number;
-  exchangePaths(a: string, b: string): number;
   userId(name: string): number | null;
   groupId(name: string): number | null;
   makeFifo(path: string, mode: number): number;

@@ -1,11 +1,7 @@
-// What a path leads to.
+// What a path leads to, held so that it stays the same.
 
 import type { BigIntStats } from 'node:fs';
 import { fs } from './builtins.js';
-
-export function sameInode(a: BigIntStats | undefined, b: BigIntStats | undefined): boolean {
-  return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev;
-}
 
 export function lstat(path: string): BigIntStats | undefined {
   return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
@@ -29,11 +25,72 @@ export function isSocketOpen(fd: number): boolean {
   }
 }
 
-/** Unlinks `path` if it still is the file `own`. */
-export function removeOwn(path: string, own: BigIntStats | undefined): void {
-  try {
-    if (sameInode(lstat(path), own)) fs.unlinkSync(path);
-  } catch {
-    // The directory is gone or closed to us by now; the path is stale and will be replaced by the next start.
+/** open(2); Node has no name for it. */
+const O_PATH = 0o10000000;
+
+let canHold: boolean | undefined;
+
+/** Elsewhere than on Linux, and without /proc, there is nothing but names. */
+const hasPaths = (): boolean => (canHold ??= process.platform === 'linux' && fs.existsSync('/proc/self/fd'));
+
+/**
+ * A file of any kind, known by a descriptor instead of its name: whoever may write to a folder can put something else under
+ * that name at any moment. As long as it is held, the number of its inode is no other file's; file systems such as ext4
+ * give the number of a removed file to the next one.
+ */
+export class HeldFile {
+  readonly #fd: number | null;
+  /** Leads to it and to nothing else, for calls that follow symbolic links. */
+  readonly path: string;
+  readonly stat: BigIntStats;
+
+  private constructor(fd: number | null, path: string, stat: BigIntStats) {
+    this.#fd = fd;
+    this.path = path;
+    this.stat = stat;
+  }
+
+  /** What is at `path`, a symbolic link as itself; null where nothing is. */
+  static open(path: string): HeldFile | null {
+    if (!hasPaths()) {
+      const stat = lstat(path);
+      return stat ? new HeldFile(null, path, stat) : null;
+    }
+    let fd: number;
+    try {
+      fd = fs.openSync(path, O_PATH | fs.constants.O_NOFOLLOW);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw error;
+    }
+    return HeldFile.#held(fd);
+  }
+
+  /** What a descriptor is open on, held beyond its end. */
+  static of(fd: number): HeldFile {
+    if (hasPaths()) return HeldFile.#held(fs.openSync(`/proc/self/fd/${fd}`, O_PATH));
+    return new HeldFile(null, '', fs.fstatSync(fd, { bigint: true }));
+  }
+
+  static #held(fd: number): HeldFile {
+    return new HeldFile(fd, `/proc/self/fd/${fd}`, fs.fstatSync(fd, { bigint: true }));
+  }
+
+  isAt(path: string): boolean {
+    const found = lstat(path);
+    return found !== undefined && found.ino === this.stat.ino && found.dev === this.stat.dev;
+  }
+
+  /** Unlinks `path` if it still is this file. */
+  removeAt(path: string): void {
+    try {
+      if (this.isAt(path)) fs.unlinkSync(path);
+    } catch {
+      // The directory is gone or closed to us by now; the path is stale and will be replaced by the next start.
+    }
+  }
+
+  release(): void {
+    if (this.#fd !== null) fs.closeSync(this.#fd);
   }
 }

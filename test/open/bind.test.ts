@@ -17,7 +17,6 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { activate, activateModule, resultOf, type Activated, type Activation } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { unixQueue } from '../support/queues.ts';
 import { unless, without } from '../support/tools.ts';
 
 const asRoot = { skip: unless(process.getuid?.() === 0, 'needs root') };
@@ -206,30 +205,22 @@ t.test('paths up to the longest that an address can have', async (t) => {
   t.match(await outcome(t, join(folder, 'x'.repeat(107 - folder.length))), { code: 'LISTENFDS_BAD_ADDRESS' });
 });
 
-t.test('the backlog is that of a socket unit', { skip: without('ss') }, async (t) => {
+t.test('the backlog is that of a socket unit', async (t) => {
   const folder = temporaryFolder(t);
   const most = Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
-  const listed = async (target: object, find: () => number): Promise<number> => {
-    const program = serving(t, target);
-    await program.json();
-    const backlog = find();
-    await program.kill();
-    return backlog;
-  };
-  // The socket keeps the name it was bound under: it is found by what all those names start with.
-  const bound = (): number => unixQueue(`${folder}/*`).backlog;
-  t.equal(await listed({ path: join(folder, 'a') }, bound), Math.min(4096, most));
-  t.equal(await listed({ path: join(folder, 'b'), backlog: 7 }, bound), 7);
+  const backlog = (target: object): Promise<number> =>
+    resultOf(
+      t,
+      `${prelude}
+        import { describe } from 'listenfds';
+    const { server } = await listen(app(), ${JSON.stringify(target)});
+    done(describe(server._handle.fd).backlog);`,
+    );
+  t.equal(await backlog({ path: join(folder, 'a') }), Math.min(4096, most));
+  t.equal(await backlog({ path: join(folder, 'b'), backlog: 7 }), 7);
   const deep = join(folder, 'd'.repeat(90 - folder.length));
   mkdirSync(deep);
-  const long = await resultOf(
-    t,
-    `${prelude}
-        import { describe } from 'listenfds';
-    const { server } = await listen(app(), { path: '${deep}/s', backlog: 9 });
-    done(describe(server._handle.fd).backlog);`,
-  );
-  t.equal(long, 9);
+  t.equal(await backlog({ path: join(deep, 's'), backlog: 9 }), 9);
 });
 
 t.test('on close its own path is unlinked, and nothing else', async (t) => {

@@ -215,7 +215,7 @@ t.test('descriptors that nobody wants are closed, wanted ones are ours and close
 
   await client.send('unread', join(folder, 'keen'), { fds: [file] });
   keen.close();
-  t.equal(openFds(), before - 1, 'what was never read goes with the socket');
+  t.equal(openFds(), before - 2, 'what was never read goes with the socket, and so does the hold on its file');
 });
 
 t.test('descriptors that find no room are reported', async (t) => {
