@@ -4,6 +4,7 @@ import { binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { formatAddress } from '../text/address.js';
+import { visible, visibleJson } from '../text/visible.js';
 import { firstFd, parseEnvironment } from '../text/environment.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { type Finding, type Report, type Row, findingsOf } from './findings.js';
@@ -228,17 +229,17 @@ function unitLines({ unit }: Report, user: boolean): string[] {
 function show(report: Report, findings: readonly Finding[], user: boolean): void {
   const { bold, dim, red, green } = styleFor(1);
   const { pid, command, rows, announced } = report;
-  if (pid !== null) write(1, `${bold(`process ${pid}`)}  ${command.join(' ')}\n`);
-  for (const line of unitLines(report, user)) write(1, `${dim(line)}\n`);
+  if (pid !== null) write(1, `${bold(`process ${pid}`)}  ${visible(command.join(' '))}\n`);
+  for (const line of unitLines(report, user)) write(1, `${dim(visible(line))}\n`);
   if (rows.length > 0) {
     const head = ['FD', 'NAME', 'TYPE', 'ADDRESS', 'QUEUE', 'CLOEXEC', 'LISTENER OF', 'ALSO HELD BY'];
-    write(1, `\n${table([head.map(bold), ...rows.map(cells)])}`);
+    write(1, `\n${table([head.map(bold), ...rows.map((row) => cells(row).map(visible))])}`);
   } else if (pid !== null) {
     write(1, announced.count === 0 ? 'no descriptor was passed to it, and it listens on none\n' : '');
   }
   write(1, '\n');
   for (const { code, message, remedy } of findings) {
-    write(1, `${red(`✗ ${code}`)}: ${message}\n  ${dim('→')} ${remedy}\n`);
+    write(1, `${red(`✗ ${code}`)}: ${visible(message)}\n  ${dim('→')} ${visible(remedy)}\n`);
   }
   if (findings.length === 0) write(1, `${green('✓')} nothing is wrong\n`);
 }
@@ -272,7 +273,8 @@ function toJson(report: Report, findings: readonly Finding[], user: boolean): st
     };
   });
   const units = unit && { service: unit.service, sockets: unit.sockets };
-  return `${JSON.stringify({ pid, command, announced: announced.count, descriptors, units, store: store ?? null, findings }, null, 2)}\n`;
+  const all = { pid, command, announced: announced.count, descriptors, units, store: store ?? null, findings };
+  return `${visibleJson(JSON.stringify(all, null, 2))}\n`;
 }
 
 export function inspect(line: CommandLine): number {

@@ -2,6 +2,7 @@
 // The command `listenfds`: hands over to the subcommand, and puts errors into words.
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
+import { visible } from '../text/visible.js';
 import { CommandError, type CommandLine, UsageError, parseCommandLine } from './command-line.js';
 import { type CommandName, commands } from './commands.js';
 import { completion } from './completion.js';
@@ -63,8 +64,9 @@ function report(error: unknown): number {
   const known = error instanceof UsageError || error instanceof CommandError;
   const { message, code } = error as NodeJS.ErrnoException;
   const expected = known || error instanceof ListenFdsError || typeof code === 'string';
-  write(2, `${red('listenfds:')} ${expected ? message : ((error as Error).stack ?? String(error))}\n`);
-  if (known && error.hint !== null) write(2, `${dim('hint:')} ${error.hint}\n`);
+  const lines = ((error as Error).stack ?? String(error)).split('\n');
+  write(2, `${red('listenfds:')} ${expected ? visible(message) : lines.map(visible).join('\n')}\n`);
+  if (known && error.hint !== null) write(2, `${dim('hint:')} ${visible(error.hint)}\n`);
   return error instanceof UsageError ? 2 : error instanceof CommandError ? error.status : 1;
 }
 

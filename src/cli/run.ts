@@ -3,6 +3,7 @@
 import { findExecutable } from '../programs/executable.js';
 import type { Exit } from '../programs/spawn.js';
 import { fs, path } from '../system/builtins.js';
+import { visible } from '../text/visible.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { Dispatcher } from './dispatcher.js';
 import { Manager } from './manager.js';
@@ -141,7 +142,7 @@ export async function run(line: CommandLine): Promise<number> {
   const { dim } = styleFor(2);
   const quiet = line.flag('quiet');
   const say = (text: string): void => {
-    if (!quiet) write(2, `${dim('listenfds:')} ${text}\n`);
+    if (!quiet) write(2, `${dim('listenfds:')} ${visible(text)}\n`);
   };
   const sockets = openAll(line);
   const common = { command: line.operands, sockets, env, start, stopTimeout, say };

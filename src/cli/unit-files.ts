@@ -1,4 +1,5 @@
 // The text of unit files. Pure.
+import { visible } from '../text/visible.js';
 import type { SocketWish } from './socket-options.js';
 
 export interface UnitPlan {
@@ -25,10 +26,10 @@ export interface UnitPlan {
 function word(text: string, template: boolean): string {
   let escaped = text.replaceAll('%', '%%').replaceAll('$', '$$$$');
   if (template) escaped = escaped.replaceAll('%%i', '%i');
-  const controls: Record<string, string> = { '\n': '\\n', '\t': '\\t', '\\': '\\\\', '"': '\\"' };
   // A lone ";" separates commands; "#" and the rest only look odd.
-  if (!/[\s"'\\;]/.test(escaped) && escaped !== '') return escaped;
-  return `"${escaped.replace(/[\n\t\\"]/g, (character) => controls[character]!)}"`;
+  if (!/[\s"'\\;\p{Cc}]/u.test(escaped) && escaped !== '') return escaped;
+  // The second set of control characters is two bytes each, which nobody takes for one.
+  return `"${escaped.replace(/[\\"]/g, '\\$&').replace(/[\0-\x1f\x7f]/g, visible)}"`;
 }
 
 function path(text: string, template: boolean): string {

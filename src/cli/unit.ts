@@ -1,6 +1,7 @@
 // listenfds unit: which units are wanted, and where they go.
 import { findExecutable } from '../programs/executable.js';
 import { fs, path } from '../system/builtins.js';
+import { hasControls, visible } from '../text/visible.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { checkName, duration, socketWishes } from './socket-options.js';
 import { styleFor, write } from './terminal.js';
@@ -13,7 +14,10 @@ function defaultName(): string {
 
 /** As it was written, once it is known to be one. @throws UsageError */
 function timeSpan(line: CommandLine, option: string): string | null {
-  return duration(line, option) === null ? null : line.value(option);
+  if (duration(line, option) === null) return null;
+  const text = line.value(option)!;
+  oneLine(`--${option}`, text);
+  return text;
 }
 
 /** systemd wants the program's path from the root; a symbolic link stays, it may point to a newer one tomorrow. */
@@ -33,15 +37,37 @@ function shellWord(text: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
+/**
+ * The rest of a line in a unit file, which has no quotes and no escapes there: systemd ends a line at any of CR, LF and NUL,
+ * goes on behind a backslash at its end, and drops blanks around it.
+ *
+ * @throws UsageError
+ */
+function oneLine(what: string, text: string): void {
+  if (!hasControls(text) && !text.endsWith('\\') && text === text.trim()) return;
+  throw new UsageError(
+    `${what} ${JSON.stringify(text)} cannot be written into a unit file`,
+    'it must have no line breaks or other control characters, no blanks around it and no backslash at its end',
+  );
+}
+
+/** @throws UsageError */
+function oneWord(option: string, text: string): void {
+  oneLine(option, text);
+  if (text === '' || /\s/.test(text)) throw new UsageError(`${option} ${JSON.stringify(text)} must be one word`);
+}
+
 /** @throws UsageError */
 function planFrom(line: CommandLine): UnitPlan {
   const image = line.value('quadlet');
+  if (image !== null) oneWord('--quadlet', image);
   const template = line.flag('template');
   const user = line.flag('user');
   if (image !== null && template) throw new UsageError('--template and --quadlet do not go together');
   const sockets = socketWishes(line);
   if (sockets.length === 0) throw new UsageError('no socket was asked for', 'say where to listen: -l 3000');
   for (const { address, text } of sockets) {
+    oneLine('an address', text);
     if (address.kind === 'inet' && address.port === 0) throw new UsageError(`${text}: systemd needs a port`);
   }
   const type = line.value('type') ?? 'notify';
@@ -49,8 +75,10 @@ function planFrom(line: CommandLine): UnitPlan {
     throw new UsageError(`--type ${type}: not known`, 'one of notify, notify-reload, exec');
   }
   const runAs = line.value('run-as');
+  if (runAs !== null) oneWord('--run-as', runAs);
   if (runAs !== null && user) throw new UsageError('--run-as and --user do not go together: yours runs as you');
   const directory = process.cwd();
+  oneLine('the working directory', directory);
   const command = resolveCommand(line.operands, image);
   return {
     name: checkName(line.value('name') ?? defaultName(), '--name'),
@@ -66,7 +94,7 @@ function planFrom(line: CommandLine): UnitPlan {
     inHome: homes.test(directory) || command.some((one) => homes.test(one)) || homes.test(realPath(command[0]!)),
     idleTimeout: timeSpan(line, 'idle-timeout'),
     watchdog: timeSpan(line, 'watchdog'),
-    origin: `Written by: listenfds ${process.argv.slice(2).map(shellWord).join(' ')}`.replaceAll('\n', ' '),
+    origin: `Written by: listenfds ${process.argv.slice(2).map(shellWord).map(visible).join(' ')}`,
   };
 }
 
@@ -79,7 +107,7 @@ function realPath(file: string): string {
 }
 
 function warn(message: string): void {
-  write(2, `${styleFor(2).yellow('note:')} ${message}\n`);
+  write(2, `${styleFor(2).yellow('note:')} ${visible(message)}\n`);
 }
 
 /** The places systemd.unit(5) and podman-systemd.unit(5) give to the administrator. */
@@ -108,10 +136,17 @@ function place(files: ReadonlyMap<string, string>, force: boolean): void {
   for (const [file, text] of files) {
     fs.mkdirSync(path.dirname(file), { recursive: true });
     // Whole or not at all: systemd may read it at this moment.
-    const temporary = `${file}.${process.pid}.tmp`;
-    fs.writeFileSync(temporary, text, { mode: 0o644 });
-    fs.renameSync(temporary, file);
-    write(1, `${file}\n`);
+    const { randomBytes } = process.getBuiltinModule('node:crypto');
+    const temporary = `${file}.${randomBytes(9).toString('hex')}.tmp`;
+    // Exclusively: others may write to the folder, and a link of theirs is not written through.
+    fs.writeFileSync(temporary, text, { mode: 0o644, flag: 'wx' });
+    try {
+      fs.renameSync(temporary, file);
+    } catch (error) {
+      fs.unlinkSync(temporary);
+      throw error;
+    }
+    write(1, `${visible(file)}\n`);
   }
 }
 

@@ -1,7 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { withoutOtherUsers } from '../support/as.ts';
 import { cli } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { without } from '../support/tools.ts';
@@ -114,6 +124,62 @@ t.test('--install puts them where systemd looks and starts the sockets only', as
     'systemctl --user enable --now web.socket',
   ]);
 });
+
+const smuggled = ['\nExecStartPre=+/bin/true', '\rExecStartPre=+/bin/true', '\u2028x', '\x7f', ' ', '\\'];
+
+t.test('nothing that was written becomes a directive of its own', async (t) => {
+  const folder = temporaryFolder(t);
+  await Promise.all(
+    smuggled.map(async (text) => {
+      const cases: [string, string[], string?][] = [
+        ['-l', ['-l', `/run/web${text}`]],
+        ['--datagram', ['--datagram', `@web${text}`]],
+        ['--run-as', ['-l', '1', '--run-as', `daemon${text}`]],
+        ['--quadlet', ['-l', '1', '--quadlet', `img${text}`]],
+        ['--idle-timeout', ['-l', '1', '--idle-timeout', `5s${text.slice(0, 1)}5s`]],
+      ];
+      const cwd = join(folder, `app${text.replaceAll('/', '_')}`);
+      mkdirSync(cwd);
+      cases.push(['the folder', ['-l', '1'], cwd]);
+      for (const [what, args, cwd] of cases) {
+        const unit = ['unit', '--name', 'web', ...args, '--', process.execPath];
+        const { code, stdout, stderr } = await cli(t, unit, cwd === undefined ? {} : { cwd });
+        // Between two parts of a time span a blank is none too many.
+        if (what === '--idle-timeout' && text === ' ') continue;
+        t.equal(code, 2, `${what} with U+${text.charCodeAt(0).toString(16)}`);
+        t.match(stderr, /cannot be written into a unit file|is not a time span/);
+        t.equal(stdout, '');
+      }
+      const { stdout } = await cli(t, ['unit', '--name', 'web', '-l', '1', '--', process.execPath, `x${text}`]);
+      t.notMatch(stdout, /^ExecStartPre/m, `an argument with U+${text.charCodeAt(0).toString(16)}`);
+      t.notMatch(stdout, /\r|\x7f/, 'nor in the line that says who wrote it');
+    }),
+  );
+});
+
+t.test(
+  'a link of somebody else’s in the folder is not written through',
+  { skip: withoutOtherUsers() || without('python3') },
+  async (t) => {
+    const folder = temporaryFolder(t);
+    chmodSync(folder, 0o755);
+    const theirs = join(folder, 'theirs');
+    mkdirSync(theirs);
+    chownSync(theirs, 1234, 1234);
+    const precious = join(folder, 'precious');
+    writeFileSync(precious, 'precious', { mode: 0o600 });
+    // Every name with a pid that the command could have.
+    const last = Number(readFileSync('/proc/loadavg', 'utf8').split(' ')[4]);
+    const most = Number(readFileSync('/proc/sys/kernel/pid_max', 'utf8'));
+    for (let i = 1; i < 3000; i++) {
+      symlinkSync(precious, join(theirs, `web.socket.${(last + i) % most}.tmp`));
+    }
+    const { code, stderr } = await cli(t, ['unit', '--name', 'web', '-l', '1', '-o', theirs, process.execPath]);
+    t.equal(code, 0, stderr);
+    t.equal(readFileSync(precious, 'utf8'), 'precious');
+    t.ok(lstatSync(join(theirs, 'web.socket')).isFile());
+  },
+);
 
 const mistakes: [string, string[], number, string][] = [
   ['no command', ['-l', '3000'], 2, 'no command was given'],

@@ -1,5 +1,5 @@
 // The units that `listenfds unit` writes, under a real systemd.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { command } from '../support/cli.ts';
 import { deploy } from '../support/deploy.ts';
@@ -12,9 +12,16 @@ const skip = withoutSystemd();
 const none = { 'none.target': '[Unit]\n' };
 
 /** Writes the units in the lab, as a person would there, and starts the sockets. */
-async function install(lab: Lab, folder: string, options: string[], ...start: string[]): Promise<void> {
-  const script = 'cd "$1" && shift && exec "$@" --output /run/lab -- node app.js';
-  const args = [folder, process.execPath, command, 'unit', '--name', 'web', ...options];
+async function install(
+  lab: Lab,
+  folder: string,
+  options: string[],
+  start: string,
+  program: string[] = ['node', 'app.js'],
+): Promise<void> {
+  const unit = [process.execPath, command, 'unit', '--name', 'web', ...options, '--output', '/run/lab'];
+  const script = 'cd "$1" && shift && exec "$@"';
+  const args = [folder, ...unit, '--', ...program];
   const { code, stdout, stderr } = await lab.run('sh', '-c', script, 'sh', ...args);
   if (code !== 0) throw new Error(stderr);
   for (const file of stdout.trim().split('\n')) {
@@ -24,7 +31,7 @@ async function install(lab: Lab, folder: string, options: string[], ...start: st
     writeFileSync(lab.path(`${file}.d/lab.conf`), `[Unit]\nDefaultDependencies=no\n${log}`);
   }
   await lab.systemctl('daemon-reload');
-  await lab.systemctl('start', ...start);
+  await lab.systemctl('start', start);
 }
 
 t.test('an Express app runs in them, hardened as they are, and survives a storm of restarts', { skip }, async (t) => {
@@ -97,5 +104,34 @@ t.test('without a network of its own the app still answers on the socket', { ski
     const pid = await lab.property('web.service', 'MainPID');
     const { stdout } = await lab.run('nsenter', '-t', pid, '-n', 'ip', '-o', 'link');
     t.equal(stdout.trim().split('\n').length, 1, 'it has nothing but a loopback device');
+  });
+});
+
+t.test('arguments arrive as they were written, with every control character there is', { skip }, async (t) => {
+  const controls = String.fromCharCode(...Array.from({ length: 31 }, (_, i) => i + 1), 0x7f, 0x85, 0x9b, 0x2028);
+  const odd = [
+    controls,
+    ...Array.from(controls),
+    'x\rExecStartPre=+/bin/touch /run/lab/smuggled\r',
+    'y\nExecStartPre=+/bin/touch /run/lab/smuggled\n',
+    'end\\',
+    '"\\"',
+    '\\x41 %i $HOME ; é',
+  ];
+  const port = await freePort();
+  await withSystemd({ units: none }, async (lab) => {
+    await deploy(lab, 'express.js', '/run/app');
+    const program = [
+      'node',
+      '-e',
+      'console.log("args:" + Buffer.from(process.argv.slice(1).join("|")).toString("hex"))',
+      '--',
+      ...odd,
+    ];
+    const options = ['-l', `127.0.0.1:${port}`, '--type', 'exec'];
+    await install(lab, '/run/app', options, 'web.service', program);
+    const [, args] = await lab.logged(/args:([0-9a-f]+)\n/);
+    t.equal(args, Buffer.from(odd.join('|')).toString('hex'));
+    t.notOk(existsSync(lab.path('/run/lab/smuggled')));
   });
 });
