@@ -36,8 +36,8 @@ const hurries = [
 
 const calls = {
   stream: 'listen(createServer(), target).then(({ server }) => server)',
-  dgram: 'listenDatagram(target)',
-  seqpacket: 'listenSequentialPacket(target)',
+  dgram: 'listenDatagram(target).then(({ socket }) => socket)',
+  seqpacket: 'listenSequentialPacket(target).then(({ server }) => server)',
 };
 
 for (const [kind, call] of Object.entries(calls)) {

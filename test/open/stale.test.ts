@@ -11,8 +11,8 @@ import * as insides from '../../dist/insides.js';
 
 const calls = {
   stream: 'listen(createServer(), path).then(({ server }) => [server, server._handle.fd])',
-  dgram: 'listenDatagram(path).then((socket) => [socket, socket.watcher.fd])',
-  seqpacket: 'listenSequentialPacket(path).then((server) => [server, newest()])',
+  dgram: 'listenDatagram(path).then(({ socket }) => [socket, fdAt(path)])',
+  seqpacket: 'listenSequentialPacket(path).then(({ server }) => [server, fdAt(path)])',
 };
 
 type Kind = keyof typeof calls;
@@ -29,9 +29,9 @@ function racer(t: Test, kind: Kind, delay: number): Activated {
     import { createInterface } from 'node:readline';
     import { describe, listen } from 'listenfds';
     import { listenDatagram, listenSequentialPacket } from 'listenfds/sockets';
-    const newest = () => fs.readdirSync('/proc/self/fd').map(Number).filter((fd) => {
-      try { return describe(fd).kind === 'unixpacket' && describe(fd).listening; } catch { return false; }
-    }).at(-1);
+    const fdAt = (path) => fs.readdirSync('/proc/self/fd').map(Number).find((fd) => {
+      try { return describe(fd).address === path; } catch { return false; }
+    });
     const sockets = [];
     console.log('"ready"');
     for await (const path of createInterface(process.stdin)) {
