@@ -29,7 +29,8 @@ function word(text: string, template: boolean): string {
   // A lone ";" separates commands; "#" and the rest only look odd.
   if (!/[\s"'\\;\p{Cc}]/u.test(escaped) && escaped !== '') return escaped;
   // The second set of control characters is two bytes each, which nobody takes for one.
-  return `"${escaped.replace(/[\\"]/g, '\\$&').replace(/[\0-\x1f\x7f]/g, visible)}"`;
+  const control = (character: string): string => (character < '\x80' ? visible(character) : character);
+  return `"${escaped.replace(/[\\"]/g, '\\$&').replace(/\p{Cc}/gu, control)}"`;
 }
 
 function path(text: string, template: boolean): string {

@@ -11,7 +11,7 @@ import { visible, visibleJson } from '../../src/text/visible.ts';
 
 const orders = '\x1b]0;title\x07\x1b[2J\u009b31m\r\u202e';
 // Everything that xterm obeys, and what ends a line.
-const obeyed = /[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
+const obeyed = /(?![\n\t])[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 
 t.test('visible text', (t) => {
   t.equal(visible('a\x1b[31m\nb\tc\r\u009b\u202ed\x7f'), 'a\\x1b[31m\\nb\\tc\\r\\x9b\\u202ed\\x7f');
