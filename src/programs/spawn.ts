@@ -52,8 +52,8 @@ export interface Program {
   readonly exit: Exit | null;
   /** Resolves when it has ended; never rejects. */
   readonly exited: Promise<Exit>;
-  /** Sends a signal to it (`group`: to its process group); false when it has ended. */
-  kill(signal: NodeJS.Signals, group?: boolean): boolean;
+  /** Sends a signal to it (`group`: to its process group), 0 only asks; false when it has ended. */
+  kill(signal: NodeJS.Signals | 0, group?: boolean): boolean;
   /** Lets our event loop end while it runs. */
   unref(): void;
   /**
@@ -90,7 +90,7 @@ class Started implements Program {
     this.#resolve(exit);
   }
 
-  kill(signal: NodeJS.Signals, group = false): boolean {
+  kill(signal: NodeJS.Signals | 0, group = false): boolean {
     // Until it is reaped its pid is nobody else's.
     if (this.exit) return false;
     try {

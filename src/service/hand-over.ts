@@ -79,7 +79,7 @@ export class HandOver {
     await this.#takenOver;
     voice.tell({ reloading: true, status: 'Upgrading' });
     try {
-      const running = upgrade({ ...configured, ...(await prepare?.()), ...options }, this.#upgrading.signal);
+      const running = upgrade(options, { prepare, ...configured }, this.#upgrading.signal);
       this.#starting = running.catch(() => {});
       const result = await running;
       this.#done = true;

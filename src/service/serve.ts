@@ -5,8 +5,9 @@ import type { AdaptedApp } from '../listen/frameworks/adapted.js';
 import { type Listening, listenAdapted } from '../listen/listen.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import type { ListenTarget, Target } from '../take/target.js';
+import { badOption } from '../text/options.js';
 import { listenForCommands } from './control.js';
-import type { DrainResult } from './drain.js';
+import { type DrainResult, drain } from './drain.js';
 import { HandOver } from './hand-over.js';
 import { type IdleWatch, watchIdle } from './idle.js';
 import {
@@ -18,6 +19,7 @@ import {
   type StopReason,
   readServeOptions,
 } from './options.js';
+import { openTogether } from './opening.js';
 import { Reloads } from './reload.js';
 import { catchSignals } from './signals.js';
 import { reportStatus, statusText, total } from './status.js';
@@ -67,15 +69,15 @@ class RunningService implements Service, Stoppable, Member {
     try {
       await this.#handOver.join();
       this.#cleanups.push(startWatchdog({ healthy: this.options.healthy }));
-      for (const { app, wanted } of apps) {
-        const adapted = await adaptApp(app);
-        this.listening.push(await listenAdapted(adapted, wanted));
-        this.apps.push(adapted);
-      }
+      for (const { app } of apps) this.apps.push(await adaptApp(app));
+      const listened = await openTogether(this.apps, (app, i) => listenAdapted(app, apps[i]!.wanted));
+      this.listening.push(...listened);
     } catch (error) {
       this.release();
       leave(this);
-      for (const { server } of this.apps) server.close();
+      // Where some listen, they may have accepted something.
+      const open = this.apps.filter(({ server }) => server.listening);
+      await Promise.allSettled(open.map(({ server }) => drain(server, this.options.drain)));
       throw error;
     }
     this.#begin();
@@ -177,6 +179,7 @@ export async function serve(
   options: Target | (ListenTarget & ServeOptions) = {},
 ): Promise<Service> {
   const { apps, own } = readServeOptions(app, options);
+  if (apps.length === 0) throw badOption('The list of apps is empty: nothing would be served');
   const service = new RunningService(own);
   await service.start(apps);
   return service;

@@ -2,7 +2,7 @@
 // there, nothing changes for anyone.
 import type { Socket } from 'node:net';
 import { announce } from '../manager/announce.js';
-import { notify, notifyBarrier } from '../manager/notify.js';
+import { notifyBarrier } from '../manager/notify.js';
 import { ownSockets } from '../open/own.js';
 import type { Program } from '../programs/spawn.js';
 import { isOpenOn } from '../receive/descriptor.js';
@@ -11,11 +11,11 @@ import { fs, path as paths } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { startEnvironment, started } from '../system/started.js';
 import { listenFds } from '../take/listen-fds.js';
-import { parseNotifyMessage } from '../text/notify-message.js';
 import { fdName } from '../text/notify-state.js';
-import { type TableOf, anything, given, readOptions, span } from '../text/options.js';
+import { type TableOf, type Values, anything, given, readOptions, span } from '../text/options.js';
 import { type HeldConnection, holdConnection } from './connections.js';
-import { Briefing, abstractName, upgradeVariable } from './successor.js';
+import { Allowance, type Progress, dismiss, failed, openProgress, untilReady } from './progress.js';
+import { Briefing, upgradeVariable } from './successor.js';
 
 /** Options of an upgrade. */
 export interface UpgradeOptions {
@@ -37,6 +37,11 @@ export interface UpgradeOptions {
    * sockets with nothing in their buffers: what is read but not handled, or written but not sent, cannot move.
    */
   connections?: Readonly<Record<string, readonly Socket[]>>;
+}
+
+/** Options that are found out when an upgrade begins, within its timeout. */
+export interface Preparation {
+  prepare?: (() => UpgradeOptions | Promise<UpgradeOptions>) | undefined;
 }
 
 /** What an upgrade has led to. */
@@ -116,103 +121,21 @@ function ownCommand(): string[] {
   return [process.execPath, ...started.execArgv, ...(script === '' ? [] : [name]), ...args];
 }
 
+/** A connection that goes to the successor. */
+type Held = HeldConnection & Passed;
+
 /** Stops reading from connections that are to be handed over, so that nothing arrives here that belongs there. */
-function holdConnections(connections: NonNullable<UpgradeOptions['connections']>): (HeldConnection & Passed)[] {
-  return Object.entries(connections).flatMap(([name, sockets]) =>
-    sockets.flatMap((socket) => {
-      const held = holdConnection(socket);
-      return held ? { ...held, name } : [];
-    }),
-  );
-}
-
-/** What the successor says through NOTIFY_SOCKET. */
-interface Progress {
-  /** Resolves with the main process's pid when it is ready. */
-  readonly ready: Promise<number | null>;
-  onExtend: ((milliseconds: number) => void) | null;
-  close(): void;
-}
-
-/**
- * What the successor wants the manager to keep, to forget or to acknowledge goes there through us, as long as it does not
- * know the manager itself.
- */
-function relay(message: string, fds: readonly number[]): void {
-  try {
-    if (/^(FDSTORE|FDSTOREREMOVE|BARRIER)=1$/m.test(message)) notify(message, { fds });
-  } catch (error) {
-    const what = `What the successor tells the service manager is lost: ${(error as Error).message}`;
-    process.emitWarning(what, 'ListenFdsWarning');
-  } finally {
-    for (const fd of fds) fs.closeSync(fd);
-  }
-}
-
-async function openProgress(): Promise<Progress & { address: string }> {
-  const { openNotifySocket } = await import('../sockets/room.js');
-  const path = abstractName('listenfds/notify/');
-  const us = process.geteuid!();
-  let resolve!: (pid: number | null) => void;
-  const progress = {
-    address: `@${path.slice(1)}`,
-    ready: new Promise<number | null>((done) => (resolve = done)),
-    onExtend: null as Progress['onExtend'],
-    close: openNotifySocket({
-      path,
-      receiveFds: true,
-      accepts: ({ uid }) => uid === 0 || uid === us,
-      heard(text, fds) {
-        relay(text, fds);
-        const fields = parseNotifyMessage(text);
-        const extend = Number(fields.get('EXTEND_TIMEOUT_USEC'));
-        if (extend > 0) progress.onExtend?.(extend / 1000);
-        if (fields.get('READY') === '1') resolve(Number(fields.get('MAINPID')) || null);
-      },
-    }),
-  };
-  return progress;
-}
-
-function failed(why: string, cause?: unknown): ListenFdsError {
-  return new ListenFdsError('LISTENFDS_UPGRADE_FAILED', why, cause === undefined ? {} : { cause });
-}
-
-/** Waits for READY=1; fails when the program ends before, or time is up. */
-async function untilReady(
-  program: Program,
-  progress: Progress,
-  timeout: number,
-  signal?: AbortSignal,
-): Promise<number> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const over = (): void => reject(failed(`The successor (pid ${program.pid}) was not ready in time`));
-    timer = setTimeout(over, timeout);
-    progress.onExtend = (milliseconds) => {
-      clearTimeout(timer);
-      timer = setTimeout(over, milliseconds);
-    };
-  });
-  const ended = program.exited.then(({ code, signal }) => {
-    const how = signal === null ? `with status ${code}` : `by ${signal}`;
-    throw failed(`The successor (pid ${program.pid}) ended ${how} before it was ready`);
-  });
-  const aborted = new Promise<never>((_, reject) => {
-    const abort = (): void => reject(failed('The service is stopping'));
-    if (signal?.aborted) abort();
-    signal?.addEventListener('abort', abort, { once: true });
-  });
-  for (const losing of [ended, aborted]) losing.catch(() => {});
-  try {
-    return (await Promise.race([progress.ready, ended, late, aborted])) ?? program.pid;
-  } finally {
-    clearTimeout(timer);
+function holdConnections(connections: NonNullable<UpgradeOptions['connections']>, held: Held[]): void {
+  for (const [name, sockets] of Object.entries(connections)) {
+    for (const socket of sockets) {
+      const one = holdConnection(socket);
+      if (one) held.push({ ...one, name });
+    }
   }
 }
 
 /** Tells the manager who the service is now, in one message: it must not see the new process before it knows it. */
-async function announceSuccessor(pid: number, timeout: number): Promise<void> {
+async function announceSuccessor(pid: number): Promise<void> {
   const inode = binding().pidfdInode(pid);
   const told = await announce(
     {
@@ -223,60 +146,93 @@ async function announceSuccessor(pid: number, timeout: number): Promise<void> {
       status: `Upgraded to pid ${pid}`,
     },
     {},
-    timeout,
+    announceTime,
   );
   // The manager reads it before it hears of our exit.
   if (told) await notifyBarrier({ timeout: 5_000 }).catch(() => {});
 }
 
+/** What an upgrade has opened, and what has to be undone where it fails. */
+interface Attempt {
+  readonly briefing: Briefing;
+  readonly held: Held[];
+  progress: Progress | null;
+  program: Program | null;
+  /** The successor is no child of ours any more. */
+  released: boolean;
+}
+
+async function succeed(
+  attempt: Attempt,
+  options: Values<typeof upgradeOptions>,
+  allowance: Allowance,
+): Promise<number> {
+  const { briefing, held } = attempt;
+  const { startReleasable } = await import('../programs/spawn.js');
+  await briefing.open();
+  const progress = (attempt.progress = await openProgress(allowance));
+  holdConnections(options.connections ?? {}, held);
+  const sockets = [...socketsToPass(), ...held];
+  const program = (attempt.program = await startReleasable(options.command ?? ownCommand(), {
+    fds: sockets.map(({ fd }) => fd),
+    names: sockets.map(({ name }) => name),
+    env: { ...env, [upgradeVariable]: briefing.name.slice(1) },
+    notifySocket: progress.address,
+    cwd: startFolder.named,
+    ownGroup: true,
+  }));
+  const pid = await untilReady(program, progress, allowance);
+  // systemd kills a main process at once that is not its child, where it waits for others to end: it has to be one before
+  // it is called so.
+  await program.release();
+  attempt.released = true;
+  await announceSuccessor(pid);
+  await briefing.go();
+  program.unref();
+  for (const own of ownSockets()) own.handOver();
+  for (const connection of held) connection.leave();
+  return pid;
+}
+
+async function undo({ program, released, held }: Attempt): Promise<void> {
+  if (program) await dismiss(program, released);
+  for (const connection of held) connection.resume();
+}
+
 /**
  * Starts a successor and waits until it serves. When this resolves, the manager knows it and the caller has to drain and
  * leave; when it rejects, nothing has changed.
+ *
+ * @param configured what stands behind the options of this call
  */
-export async function upgrade(options: UpgradeOptions, signal?: AbortSignal): Promise<UpgradeResult> {
+export async function upgrade(
+  options: UpgradeOptions,
+  { prepare, ...configured }: UpgradeOptions & Preparation = {},
+  signal?: AbortSignal,
+): Promise<UpgradeResult> {
   const started = performance.now();
-  const { timeout, command = ownCommand(), state = null, connections = {} } = readOptions(upgradeOptions, options);
-  if (signal?.aborted) throw failed('The service is stopping');
-  const { startReleasable } = await import('../programs/spawn.js');
-  const briefing = new Briefing({
-    notifySocket: process.env['NOTIFY_SOCKET'] ?? null,
-    watchdogUsec: process.env['WATCHDOG_USEC'] ?? null,
-    state,
-  });
-  await briefing.open();
-  const progress = await openProgress();
-  const held = holdConnections(connections);
-  let program: Program | undefined;
-  let released = false;
+  let allowance = new Allowance(readOptions(upgradeOptions, { ...configured, ...options }).timeout, signal);
+  let attempt: Attempt | null = null;
   try {
-    const sockets = [...socketsToPass(), ...held];
-    program = await startReleasable(command, {
-      fds: sockets.map(({ fd }) => fd),
-      names: sockets.map(({ name }) => name),
-      env: { ...env, [upgradeVariable]: briefing.name.slice(1) },
-      notifySocket: progress.address,
-      cwd: startFolder.named,
-      ownGroup: true,
+    const prepared = await allowance.within('prepare() did not settle', prepare?.());
+    const all = readOptions(upgradeOptions, { ...configured, ...prepared, ...options });
+    allowance.end();
+    allowance = new Allowance(all.timeout, signal);
+    const briefing = new Briefing({
+      notifySocket: process.env['NOTIFY_SOCKET'] ?? null,
+      watchdogUsec: process.env['WATCHDOG_USEC'] ?? null,
+      state: all.state ?? null,
     });
-    const pid = await untilReady(program, progress, timeout, signal);
-    // systemd kills a main process at once that is not its child, where it waits for others to end: it has to be one before
-    // it is called so.
-    await program.release();
-    released = true;
-    await announceSuccessor(pid, announceTime);
-    await briefing.go();
-    program.unref();
-    for (const own of ownSockets()) own.handOver();
-    for (const connection of held) connection.leave();
+    attempt = { briefing, held: [], progress: null, program: null, released: false };
+    const pid = await succeed(attempt, all, allowance);
     return { pid, durationMs: performance.now() - started };
   } catch (error) {
-    if (program && !program.exit) program.kill('SIGKILL', true);
-    if (!released) await program?.exited;
-    for (const connection of held) connection.resume();
-    if (error instanceof ListenFdsError) throw error;
+    if (attempt) await undo(attempt);
+    if (error instanceof ListenFdsError || !attempt) throw error;
     throw failed(`The successor could not be started: ${(error as Error).message}`, error);
   } finally {
-    briefing.close();
-    progress.close();
+    allowance.end();
+    attempt?.briefing.close();
+    attempt?.progress?.close();
   }
 }
