@@ -15,7 +15,7 @@ const rooms = {
   sd: ['src/sd.ts'],
   limits: ['src/admit/limits.ts'],
   stored: ['src/take/stored.ts'],
-  shapes: ['src/listen/frameworks/shapes.ts'],
+  shapes: ['src/listen/frameworks/shapes.ts', 'src/listen/frameworks/close-hooks.ts'],
   spawn: ['src/programs/spawn.ts'],
   lend: ['src/lend/room.ts'],
   service: ['src/service/room.ts'],

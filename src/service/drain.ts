@@ -78,6 +78,8 @@ const drains = new WeakMap<Server, Promise<DrainResult>>();
 export interface DrainParts {
   /** The stop's, in the place of one of its own. */
   readonly deadline?: Deadline;
+  /** Called when the listener is closed and 'draining' has been emitted. */
+  readonly closing?: () => void;
   /** Called once no HTTP connection is left that could end by itself. */
   readonly onlyOthersLeft?: () => void;
   /** Connections that do not speak HTTP have been quiet for long: they are ended, not waited for. */
@@ -91,6 +93,7 @@ class Drain implements DrainWatch {
   readonly #grace: number;
   readonly #deadline: Deadline;
   readonly #endOthers: boolean;
+  readonly #closing: () => void;
   readonly #started = performance.now();
   readonly #graces = new Map<Socket, NodeJS.Timeout>();
   #closedIdle = 0;
@@ -102,13 +105,15 @@ class Drain implements DrainWatch {
   #onlyOthersLeft: (() => void) | null;
   #finish: () => void = () => {};
 
-  constructor(server: Server, grace: number, deadline: Deadline, { onlyOthersLeft, endOthers = false }: DrainParts) {
+  constructor(server: Server, grace: number, deadline: Deadline, parts: DrainParts) {
+    const { closing = () => {}, onlyOthersLeft, endOthers = false } = parts;
     this.#server = server;
     this.#keeper = gatekeeper(server);
     this.#isHttp = speaksHttp(server);
     this.#grace = grace;
     this.#deadline = deadline;
     this.#endOthers = endOthers;
+    this.#closing = closing;
     this.#onlyOthersLeft = onlyOthersLeft ?? null;
   }
 
@@ -129,6 +134,7 @@ class Drain implements DrainWatch {
     const pruning = setInterval(() => this.#keeper.prune(), pruneInterval);
     const forget = this.#deadline.whenOver(() => this.#cut());
     this.#tell([...this.#keeper.sockets].filter((socket) => !this.#isHttp || isUpgraded(socket)));
+    this.#closing();
     if (this.#endOthers && !this.#isHttp) for (const socket of this.#keeper.sockets) this.#end(socket);
     this.#check();
     await finished;

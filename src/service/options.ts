@@ -132,6 +132,15 @@ export interface Service {
    */
   readonly ready: boolean;
   /**
+   * Aborted when the service stops accepting: event streams, long polls and WebSockets should end then, which are waited for
+   * otherwise. Its `reason` is an error with the code LISTENFDS_STOPPING, whose `cause` is the {@link StopReason}.
+   *
+   * @example
+   * const tick = setInterval(() => response.write('data: tick\n\n'), 1000);
+   * service.signal.addEventListener('abort', () => response.end(), { once: true });
+   */
+  readonly signal: AbortSignal;
+  /**
    * Starts the program anew with all sockets of this process, waits until it is ready, tells the manager, and then drains
    * and ends this one as a signal would.
    *

@@ -57,6 +57,10 @@ class RunningService implements Service, Stoppable, Member {
     return total(this.#keepers());
   }
 
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
   get ready(): boolean {
     return this.#stop.phase === 'serving';
   }

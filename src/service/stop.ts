@@ -1,6 +1,7 @@
 // The end of a service: the phases it goes through, under one deadline.
 import type { ConnectionStats } from '../admit/gate.js';
 import type { AdaptedApp } from '../listen/frameworks/adapted.js';
+import { ListenFdsError } from '../system/errors.js';
 import { Deadline, idleExitGrace } from './deadline.js';
 import { type DrainResult, type DrainTimes, drain } from './drain.js';
 import type { OwnOptions, StopContext, StopReason } from './options.js';
@@ -43,6 +44,7 @@ export class Stop {
   #draining: Promise<DrainResult> | null = null;
   #stopping: Promise<void> | null = null;
   #ending = false;
+  readonly #abort = new AbortController();
   #endDelay: () => void = () => {};
   #endTelling: () => void = () => {};
   #forgetStart: () => void = () => {};
@@ -53,6 +55,11 @@ export class Stop {
 
   get phase(): Phase {
     return this.#phase;
+  }
+
+  /** Aborted when the service stops accepting. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
   }
 
   /** The service is up. What came meanwhile ends it now. */
@@ -186,6 +193,8 @@ export class Stop {
     const options = this.#drainTimes();
     this.#phase = 'draining';
     const started = performance.now();
+    const why = this.#context.reason;
+    this.#abort.abort(new ListenFdsError('LISTENFDS_STOPPING', `The service is stopping (${why})`, { cause: why }));
     const deadline = (this.#deadline = new Deadline(options.timeout));
     // Two hooks may come after it.
     const left = (): number => deadline.leftWith(2 * leastHookTime);
@@ -205,16 +214,28 @@ export class Stop {
     };
   }
 
-  /** A framework's close hooks end its WebSockets, so they run once nothing else is left, not after the deadline. */
+  /**
+   * A framework's pre-close hooks run at the beginning. Its close hooks run once nothing else is left, not after the deadline:
+   * some end WebSockets only then.
+   */
   async #drainApp(adapted: AdaptedApp, options: DrainTimes, deadline: Deadline): Promise<DrainResult> {
-    let closing: Promise<void> | undefined;
-    const close = (): Promise<void> => (closing ??= deadline.within('The close hooks', adapted.close(), leastHookTime));
+    let closed: Promise<void> | undefined;
+    let hooks = Promise.resolve();
+    const closeOnce = async (): Promise<void> => {
+      await hooks.catch(() => {}); // reported below
+      await adapted.close();
+    };
+    const close = (): Promise<void> => (closed ??= deadline.within('The close hooks', closeOnce(), leastHookTime));
     const onlyOthersLeft = (): void => void close().catch(() => {}); // reported below
     const endOthers = this.#context.reason === 'idle';
+    const closing = (): void => {
+      hooks = deadline.within('The pre-close hooks', adapted.beforeClose(), leastHookTime);
+      hooks.catch(() => {}); // reported below
+    };
     try {
-      return await drain(adapted.server, options, { deadline, onlyOthersLeft, endOthers });
+      return await drain(adapted.server, options, { deadline, closing, onlyOthersLeft, endOthers });
     } finally {
-      await close();
+      await Promise.all([hooks, close()]);
     }
   }
 

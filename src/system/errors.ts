@@ -76,6 +76,8 @@ export const remedies = {
   LISTENFDS_UPGRADE_FAILED: 'Read what the successor printed, then ask for the upgrade again',
   /** An upgrade was asked for while one is under way, or while the service is starting or stopping. */
   LISTENFDS_UPGRADE_REFUSED: 'Ask again when that is over',
+  /** The reason of service.signal: the service stops accepting. Its cause says why it stops. */
+  LISTENFDS_STOPPING: 'End what does not end by itself: event streams, long polls, WebSockets',
   /** A listener could not be put into the file descriptor store. It is a warning: the server serves. */
   LISTENFDS_NOT_STORED:
     'Until it is stored, connections are refused while the service restarts; see the message for the reason',

@@ -327,3 +327,77 @@ t.test('an empty list of apps is refused', async (t) => {
   ]);
   t.match(await program.ended, { code: 1, stderr: /LISTENFDS_BAD_OPTION/ });
 });
+
+const eventStream = `
+  const streams = new Set();
+  const events = (request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('data: 1\\n\\n');
+    streams.add(response);
+    say('got a stream');
+  };
+  const endStreams = () => { say('pre-close'); for (const stream of streams) stream.end('event: bye\\n\\n'); };`;
+
+for (const [framework, code] of [
+  [
+    'Fastify’s preClose',
+    `import fastify from 'fastify';
+     const app = fastify();
+     app.get('/', (request, reply) => { reply.hijack(); events(request, reply.raw); });
+     app.register(async (child) => child.addHook('preClose', (done) => { endStreams(); done(); }));
+     app.addHook('onClose', async () => say('post-close'));`,
+  ],
+  [
+    'Nest’s onModuleDestroy',
+    `import 'reflect-metadata';
+     import { Module } from '@nestjs/common';
+     import { NestFactory } from '@nestjs/core';
+     class AppModule {
+       onModuleDestroy() { endStreams(); }
+       onApplicationShutdown() { say('post-close'); }
+     }
+     Module({})(AppModule);
+     const app = await NestFactory.create(AppModule, { logger: false });
+     app.use('/', events);`,
+  ],
+  [
+    'Hapi’s onPreStop',
+    `import hapi from '@hapi/hapi';
+     const app = hapi.server();
+     app.route({ method: 'GET', path: '/', handler: ({ raw }, h) => { events(raw.req, raw.res); return h.abandon; } });
+     app.ext('onPreStop', endStreams);
+     app.ext('onPostStop', () => say('post-close'));`,
+  ],
+  [
+    'service.signal',
+    `const app = createServer((request, response) => {
+       events(request, response);
+       services[0].signal.addEventListener('abort', ({ target: { reason } }) => {
+         endStreams();
+         say('reason ' + reason.code + ' ' + reason.cause);
+       });
+     });`,
+  ],
+] as const) {
+  t.test(`${framework} ends event streams at the beginning of a stop`, async (t) => {
+    const program = await start(t, `${eventStream}\n${code}\nconst services = [await serve(app, local)];`);
+    const client = new RawClient(program.ports[0]!);
+    client.send('/');
+    t.equal(await program.line(), 'got a stream');
+    await client.until(/data: 1/);
+    const started = performance.now();
+    program.child.kill('SIGTERM');
+    await client.until(/event: bye/);
+    t.ok(performance.now() - started < 3_000);
+    client.socket.destroy();
+    const { stdout, code: status } = await program.ended;
+    t.equal(status, 0);
+    t.equal(stdout.match(/pre-close/g)?.length, 1);
+    t.match(
+      stdout,
+      framework === 'service.signal'
+        ? /reason LISTENFDS_STOPPING SIGTERM/
+        : /pre-close[^]*post-close|post-close[^]*pre-close/,
+    );
+  });
+}

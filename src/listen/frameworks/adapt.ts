@@ -46,6 +46,7 @@ export function adaptApp(app: App): AdaptedApp | Promise<AdaptedApp> {
       return adapted(app.server, {
         // The host only keeps Fastify from its default, localhost, for which it opens a second server.
         listen: () => fastify.listen({ port: 0, host: '::' }),
+        beforeClose: () => import('./close-hooks.js').then(({ runFastifyPreClose }) => runFastifyPreClose(fastify)),
         close: () => fastify.close(),
       });
     }

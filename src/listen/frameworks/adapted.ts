@@ -13,6 +13,11 @@ export interface AdaptedApp {
    */
   start(open: () => void): Promise<void>;
   /**
+   * Runs the hooks that the framework runs before it closes, where it has such: they end event streams, long polls and
+   * WebSockets, which otherwise are waited for. close() does not run them again.
+   */
+  beforeClose(): Promise<void>;
+  /**
    * Closes the app the way its own close() does, hooks and all, and the server with it. A server that is closing already
    * is waited for: hooks that come after its close() run when the last connection is gone.
    */
@@ -126,12 +131,14 @@ export interface FrameworkHooks {
   listen?: () => unknown;
   /** What has to be done before its server can be opened, where it has no listen() of its own. */
   prepare?: () => unknown;
+  /** Runs its pre-close hooks, and keeps its close() from running them again. */
+  beforeClose?: () => unknown;
   /** Its own close(), which somewhere calls server.close(). */
   close?: () => unknown;
 }
 
 export function adapted(server: Server, hooks: FrameworkHooks = {}): AdaptedApp {
-  const { listen, prepare, close } = hooks;
+  const { listen, prepare, beforeClose, close } = hooks;
   let closed = false;
   server.once('close', () => (closed = true));
   return {
@@ -140,6 +147,9 @@ export function adapted(server: Server, hooks: FrameworkHooks = {}): AdaptedApp 
       if (listen) return startThrough(listen, server, open);
       if (prepare) await prepare();
       return startServer(server, open);
+    },
+    async beforeClose() {
+      await beforeClose?.();
     },
     async close() {
       if (close) await closeThrough(close, server, () => closed);

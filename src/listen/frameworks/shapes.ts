@@ -3,6 +3,7 @@ import type { RequestListener } from 'node:http';
 import type { Server } from 'node:net';
 import { ListenFdsError } from '../../system/errors.js';
 import { type AdaptedApp, adapted, createHttpServer, hasMethods, isServer } from './adapted.js';
+import { runHapiPreStop, runOnce } from './close-hooks.js';
 
 type Shape = (app: object) => AdaptedApp | null;
 
@@ -23,14 +24,22 @@ const nest: Shape = (app) => {
   const server = own?.getHttpServer();
   if (!own || !isServer(server)) return null;
   // The host is for Nest on Fastify, whose default is a second server for localhost.
-  return adapted(server, { listen: () => own.listen(0, '::'), close: () => own.close() });
+  return adapted(server, {
+    listen: () => own.listen(0, '::'),
+    beforeClose: () => runOnce(app, 'callDestroyHook', 'callBeforeShutdownHook'),
+    close: () => own.close(),
+  });
 };
 
 const hapi: Shape = (app) => {
   const own = method(app, 'start', 'stop', 'route');
   const listener = property(app, 'listener');
   if (!own || !isServer(listener)) return null;
-  return adapted(listener, { listen: () => own.start(), close: () => own.stop() });
+  return adapted(listener, {
+    listen: () => own.start(),
+    beforeClose: () => runHapiPreStop(property(app, '_core')),
+    close: () => own.stop(),
+  });
 };
 
 // restify, polka with a server of its own, tRPC 10: a server, and a listen() that hands its arguments on.
@@ -67,7 +76,9 @@ const socketIo: Shape = (app) => {
   const own = method(app, 'of', 'attach', 'close');
   const server = property(app, 'httpServer');
   if (!own || !isServer(server)) return null;
-  return adapted(server, { close: () => own.close() });
+  // Its clients connect again, to whoever listens then.
+  const beforeClose = (): unknown => method(property(app, 'engine') as object, 'close')?.close();
+  return adapted(server, { beforeClose, close: () => own.close() });
 };
 
 const next: Shape = (app) => {
