@@ -4,7 +4,8 @@
 //   node native/build.js      → build/Release/listenfds.node
 //
 // CXX names the compiler (default c++), npm_config_nodedir the folder that has include/node (default: beside the node that
-// runs this). What is compiled, and how, stands in binding.gyp, which node-gyp and scripts/prebuild.js go by as well.
+// runs this). What is compiled, and how, stands in binding.gyp (native/binding.gyp in the package), which node-gyp and
+// scripts/prebuild.js go by as well.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -16,11 +17,15 @@ const here = resolve(import.meta.dirname, '..');
 
 /**
  * @param {{ compiler: string, headers: string, output: string, root?: string, cpu?: string, link?: string[] }} options `headers` is
- *   the folder of node_api.h and uv.h, `link` has flags for the linker, `output` the file to write, `root` the folder that has binding.gyp
+ *   the folder of node_api.h and uv.h, `link` has flags for the linker, `output` the file to write, `root` the folder of the package
  * @returns {Promise<void>}
  */
 export async function buildAddon({ compiler, headers, output, root = here, cpu = process.arch, link = [] }) {
-  const recipe = JSON.parse(readFileSync(join(root, 'binding.gyp'), 'utf8')).targets[0];
+  // At the root of an installed package npm would take it for an install script.
+  const file = ['binding.gyp', 'native/binding.gyp']
+    .map((place) => join(root, place))
+    .find((place) => existsSync(place));
+  const recipe = JSON.parse(readFileSync(file, 'utf8')).targets[0];
   const own = recipe.conditions.find(([condition]) => condition === `target_arch=='${cpu}'`)?.[1].cflags_cc ?? [];
   const flags = [...recipe.cflags_cc, ...own];
   const defines = recipe.defines.map((define) => `-D${define}`);

@@ -10,9 +10,18 @@
 // of time, not wrong, and is told apart in the table.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cache, cleanEnvironment, majors, nodeBinary } from './node-versions.js';
 import { addSources, checkout, openFolder } from './copy.js';
@@ -71,23 +80,17 @@ function newestSystemd() {
 
 /**
  * A folder with the unpacked tarball, and in it everything that is tested with it, from the checkout: `import 'listenfds'`
- * finds the package itself. It is packed in another copy, so that what was compiled in the checkout is in neither.
+ * finds the package itself.
  */
 async function unpackWithTests() {
   const folder = openFolder('matrix');
-  const source = openFolder('source');
-  try {
-    addSources(source);
-    const options = { cwd: source, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] };
-    const packed = execFileSync('npm', ['pack', '--json', '--pack-destination', folder], options);
-    const [{ filename, size }] = Object.values(JSON.parse(packed.slice(packed.search(/^[[{]/m))));
-    execFileSync('tar', ['-xzf', join(folder, filename), '--strip-components=1', '-C', folder]);
-    addSources(folder);
-    await buildInsides(folder);
-    return { folder, filename, size };
-  } finally {
-    rmSync(source, { recursive: true });
-  }
+  const options = { cwd: checkout, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] };
+  const tarball = execFileSync(process.execPath, ['scripts/pack.js', folder], options).trim();
+  execFileSync('tar', ['-xzf', tarball, '--strip-components=1', '-C', folder]);
+  rmSync(join(folder, 'package.json')); // the checkout's has what tap reads, and the same exports
+  addSources(folder);
+  await buildInsides(folder);
+  return { folder, filename: basename(tarball), size: statSync(tarball).size };
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

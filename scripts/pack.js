@@ -1,0 +1,83 @@
+// npm run package [-- FOLDER]: packs what is published into FOLDER, by default the checkout, and prints the name of the file.
+//
+// It is built in a copy, from nothing. The code is minified and has no source maps, which would be more than half of the package;
+// functions and classes keep their names, for the stacks. The package has no scripts and no binding.gyp at its root: npm
+// would run or compile at each `npm ci`, and other package managers at each install.
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { generateDtsBundle } from 'dts-bundle-generator';
+import { minify } from 'terser';
+import { checkout, openFolder } from './copy.js';
+import { publishLinks } from './links.js';
+import { cleanEnvironment } from './node-versions.js';
+import { prebuild, targets } from './prebuild.js';
+
+const destination = resolve(process.argv[2] ?? checkout);
+/** What dist/ is made of, and what is packed as it is. */
+const sources = ['src', 'build.js', 'scripts', 'test/support/insides.ts', 'tsconfig.json', 'package.json'];
+const packed = ['README.md', 'LICENSE', 'CHANGELOG.md', 'native'];
+
+const manifest = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8'));
+const work = openFolder('pack');
+const build = join(work, 'build');
+const stage = join(work, 'package');
+
+function copy(names, folder) {
+  for (const name of names) cpSync(join(checkout, name), join(folder, name), { recursive: true });
+}
+
+/** dist/ without source maps and what only tests need, minified, one file of declarations for each door. */
+async function makeDist() {
+  copy(sources, build);
+  symlinkSync(join(checkout, 'node_modules'), join(build, 'node_modules'));
+  execFileSync('npm', ['run', '--silent', 'build:ts'], {
+    cwd: build,
+    env: cleanEnvironment(),
+    stdio: ['ignore', 2, 2],
+  });
+  const dist = join(stage, 'dist');
+  mkdirSync(dist, { recursive: true });
+  for (const name of readdirSync(join(build, 'dist')).filter((name) => /\.(?:c?js|1)$/.test(name))) {
+    if (name === 'insides.js') continue;
+    const text = readFileSync(join(build, 'dist', name), 'utf8');
+    const options = {
+      module: name === 'cli.js', // it waits at its top level
+      compress: false,
+      mangle: { keep_fnames: true, keep_classnames: true },
+      format: { max_line_len: 120 },
+    };
+    writeFileSync(join(dist, name), /js$/.test(name) ? (await minify(text, options)).code : text);
+  }
+  const doors = ['index', 'sockets', 'sd'];
+  const entries = doors.map((door) => ({ filePath: join(build, `src/${door}.ts`), output: { noBanner: true } }));
+  const declarations = generateDtsBundle(entries, { preferredConfigPath: join(build, 'tsconfig.json') });
+  doors.forEach((door, index) => writeFileSync(join(dist, `${door}.d.ts`), declarations[index]));
+  for (const name of ['register.d.ts', 'register.d.cts']) cpSync(join(build, 'dist', name), join(dist, name));
+}
+
+async function makePrebuilds() {
+  for (const target of Object.keys(targets)) {
+    const output = join(stage, 'prebuilds', target, 'listenfds.node');
+    const { sha256, size, names } = await prebuild(target, output);
+    console.error(`${target}: ${size} bytes, asks for ${names} names, sha256 ${sha256}`);
+  }
+}
+
+try {
+  await makeDist();
+  await makePrebuilds();
+  copy(packed, stage);
+  cpSync(join(checkout, 'binding.gyp'), join(stage, 'native/binding.gyp'));
+  const readme = readFileSync(join(stage, 'README.md'), 'utf8');
+  const isPacked = (path) => existsSync(join(stage, path));
+  writeFileSync(join(stage, 'README.md'), publishLinks(readme, isPacked, manifest));
+  const { scripts: _, devDependencies: __, tap: ___, private: ____, gypfile: _____, ...published } = manifest;
+  writeFileSync(join(stage, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
+  mkdirSync(destination, { recursive: true });
+  const command = ['pack', '--silent', '--pack-destination', destination];
+  const options = { cwd: stage, env: cleanEnvironment(), encoding: 'utf8', stdio: ['ignore', 'pipe', 2] };
+  console.log(join(destination, execFileSync('npm', command, options).trim()));
+} finally {
+  rmSync(work, { recursive: true });
+}
