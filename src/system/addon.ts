@@ -1,5 +1,5 @@
 // The typed binding to native/ and its loader. Failures come back as -errno.
-import { url, util } from './builtins.js';
+import { fs, url, util } from './builtins.js';
 import { EPFNOSUPPORT } from './errnos.js';
 import { ListenFdsError } from './errors.js';
 
@@ -124,6 +124,10 @@ const places = [`../prebuilds/${process.platform}-${process.arch}/listenfds.node
 
 let loaded: Binding | ListenFdsError | undefined;
 
+/** Where this code is: dist/ of the package, or a bundle of the program. A bundle of CommonJS has no import.meta.url. */
+const beside = (place: string): string =>
+  url.fileURLToPath(new URL(place, import.meta.url ?? url.pathToFileURL(__filename)));
+
 /** What to say once nothing could be loaded. */
 function noAddon(failures: readonly string[]): ListenFdsError {
   const tried = `The native addon cannot be loaded. Tried ${failures.join('; ')}`;
@@ -131,26 +135,20 @@ function noAddon(failures: readonly string[]): ListenFdsError {
   if (failures.some((failure) => failure.includes('loading addons is disabled'))) {
     return new ListenFdsError('LISTENFDS_ADDONS_DISABLED', tried);
   }
-  let builder = 'native/build.js';
-  try {
-    builder = url.fileURLToPath(new URL('../native/build.js', import.meta.url));
-  } catch {
-    // In a bundle of CommonJS there is no telling where the package is.
-  }
-  return new ListenFdsError(
-    'LISTENFDS_NO_ADDON',
-    `${tried}. What builds it: node ${/^[\w./-]*$/.test(builder) ? builder : `'${builder}'`}`,
-  );
+  const quoted = (path: string): string => (/^[\w./-]*$/.test(path) ? path : `'${path}'`);
+  const builder = beside('../native/build.js');
+  const remedy = fs.existsSync(builder)
+    ? `What builds it: node ${quoted(builder)}`
+    : `This is a bundle, and the addon is not in it: copy node_modules/listenfds/prebuilds to ${quoted(beside('../prebuilds'))}`;
+  return new ListenFdsError('LISTENFDS_NO_ADDON', `${tried}. ${remedy}`);
 }
 
 function load(): Binding | ListenFdsError {
   const failures: string[] = [];
   for (const place of places) {
     const module: { exports: unknown } = { exports: {} };
-    let file = place;
+    const file = beside(place);
     try {
-      // A bundle of CommonJS has no import.meta.url, and one elsewhere no addon beside it.
-      file = url.fileURLToPath(new URL(place, import.meta.url));
       process.dlopen(module, file);
       return module.exports as Binding;
     } catch (error) {

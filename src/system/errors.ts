@@ -28,7 +28,7 @@ export const remedies = {
   /**
    * The native addon cannot be loaded, and descriptors were passed, NOTIFY_SOCKET is set, or the call needs the addon.
    */
-  LISTENFDS_NO_ADDON: 'Building it needs a C++ compiler; a bundle of the program must leave listenfds outside',
+  LISTENFDS_NO_ADDON: 'Build it with a C++ compiler, or leave listenfds outside of the bundle',
   /** Node.js was started with --permission or --no-addons, and so loads no native addon. */
   LISTENFDS_ADDONS_DISABLED: 'Add --allow-addons beside --permission, or remove --no-addons',
   /** activation is 'required' and no suitable descriptor was passed. */

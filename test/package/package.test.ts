@@ -76,7 +76,7 @@ t.test('the package', { skip }, async (t) => {
       [],
     );
     t.notOk(existsSync(join(installed, 'binding.gyp')), 'npm would take it for an install script');
-    t.same(await program().json(), ['tcp']);
+    t.same(await program().json(), ['socket']);
   });
 
   await t.test('has what it says', (t) => {
@@ -129,7 +129,7 @@ t.test('the package', { skip }, async (t) => {
     t.equal(code, 'LISTENFDS_NO_ADDON');
     t.match(message, join(installed, `prebuilds/linux-${process.arch}/listenfds.node`));
     t.match(message, join(installed, 'build/Release/listenfds.node'));
-    const [, command] = /What builds it: (.*?)\. It needs/.exec(message)!;
+    const [, command] = /What builds it: (.*?)\. Build it/.exec(message)!;
     const env = { ...cleanEnvironment(), npm_config_nodedir: await nodeHome(20) };
     const build = (more: object) =>
       spawnSync('sh', ['-c', command!], { cwd: project, encoding: 'utf8', env: { ...env, ...more } });
@@ -138,6 +138,6 @@ t.test('the package', { skip }, async (t) => {
     const built = build({});
     t.equal(built.status, 0, built.stderr);
     t.ok(built.stdout.endsWith(`\n${join(installed, 'build/Release/listenfds.node')}\n`), built.stdout);
-    t.same(await program().json(), ['tcp']);
+    t.same(await program().json(), ['socket']);
   });
 });

@@ -4,11 +4,12 @@ import { copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import t, { type Test } from 'tap';
+import { nodeBinary } from '../../scripts/node-versions.js';
 import { activate, root, type Activated, type Activation } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { held } from '../support/held.ts';
 import { get } from '../support/http.js';
-import { copyPackage } from '../support/package.ts';
+import { copyPackage, shipAddon } from '../support/package.ts';
 import { installed, noRuntimes, runtimes } from '../support/programs.ts';
 import { checkTable } from '../support/table.ts';
 
@@ -98,16 +99,18 @@ row('Bundled by esbuild, listenfds external', 'works', false, async (t) => {
 for (const format of ['esm', 'cjs'] as const) {
   row(
     `Bundled by esbuild as ${format === 'esm' ? 'ESM' : 'CommonJS'}, listenfds inside`,
-    'binds; `LISTENFDS_NO_ADDON` when something was passed',
+    'binds; adopts when `prebuilds` is copied to where the error says',
     false,
     async (t) => {
       const file = format === 'esm' ? 'bundle.mjs' : 'bundle.cjs';
       const source = `import { listen, drain } from 'listenfds';
-        listen(${serveIt}, { port: 0, host: '127.0.0.1' }).then(async ({ source, server }) => {
+        listen(${serveIt}, { port: 0, host: '127.0.0.1', mismatch: 'ignore' }).then(async ({ source, server }) => {
           await drain(server);
           console.log(JSON.stringify({ source }));
         }, (error) => ${answer()});`;
-      const folder = project(t, { 'main.mjs': source });
+      const folder = join(temporaryFolder(t), 'dist');
+      mkdirSync(folder);
+      cpSync(project(t, { 'main.mjs': source }), folder, { recursive: true });
       // import.meta is empty in CommonJS, as esbuild warns.
       await build({
         entryPoints: [join(folder, 'main.mjs')],
@@ -118,10 +121,23 @@ for (const format of ['esm', 'cjs'] as const) {
         logLevel: 'error',
       });
       t.strictSame(await run(t, folder, file).json(), { source: 'bound' });
-      t.match(await run(t, folder, file, { fds: ['tcp()'] }).json(), { code: 'LISTENFDS_NO_ADDON' });
+      const { code, message } = await run(t, folder, file, { fds: ['tcp()'] }).json();
+      t.equal(code, 'LISTENFDS_NO_ADDON');
+      const [, copy = ''] = / copy node_modules\/listenfds\/prebuilds to (\S+)\. /.exec(message) ?? [];
+      t.equal(copy, join(folder, '../prebuilds'), 'beside the folder of the bundle');
+      shipAddon(copy);
+      t.match(await run(t, folder, file, { fds: ['tcp()'] }).json(), { source: 'inherited' });
     },
   );
 }
+
+row('Node.js 18', 'fails, and says which Node.js it needs', noRuntimes, async (t) => {
+  const folder = project(t, { 'main.mjs': 'import "listenfds"' });
+  for (const args of [['main.mjs'], ['node_modules/listenfds/dist/cli.js', '--help']]) {
+    const { code, stderr } = await activate(t, [await nodeBinary(18), ...args], { cwd: folder }).ended;
+    t.match([code, stderr], [1, /Error: listenfds needs Node\.js 20\.19, 22\.12 or newer\. This is v18\./]);
+  }
+});
 
 row('Worker thread', '`LISTENFDS_WORKER_THREAD` for what was passed, binds where nothing was', false, async (t) => {
   const worker = `import { parentPort } from 'node:worker_threads';

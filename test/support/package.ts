@@ -1,5 +1,5 @@
 // The package as others have it in their node_modules, wherever the addon lies: built here, or shipped.
-import { cpSync, existsSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './activate.ts';
 
@@ -15,4 +15,11 @@ export function copyPackage(folder: string): void {
   for (const part of ['package.json', 'dist', ...addons]) {
     if (existsSync(join(root, part))) cpSync(join(root, part), join(folder, part), { recursive: true });
   }
+}
+
+/** The addon as a package ships it: `folder` becomes its prebuilds/. */
+export function shipAddon(folder: string): void {
+  const place = join(folder, `linux-${process.arch}`);
+  mkdirSync(place, { recursive: true });
+  cpSync(addon, join(place, 'listenfds.node'));
 }
