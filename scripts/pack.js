@@ -47,7 +47,7 @@ async function makeDist() {
       mangle: { keep_fnames: true, keep_classnames: true },
       format: { max_line_len: 120 },
     };
-    writeFileSync(join(dist, name), /js$/.test(name) ? (await minify(text, options)).code : text);
+    writeFileSync(join(dist, name), name.endsWith('js') ? (await minify(text, options)).code : text);
   }
   const doors = ['index', 'sockets', 'sd'];
   const entries = doors.map((door) => ({ filePath: join(build, `src/${door}.ts`), output: { noBanner: true } }));
