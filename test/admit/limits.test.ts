@@ -218,3 +218,12 @@ t.test('users count over sequential packets, whatever name they bind', { skip: w
   t.equal(String((await once(mine, 'data'))[0]), 'hello', 'another user is another source');
   t.equal(await other.line(), '2');
 });
+
+t.test('a network may be as small as one address, and no smaller', async (t) => {
+  const { port } = await greeter(t, { host: '127.0.0.1', port: 0, allow: ['127.0.0.5/32', '::1/128'] });
+  t.equal(await from('127.0.0.5', port), 'hello');
+  t.equal(await from('127.0.0.4', port), '');
+  for (const network of ['127.0.0.5/33', '::1/129', '127.0.0.5/128']) {
+    await t.rejects(listen(createServer(), { port: 0, allow: [network] }), { code: 'LISTENFDS_BAD_OPTION' }, network);
+  }
+});

@@ -74,6 +74,11 @@ t.test('LISTEN_FDS and LISTEN_FDNAMES are read as C reads them', (t) => {
       bad('LISTEN_PIDFDID'),
     ],
     ['an empty inode', { LISTEN_PID: '1234', LISTEN_PIDFDID: '', LISTEN_FDS: '1' }, { count: 1, names: [] }],
+    [
+      'an inode of nobody',
+      { LISTEN_PID: '1234', LISTEN_PIDFDID: '0', LISTEN_FDS: '1' },
+      { ...nothing, meantFor: 1234 },
+    ],
     ['a negative inode', { LISTEN_PID: '1234', LISTEN_PIDFDID: '-77', LISTEN_FDS: '1' }, bad('LISTEN_PIDFDID')],
     [
       'somebody else and no inode',

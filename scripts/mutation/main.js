@@ -1,0 +1,136 @@
+// npm run test:mutation: changes one thing in a source that decides something, and looks whether a test fails.
+// docs/maintainers/mutation.md says how, and holds the table that this prints.
+//
+//   npm run test:mutation                                   8 mutants of each file, the same ones each time
+//   npm run test:mutation -- --sample 40 --seed 2           others, and more of them
+//   npm run test:mutation -- --only src/admit/limits.ts     one file
+//   npm run test:mutation -- --docs                         … and writes the table
+//
+// The exit status is 1 if a mutant survived that rooms.js does not name.
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { cpSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { addSources, checkout, openFolder } from '../copy.js';
+import { cleanEnvironment } from '../node-versions.js';
+import { mutantsOf } from './mutants.js';
+import { accepted, rooms } from './rooms.js';
+
+const page = join(checkout, 'docs/maintainers/mutation.md');
+/** A mutant that makes its tests take that much longer is noticed. */
+const slower = 4;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    sample: { type: 'string', default: '8' },
+    seed: { type: 'string', default: '1' },
+    docs: { type: 'boolean' },
+  },
+});
+
+const rank = (file, { start, text }) =>
+  createHash('sha256').update(`${values.seed} ${file} ${start} ${text}`).digest('hex');
+
+function choose(file, mutants) {
+  const ranked = mutants.toSorted((a, b) => (rank(file, a) < rank(file, b) ? -1 : 1));
+  return ranked.slice(0, Number(values.sample)).toSorted((a, b) => a.start - b.start);
+}
+
+const build = (folder) => execFileSync(process.execPath, ['build.js'], { cwd: folder, stdio: 'pipe' });
+
+/** @returns {Promise<boolean>} whether the tests pass in that time */
+async function passes(folder, tests, limit) {
+  const tap = [
+    join(folder, 'node_modules/.bin/tap'),
+    '--bail',
+    '--reporter=tap',
+    ...tests.filter((test) => existsSync(join(folder, test))),
+  ];
+  const child = spawn(process.execPath, tap, { cwd: folder, env: cleanEnvironment(), stdio: 'ignore', detached: true });
+  const end = () => {
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // the group has ended
+    }
+  };
+  const timer = setTimeout(end, limit);
+  const [code] = await once(child, 'exit');
+  clearTimeout(timer);
+  end();
+  return code === 0;
+}
+
+async function measure(folder, file) {
+  const path = join(folder, file);
+  const source = readFileSync(path, 'utf8');
+  const all = mutantsOf(source);
+  const chosen = choose(file, all);
+  const began = performance.now();
+  build(folder);
+  if (!(await passes(folder, rooms[file], 300_000))) throw new Error(`The tests of ${file} fail without a mutant`);
+  const limit = slower * (performance.now() - began) + 10_000;
+  const survivors = [];
+  for (const mutant of chosen) {
+    writeFileSync(path, source.slice(0, mutant.start) + mutant.text + source.slice(mutant.end));
+    let survived = false;
+    try {
+      build(folder);
+      survived = await passes(folder, rooms[file], limit);
+    } catch {
+      // it does not even build
+    }
+    console.error(`${survived ? 'SURVIVED' : 'noticed '} ${file}:${mutant.line} ${mutant.what}`);
+    if (survived) survivors.push(mutant);
+  }
+  writeFileSync(path, source);
+  return { file, possible: all.length, tried: chosen.length, survivors };
+}
+
+function report(rows) {
+  const header = ['File', 'Possible', 'Tried', 'Noticed', 'Score'];
+  const line = ({ file, possible, tried, survivors }) => {
+    const noticed = tried - survivors.length;
+    return [file, possible, tried, noticed, `${Math.round((100 * noticed) / tried)} %`];
+  };
+  const sum = (of) => rows.reduce((total, row) => total + of(row), 0);
+  const all = {
+    file: 'all',
+    possible: sum((row) => row.possible),
+    tried: sum((row) => row.tried),
+    survivors: rows.flatMap((row) => row.survivors),
+  };
+  const table = [header, header.map(() => '---'), ...rows.map(line), line(all)];
+  const left = rows.flatMap(({ file, survivors }) =>
+    survivors.map(
+      ({ line: number, what }) => `- ${file}:${number} \`${what}\`: ${accepted[file]?.[what] ?? 'NO REASON'}`,
+    ),
+  );
+  return [
+    table.map((cells) => `| ${cells.join(' | ')} |`).join('\n'),
+    `Sample ${values.sample} of each, seed ${values.seed}.`,
+    ...(left.length > 0 ? [`Survived:\n\n${left.join('\n')}`] : []),
+  ].join('\n\n');
+}
+
+const folder = openFolder('mutation');
+const rows = [];
+try {
+  addSources(folder);
+  cpSync(join(checkout, 'dist'), join(folder, 'dist'), { recursive: true });
+  symlinkSync(join(checkout, 'build'), join(folder, 'build'));
+  for (const file of values.only?.split(',') ?? Object.keys(rooms)) rows.push(await measure(folder, file));
+} finally {
+  rmSync(folder, { recursive: true });
+}
+console.log(report(rows));
+if (values.docs) {
+  const text = readFileSync(page, 'utf8');
+  const [start, end] = ['<!-- results -->', '<!-- end of results -->'].map((mark) => text.indexOf(mark));
+  writeFileSync(page, `${text.slice(0, start)}<!-- results -->\n\n${report(rows)}\n\n${text.slice(end)}`);
+  execFileSync('npx', ['prettier', '--write', '--log-level=warn', page], { cwd: checkout, stdio: 'inherit' });
+}
+process.exitCode = rows.some(({ file, survivors }) => survivors.some(({ what }) => !accepted[file]?.[what])) ? 1 : 0;

@@ -1,0 +1,29 @@
+// server.listen() of a port or a path is listen() of this package.
+const { join } = require('node:path');
+const net = require('node:net');
+
+const load = () => import(join(__dirname, '../../../dist/index.js'));
+const { listen } = net.Server.prototype;
+const ours = new WeakSet();
+
+net.Server.prototype.listen = function (...args) {
+  if (ours.has(this)) return listen.apply(this, args); // the package itself
+  const [options, callback] = net._normalizeArgs(args);
+  const { port, host, path, backlog, exclusive, ipv6Only, signal } = options;
+  const place =
+    port === undefined
+      ? path && { path }
+      : typeof port === 'number' && port <= 65535 && { port, ...(host ? { host } : {}) };
+  if (!place || options.fd !== undefined || options._handle || options.handle || this._handle)
+    return listen.apply(this, args);
+  if (callback) this.once('listening', callback);
+  ours.add(this);
+  const given = Object.fromEntries(
+    Object.entries({ backlog, exclusive, ipv6Only, signal }).filter(([, value]) => value !== undefined),
+  );
+  load()
+    .then((module) => module.listen(this, { ...place, ...given }))
+    .catch((error) => process.nextTick(() => this.emit('error', error)))
+    .finally(() => ours.delete(this));
+  return this;
+};

@@ -1,0 +1,88 @@
+// Node's own tests, as Debian has them in its source packages of nodejs. They are kept in the cache folder, and never in the
+// repository.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cache, majors } from '../node-versions.js';
+
+const suites = ['trixie', 'forky', 'sid'];
+const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+
+/** apt with lists of its own: whatever release this machine has, nothing of it changes. */
+function apt() {
+  const folder = join(cache, 'apt');
+  mkdirSync(join(folder, 'lists/partial'), { recursive: true });
+  mkdirSync(join(folder, 'cache/archives/partial'), { recursive: true });
+  const sources = suites.map((suite) => `deb-src [signed-by=${keyring}] http://deb.debian.org/debian ${suite} main\n`);
+  writeFileSync(join(folder, 'sources.list'), sources.join(''));
+  const settings = {
+    'Dir::Etc::sourcelist': join(folder, 'sources.list'),
+    'Dir::Etc::sourceparts': '/dev/null',
+    'Dir::State::lists': join(folder, 'lists'),
+    'Dir::Cache': join(folder, 'cache'),
+    'APT::Sandbox::User': 'root',
+  };
+  const file = join(folder, 'apt.conf');
+  const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";\n`);
+  writeFileSync(file, lines.join(''));
+  return (command, args, cwd = folder) =>
+    execFileSync(command, args, { cwd, env: { ...process.env, APT_CONFIG: file }, encoding: 'utf8', stdio: 'pipe' });
+}
+
+/** Unpacks the tests of one version. */
+function unpack(run, version, folder) {
+  const work = mkdtempSync(`${folder}.`);
+  try {
+    run('apt-get', ['source', '--download-only', '--tar-only', '-qq', `nodejs=${version}`], work);
+    const archive = readdirSync(work).find((name) => name.endsWith('.orig.tar.xz'));
+    const tests = ['--strip-components=1', '--wildcards', '*/test/common', '*/test/fixtures', '*/test/parallel'];
+    execFileSync('tar', ['-xJf', archive, ...tests], { cwd: work });
+    rmSync(join(work, archive));
+    renameSync(work, folder);
+  } catch (error) {
+    rmSync(work, { recursive: true });
+    throw error;
+  }
+}
+
+let run;
+let versions;
+
+/** Whether the tests of a release line are here, or could be fetched. */
+function have(major, folder) {
+  if (existsSync(folder)) return true;
+  if (!run) {
+    run = apt();
+    run('apt-get', ['update', '-qq']);
+    versions = run('apt-cache', ['madison', 'nodejs'])
+      .split('\n')
+      .map((line) => line.split('|')[1]?.trim() ?? '');
+  }
+  for (const version of versions.filter((one) => one.startsWith(`${major}.`)).reverse()) {
+    try {
+      unpack(run, version, folder);
+      return true;
+    } catch (error) {
+      const why = String(error.stderr || error)
+        .trim()
+        .split('\n')
+        .at(-1);
+      console.error(`The tests of Node.js ${version} cannot be had: ${why}`);
+    }
+  }
+  return false;
+}
+
+/**
+ * The folder of the tests for a release line: its own, or the newest before it that can be had.
+ *
+ * @param {number} major
+ * @returns {{ folder: string, of: number }}
+ */
+export function testsOf(major) {
+  for (const of of majors.filter((one) => one <= major).reverse()) {
+    const folder = join(cache, `node-tests-${of}`);
+    if (have(of, folder)) return { folder, of };
+  }
+  throw new Error(`There are no tests for Node.js ${major}`);
+}
