@@ -185,7 +185,7 @@ t.test('without an argument it looks at what it was given itself', async (t) => 
     names: ['web', 'pipe'],
   });
   t.match(stdout, /^FD +NAME +TYPE +ADDRESS +QUEUE/m);
-  t.match(stdout, /^3 +web +tcp +127\.0\.0\.1:\d+ +0\/128 +yes/m);
+  t.match(stdout, /^3 +web +inet stream +127\.0\.0\.1:\d+ +0\/128 +yes/m);
   t.match(stdout, /^4 +pipe +fifo +\/tmp\/lfd-fifo-/m);
   t.match(stdout, '✓ nothing is wrong');
   t.notMatch(stdout, String.fromCharCode(27), 'no colours in a pipe');

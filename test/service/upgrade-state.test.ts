@@ -49,7 +49,7 @@ t.test('state goes along as it is: Buffers, Maps and what JSON knows; too much o
   const service = await start(t, { ...fixture, env: { STATE: JSON.stringify({ buffer: (64 << 20) + 1 }) } });
   const { exitCode, stderr } = await upgrade(service.pid);
   t.equal(exitCode, 1);
-  t.match(stderr, /The state to hand over takes \d+ bytes, more than the 67108864 that are allowed/);
+  t.match(stderr, /state takes \d+ bytes, but at most 67108864 can be handed over/);
   t.equal(await answer(service.port), 'null');
   t.same(alive(service), [service.pid]);
 });
