@@ -16,6 +16,7 @@ const rooms = {
   limits: ['src/admit/limits.ts'],
   stored: ['src/take/stored.ts'],
   shapes: ['src/listen/frameworks/shapes.ts', 'src/listen/frameworks/close-hooks.ts'],
+  beside: ['src/listen/beside.ts'],
   spawn: ['src/programs/spawn.ts'],
   lend: ['src/lend/room.ts'],
   service: ['src/service/room.ts'],

@@ -24,7 +24,7 @@ constexpr Option kOptions[] = {
     {"Broadcast", SOL_SOCKET, SO_BROADCAST},          {"PassCredentials", SOL_SOCKET, SO_PASSCRED},
     {"PassSecurity", SOL_SOCKET, SO_PASSSEC},         {"Timestamping", SOL_SOCKET, SO_TIMESTAMPNS},
     {"ReceiveBuffer", SOL_SOCKET, SO_RCVBUF},         {"SendBuffer", SOL_SOCKET, SO_SNDBUF},
-    {"PassPacketInfo", SOL_NETLINK, NETLINK_PKTINFO},
+    {"PassPacketInfo", SOL_NETLINK, NETLINK_PKTINFO}, {"ReusePort", SOL_SOCKET, SO_REUSEPORT},
 };
 
 const Option* Find(const char* name) {

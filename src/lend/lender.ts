@@ -1,19 +1,11 @@
-// Inherited sockets as things that are lent: a server gets a duplicate, and when it closes the socket is free again. So a
-// program may probe its port, close and listen anew, and cluster workers may all leave and come back.
+// Who has which of the inherited sockets, in a program that asks for addresses and knows nothing of what was passed.
 import { reportMismatch } from '../receive/choose.js';
 import type { Description } from '../receive/descriptor.js';
-import type { PrimaryFd } from '../receive/from-primary.js';
-import { type InheritedFd, putBack } from '../receive/inherited.js';
-import { binding, systemError } from '../system/addon.js';
+import type { InheritedFd } from '../receive/inherited.js';
+import { type Loan, lend } from '../receive/lent.js';
+import { binding } from '../system/addon.js';
 import { type Address, formatAddress } from '../text/address.js';
 import { pick } from './pick.js';
-
-export interface Loan {
-  readonly inherited: InheritedFd;
-  /** A descriptor of the borrower's own. */
-  readonly fd: number;
-  giveBack(): void;
-}
 
 /** What is remembered about one who asked: it gets the same again. */
 const keyOf = (wanted: Address): string => (wanted.kind === 'inet' ? String(wanted.port) : formatAddress(wanted));
@@ -77,26 +69,8 @@ export class Lender {
   }
 
   #lend(inherited: InheritedFd): Loan {
-    const fd = this.#handOut(inherited.fd);
+    const loan = lend(inherited);
     inherited.take();
-    let out = true;
-    const giveBack = (): void => {
-      if (!out) return;
-      out = false;
-      this.#takeBack(inherited);
-    };
-    return { inherited, fd, giveBack };
-  }
-
-  #handOut(fd: number): number {
-    if (this.isWorker) return fd; // the primary lends it
-    const duplicate = binding().duplicate(fd);
-    if (duplicate < 0) throw systemError(duplicate, 'fcntl', `fd ${fd}`);
-    return duplicate;
-  }
-
-  #takeBack(inherited: InheritedFd): void {
-    if (this.isWorker) (inherited as PrimaryFd).putBack();
-    else putBack(inherited);
+    return loan;
   }
 }

@@ -3,12 +3,13 @@
 import type { BindOptions, Socket as DatagramSocket } from 'node:dgram';
 import type { ListenOptions, Server } from 'node:net';
 import { type Description, isNodeStream, isUdp } from '../receive/descriptor.js';
+import type { Loan } from '../receive/lent.js';
 import { net, path as paths } from '../system/builtins.js';
 import { EADDRINUSE } from '../system/errnos.js';
-import { type UvHandle, backlogToKeep, bindItself, handleOf, namePath } from '../system/node-server.js';
+import { type UvHandle, backlogToKeep, bindItself, handleOf, namePath, whenClosed } from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 import { type Address, unixAddress } from '../text/address.js';
-import type { Lender, Loan } from './lender.js';
+import type { Lender } from './lender.js';
 
 /** What is heard of the servers that open a socket, lent or of their own. */
 export interface Listener {
@@ -34,15 +35,6 @@ const internals = net as typeof net & {
     ...more: unknown[]
   ): Handle | number;
 };
-
-function whenClosed(handle: Handle, then: () => void): void {
-  const { close } = handle;
-  const restore = replaceMethod(handle, 'close', function (this: Handle, ...args: unknown[]) {
-    restore();
-    then();
-    return Reflect.apply(close, this, args);
-  });
-}
 
 /** As node:net reads it; null for what it refuses, and for 0, which means any. */
 function numberedPort(port: unknown): number | null {

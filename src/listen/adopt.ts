@@ -2,16 +2,18 @@
 
 import type { AddressInfo, ListenOptions, Server } from 'node:net';
 import { gatekeeper } from '../admit/gate.js';
+import { fileOf } from '../open/own.js';
 import { type Suitable, matches } from '../receive/choose.js';
 import { type Description, isNodeStream, isOpenOn, isUnix, isVsock } from '../receive/descriptor.js';
 import { type InheritedFd, putBack } from '../receive/inherited.js';
-import { doesQueueStay } from '../receive/origin.js';
+import { type Loan, lend } from '../receive/lent.js';
+import { doesQueueStay, keptBy } from '../receive/origin.js';
 import { ListenFdsError } from '../system/errors.js';
-import { backlogToKeep, descriptorOf, namePath } from '../system/node-server.js';
+import { backlogToKeep, descriptorOf, handleOf, namePath, whenClosed } from '../system/node-server.js';
 import type { Wanted } from '../take/target.js';
 import { formatAddress } from '../text/address.js';
 import type { AdaptedApp } from './frameworks/adapted.js';
-import { type Opened, addressNow } from './opened.js';
+import { type Opened, addressNow, registerServer } from './opened.js';
 
 const isStream = (found: Description): boolean => isNodeStream(found) || isVsock(found);
 
@@ -26,13 +28,18 @@ export const suitable: Suitable = {
 export async function adopt({ server, start }: AdaptedApp, inherited: InheritedFd, wanted: Wanted): Promise<Opened> {
   const { connected, description, origin } = inherited;
   let remote: Opened['remote'] = null;
+  let loan: Loan | null = null;
   try {
     // What Node does not know how to listen on.
     const room = connected || isVsock(description) ? await import('../sockets/room.js') : null;
     await start(() => {
-      if (!room) listenOn(server, inherited, servedPath(inherited, wanted), wanted.node.signal);
-      else if (connected) room.expectConnection(server, inherited);
-      else room.acceptInherited(server, inherited);
+      if (connected) {
+        room!.expectConnection(server, inherited);
+        return;
+      }
+      loan = lend(inherited);
+      if (room) room.acceptInherited(server, loan);
+      else listenOn(server, loan, servedPath(inherited, wanted), wanted.node.signal);
     });
     if (connected) {
       remote = room!.remoteEnd(inherited, process.env);
@@ -42,15 +49,23 @@ export async function adopt({ server, start }: AdaptedApp, inherited: InheritedF
     putBack(inherited);
     throw error;
   }
+  if (loan) whenClosed(handleOf(server)!, (loan as Loan).giveBack);
   const address = addressNow(server); // once: it is a system call
-  if (!connected && !isVsock(description)) verifyAdopted(server, address, inherited);
+  if (loan && !isVsock(description)) verifyAdopted(server, address, loan);
   gatekeeper(server).shared = doesQueueStay(origin);
+  if (loan && keptBy(origin) === null) ownNow(server, address, wanted);
   return { address, remote };
 }
 
-function listenOn(server: Server, inherited: InheritedFd, path: string | null, signal?: AbortSignal): void {
+/** What its predecessor had bound is this process's own from now on: to pass on, and its path to remove. */
+function ownNow(server: Server, address: Opened['address'], wanted: Wanted): void {
+  registerServer(server, wanted);
+  const ended = typeof address === 'string' ? fileOf(address, wanted.removeOnStop ?? true) : null;
+  if (ended) server.once('close', () => ended(gatekeeper(server).handedOver));
+}
+
+function listenOn(server: Server, { inherited, fd }: Loan, path: string | null, signal?: AbortSignal): void {
   const listen = server.listen as (options: ListenOptions & { fd: number }, backlog: number) => Server;
-  const { fd } = inherited;
   listen.call(server, signal ? { fd, signal } : { fd }, backlogToKeep(inherited));
   if (path !== null) namePath(server, path);
 }
@@ -65,10 +80,10 @@ function servedPath({ address, description }: InheritedFd, wanted: Wanted): stri
  * Some runtimes take { fd } for "any port": then the server is up, but on a socket nobody knows. For a unix socket
  * namePath() hides that, so the runtime is asked: Node and Deno say null, Bun says {}.
  */
-function verifyAdopted(server: Server, address: AddressInfo | string | null, inherited: InheritedFd): void {
+function verifyAdopted(server: Server, address: AddressInfo | string | null, { inherited, fd: lent }: Loan): void {
   const fd = descriptorOf(server);
   // In a cluster worker the primary's descriptor has come here under another number.
-  const sameFd = fd === null || fd === inherited.fd || isOpenOn(fd, inherited.description);
+  const sameFd = fd === null || fd === lent || isOpenOn(fd, inherited.description);
   const isPath = isUnix(inherited.description);
   const found = isPath ? (Object.getPrototypeOf(server) as Server).address.call(server) : address;
   const isThere =

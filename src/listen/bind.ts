@@ -1,16 +1,18 @@
 // Binding as a .socket unit would: the right mode and owner from the first moment, a stale path replaced, a live one
 // respected, and on close nothing unlinked but our own.
-import type { ListenOptions, Server } from 'node:net';
-import { gatekeeper } from '../admit/gate.js';
-import { ownSockets } from '../open/own.js';
+import type { AddressInfo, ListenOptions } from 'node:net';
 import { type PreparedBind, openAbstract, prepareUnixPath } from '../open/unix-path.js';
+import { isTcp } from '../receive/descriptor.js';
+import { type InheritedFd, registry } from '../receive/inherited.js';
+import { keptBy } from '../receive/origin.js';
 import { ListenFdsError } from '../system/errors.js';
-import { bindItself, descriptorOf } from '../system/node-server.js';
 import { explainInUse } from '../receive/not-for-us.js';
+import { bindItself } from '../system/node-server.js';
 import { isClusterWorker } from '../system/process-role.js';
 import type { Wanted } from '../take/target.js';
+import type { Address } from '../text/address.js';
 import type { AdaptedApp } from './frameworks/adapted.js';
-import { type Opened, addressNow } from './opened.js';
+import { type Opened, addressNow, registerServer } from './opened.js';
 
 const refusedReusePort =
   'reusePort needs Node 22.12 or newer: this one would bind without it, and a second process would fail';
@@ -18,17 +20,6 @@ const refusedReusePort =
 function supportsReusePort(): boolean {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   return major > 22 || (major === 22 && minor >= 12);
-}
-
-/** For an upgrade to pass on, as long as it is open. */
-function registerServer(server: Server, name: string | null): void {
-  const own = {
-    name: name ?? 'unknown',
-    fd: () => descriptorOf(server),
-    handOver: () => Object.assign(gatekeeper(server), { shared: true, handedOver: true }),
-  };
-  ownSockets().add(own);
-  server.once('close', () => ownSockets().delete(own));
 }
 
 /** Opens the socket that was asked for and serves on it; the manager gets a copy where it is to be stored. */
@@ -44,10 +35,19 @@ export async function bind({ server, start }: AdaptedApp, wanted: Wanted): Promi
   } catch (error) {
     throw explainInUse(error);
   }
-  registerServer(server, wanted.name ?? wanted.store);
+  registerServer(server, wanted);
   const address = addressNow(server);
   await store?.keep(server, wanted);
   return { address, remote: null };
+}
+
+/** The listeners of a predecessor on the same port that are not taken: nobody will want them, but they are open yet. */
+function predecessorsListeners({ port }: Address & { kind: 'inet' }): InheritedFd[] {
+  return registry().result?.filter((one) => !one.taken && isRival(one, port)) ?? [];
+}
+
+function isRival({ listening, origin, description, address }: InheritedFd, port: number): boolean {
+  return listening && keptBy(origin) === null && isTcp(description) && (address as AddressInfo).port === port;
 }
 
 /**
@@ -82,6 +82,10 @@ async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
     }
     if (path.startsWith('\0')) return { open: (server) => openAbstract(server, path, node) };
     return prepareUnixPath(path, wanted, node);
+  }
+  if (address && address.port !== 0 && wanted.activation !== 'never') {
+    const others = predecessorsListeners(address);
+    if (others.length > 0) return { open: await (await import('./beside.js')).openBeside(others, address, node) };
   }
   const place = { port: address?.port ?? 0, ...(address?.host ? { host: address.host } : {}) };
   return { open: (server) => void server.listen({ ...node, ...place }) };

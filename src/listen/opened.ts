@@ -1,6 +1,9 @@
 // What adopting an inherited socket and binding our own come to.
 import type { AddressInfo, Server } from 'node:net';
+import { gatekeeper } from '../admit/gate.js';
+import { type Asked, register } from '../open/own.js';
 import type { RemoteEnd } from '../sockets/accepted.js';
+import { descriptorOf } from '../system/node-server.js';
 
 export interface Opened {
   readonly address: AddressInfo | string | null;
@@ -16,4 +19,13 @@ export function addressNow(server: Server): Opened['address'] {
     server.close();
     throw error;
   }
+}
+
+/** For an upgrade to pass on, as long as it is open. */
+export function registerServer(server: Server, asked: Asked): void {
+  const forget = register(asked, {
+    fd: () => descriptorOf(server),
+    handOver: () => Object.assign(gatekeeper(server), { shared: true, handedOver: true }),
+  });
+  server.once('close', forget);
 }

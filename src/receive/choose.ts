@@ -3,7 +3,8 @@ import { ListenFdsError } from '../system/errors.js';
 import { stat } from '../system/files.js';
 import { type Place, formatAddress, matchesInet } from '../text/address.js';
 import { type Description, type Inode, isTcp, summary } from './descriptor.js';
-import type { InheritedFd } from './inherited.js';
+import { type InheritedFd, askedByPredecessor } from './inherited.js';
+import { isAddressOurs } from './origin.js';
 
 /** What a caller can serve. */
 export interface Suitable {
@@ -15,6 +16,10 @@ export interface Suitable {
 }
 
 export interface Wish {
+  /** What was asked for, as text: empty where any address will do. */
+  readonly asked: string;
+  /** A connection was accepted for this process: REMOTE_ADDR is set, systemd.socket(5), or the caller says so. */
+  readonly accepted: boolean;
   /** FileDescriptorName=. */
   readonly name: string | null;
   /** Every address that would do; empty when any does. A host name stands here resolved. */
@@ -84,40 +89,87 @@ function refuse(
   throw new ListenFdsError(code, `${found}. Passed: ${list(passed)}`);
 }
 
-/** Accept=yes passes one connection, called "connection" unless FileDescriptorName= says otherwise. */
-function acceptedConnections(named: readonly InheritedFd[], wish: Wish): readonly InheritedFd[] {
+/**
+ * The connection of Accept=yes, where the manager says that there is one: by its default name; by REMOTE_ADDR, and then it is
+ * the first descriptor; or by passing nothing else and no names, as systemd-socket-activate does, which has no store. Any
+ * other, from the store or from OpenFile=, must be asked for by its name.
+ */
+function acceptedConnections(named: readonly InheritedFd[], passed: readonly InheritedFd[], wish: Wish): InheritedFd[] {
   const { isConnection } = wish.suitable;
   if (!isConnection) return [];
   return named.filter(
     (one) =>
       one.connected &&
       isConnection(one.description) &&
-      // Without a name it must be plain that it is no stored connection.
-      (wish.name !== null || named.length === 1 || one.name === 'connection'),
+      (wish.name !== null ||
+        one.name === 'connection' ||
+        (wish.accepted && one === passed[0]) ||
+        (one.name === 'unknown' && passed.length === 1)),
   );
 }
 
+const wildcards = new Set(['::', '0.0.0.0']);
+
 /**
- * Returns null when nothing suitable is left and the caller may bind.
+ * Whether a socket is just what the program asks for. Stricter than matches(), for sockets whose address no unit decides:
+ * where the program's configuration has changed since they were bound, that is what counts. The file of a unix socket must
+ * still lead to it: RuntimeDirectory= goes with each stop.
+ */
+export function isExactly(addresses: readonly Place[], description: Description): boolean {
+  const { address, boundInode } = description;
+  return addresses.some((wanted) => {
+    if (wanted.kind === 'unix' && !wanted.path.startsWith('\0')) {
+      return boundInode === null
+        ? address === wanted.path && stat(address) !== undefined
+        : isBoundTo(wanted.path, boundInode);
+    }
+    if (!matches(wanted, description)) return false;
+    return wanted.kind !== 'inet' || wanted.host !== null || wildcards.has((address as { address: string }).address);
+  });
+}
+
+/** Of those whose address is the program's to decide: the very socket that it had asked for. */
+function exact(passed: readonly InheritedFd[], { name, addresses, asked, suitable }: Wish): InheritedFd | undefined {
+  const any = addresses.length === 0 || addresses.some((one) => 'port' in one && one.port === 0);
+  const found = passed.filter((one) => {
+    if (one.connected || one.taken || !suitable.is(one.description)) return false;
+    // On any free port, only how it was asked for tells which one it is.
+    if (any) return one.name === (name ?? 'unknown') && (addresses.length === 0 || askedByPredecessor(one) === asked);
+    return isExactly(addresses, one.description);
+  });
+  return found.find((one) => one.name === name) ?? found[0];
+}
+
+/**
+ * Returns null when nothing suitable is left and the caller may bind. What a predecessor had bound, what is stored, and
+ * connections that are for others count as little as if they had not been passed.
  *
  * @throws ListenFdsError LISTENFDS_NAME_NOT_FOUND, LISTENFDS_WRONG_KIND, LISTENFDS_TAKEN, LISTENFDS_AMBIGUOUS,
  * LISTENFDS_NOT_ACTIVATED; each lists what was passed
  */
-export function choose(passed: readonly InheritedFd[], wish: Wish): Choice | null {
+export function choose(all: readonly InheritedFd[], wish: Wish): Choice | null {
   const { name, addresses } = wish;
+  const isOurs = ({ connected, origin }: InheritedFd): boolean => !connected && isAddressOurs(origin);
+  const same = exact(all.filter(isOurs), wish);
+  if (same) return { inherited: same, mismatch: false };
+  const passed = all.filter((one) => !isOurs(one));
   const named = name === null ? passed : passed.filter((one) => one.name === name);
+  const connections = acceptedConnections(named, passed, wish);
+  const isForOthers = (one: InheritedFd): boolean => one.connected && one.name !== name && !connections.includes(one);
+  if (passed.every(isForOthers) && !wish.required) return null;
   const what = name === null ? 'inherited descriptor' : `inherited descriptor named '${name}'`;
-  if (named.length === 0) refuse('LISTENFDS_NAME_NOT_FOUND', `There is no ${what}`, passed);
+  if (passed.length === 0) refuse('LISTENFDS_NOT_ACTIVATED', `No ${what} is the one that is asked for`, all);
+  if (named.length === 0) refuse('LISTENFDS_NAME_NOT_FOUND', `There is no ${what}`, all);
 
   const wanted = named.filter(({ description }) => wish.suitable.is(description));
-  const suitable = wanted.length > 0 ? wanted : acceptedConnections(named, wish);
+  const suitable = wanted.length > 0 ? wanted : connections;
   const free = suitable.filter((one) => !one.taken);
   if (free.length === 0) {
     const needed = wish.suitable.what;
     if (name === null && !wish.required) return null;
-    if (suitable.length === 0) refuse('LISTENFDS_WRONG_KIND', `No ${what} is ${needed}`, passed);
-    if (name !== null) refuse('LISTENFDS_TAKEN', `Every ${what} is taken`, passed);
-    refuse('LISTENFDS_NOT_ACTIVATED', `Every ${what} that is ${needed} is taken`, passed);
+    if (suitable.length === 0) refuse('LISTENFDS_WRONG_KIND', `No ${what} is ${needed}`, all);
+    if (name !== null) refuse('LISTENFDS_TAKEN', `Every ${what} is taken`, all);
+    refuse('LISTENFDS_NOT_ACTIVATED', `Every ${what} that is ${needed} is taken`, all);
   }
 
   const atAddress = free.filter((one) => addresses.some((address) => matches(address, one.description)));
@@ -130,7 +182,7 @@ export function choose(passed: readonly InheritedFd[], wish: Wish): Choice | nul
   if (only && others.length === 0) return { inherited: only, mismatch: name === null && addresses.length > 0 };
   const place = addresses.map(formatAddress).join(' or ');
   const asked = !first ? (place ? `none is bound to ${place}` : 'no address was asked for') : `${place} fits several`;
-  refuse('LISTENFDS_AMBIGUOUS', `${free.length} inherited descriptors would do and ${asked}`, passed);
+  refuse('LISTENFDS_AMBIGUOUS', `${free.length} inherited descriptors would do and ${asked}`, all);
 }
 
 /** Warns of a socket that is not where the program means to listen, or throws, as `mismatch` says. */

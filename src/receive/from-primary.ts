@@ -7,7 +7,13 @@ import type { InheritedFd } from './inherited.js';
 import type { TellingWorkers } from './tell-workers.js';
 
 export interface PrimaryFd extends InheritedFd {
+  readonly isPrimarys: true;
   putBack(): void;
+}
+
+/** Whether its number means something in the primary only. */
+export function isPrimaryFd(inherited: InheritedFd): inherited is PrimaryFd {
+  return 'isPrimarys' in inherited;
 }
 
 function fromPrimary(name: string, description: Description): PrimaryFd {
@@ -37,6 +43,7 @@ function fromPrimary(name: string, description: Description): PrimaryFd {
       taken = true;
       return fd;
     },
+    isPrimarys: true,
     putBack() {
       taken = false;
     },

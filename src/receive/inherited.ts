@@ -18,6 +18,7 @@ import {
   summary,
 } from './descriptor.js';
 import type { Origin } from './origin.js';
+import { type Whence, inodeKey, originsVariable } from './told-origins.js';
 
 /** One descriptor that was passed to this process, as it was found when listenFds() verified it. */
 export interface InheritedFd {
@@ -60,13 +61,20 @@ class Inherited implements InheritedFd {
   readonly name: string;
   readonly description: Description;
   origin: Origin;
+  /** The address that a predecessor had asked for, as text. */
+  readonly asked: string | null;
   #taken = false;
 
-  constructor(name: string, description: Description, origin: Origin) {
+  constructor(
+    name: string,
+    description: Description,
+    { origin, asked = null }: { origin: Origin; asked?: string | null },
+  ) {
     this.fd = description.fd;
     this.name = name;
     this.description = description;
     this.origin = origin;
+    this.asked = asked;
   }
 
   get kind(): Kind {
@@ -134,7 +142,7 @@ interface Registry {
   /** Every descriptor ever verified, by number. */
   readonly known: Map<number, InheritedFd>;
   /** The variables as they were when they were removed from process.env. */
-  consumed?: ListenVariables;
+  consumed?: Consumed;
   /** What came of them. */
   announcement?: Announcement;
   result?: readonly InheritedFd[];
@@ -157,10 +165,13 @@ export function refuseWorkerThread(): void {
   }
 }
 
-/** Copies the four variables and removes them from `env`, all or none. */
-export function consume(env: NodeJS.ProcessEnv): ListenVariables {
-  const variables: ListenVariables = {};
-  for (const name of listenVariables) {
+/** The variables of the protocol, and what a predecessor has said of each descriptor. */
+export type Consumed = ListenVariables & { [originsVariable]?: string };
+
+/** Copies the variables and removes them from `env`, all or none. */
+export function consume(env: NodeJS.ProcessEnv): Consumed {
+  const variables: Consumed = {};
+  for (const name of [...listenVariables, originsVariable] as const) {
     const value = env[name];
     if (value === undefined) continue;
     variables[name] = value;
@@ -187,7 +198,7 @@ function refuseRuntimeOwned(description: Description, label: string): void {
 }
 
 /** Looks at every descriptor before any is changed. */
-function verify({ count, names }: Announcement): Inherited[] {
+function verify({ count, names }: Announcement, origins: ReadonlyMap<string, Whence>): Inherited[] {
   const { facts } = binding();
   const found: Inherited[] = [];
   for (let i = 0; i < count; i++) {
@@ -204,7 +215,8 @@ function verify({ count, names }: Announcement): Inherited[] {
     const description = describeFacts(result);
     refuseRuntimeOwned(description, label);
     // "stored" is the manager's own name for what was stored without one, sd_notify(3).
-    found.push(new Inherited(name, description, name === 'stored' ? 'store' : 'manager'));
+    const guess: Whence = { origin: name === 'stored' ? 'store' : 'manager', asked: '' };
+    found.push(new Inherited(name, description, origins.get(inodeKey(description.inode)) ?? guess));
   }
   return found;
 }
@@ -216,9 +228,9 @@ function closeOnExec(description: Description): void {
   if (result < 0) throw systemError(result, 'fcntl', `fd ${description.fd}`);
 }
 
-export function adopt(announcement: Announcement): readonly InheritedFd[] {
+export function adopt(announcement: Announcement, origins: ReadonlyMap<string, Whence>): readonly InheritedFd[] {
   if (announcement.count === 0) return Object.freeze([]);
-  const found = verify(announcement);
+  const found = verify(announcement, origins);
   for (const { description } of found) closeOnExec(description);
   const { known } = registry();
   return Object.freeze(
@@ -235,6 +247,11 @@ export function adopt(announcement: Announcement): readonly InheritedFd[] {
 /** Undoes take() for a descriptor that its taker could not use, if it is still the same open one. */
 export function putBack(inherited: InheritedFd): void {
   if (isOpenOn(inherited.fd, inherited.description)) (inherited as Inherited).putBack();
+}
+
+/** The address that a predecessor had asked for, as text; null for what no predecessor had bound. */
+export function askedByPredecessor(inherited: InheritedFd): string | null {
+  return (inherited as Inherited).asked ?? null;
 }
 
 /** For one that turned out to come from elsewhere than its name told. */
@@ -297,6 +314,6 @@ export function adoptStdin(
   if (!wanted(description)) return null;
   const fd = moveStdin();
   if (description.connected) detachOutput(facts.inode);
-  state.stdin = new Inherited('stdin', { ...description, fd, cloexec: true }, 'manager');
+  state.stdin = new Inherited('stdin', { ...description, fd, cloexec: true }, { origin: 'manager' });
   return state.stdin;
 }

@@ -6,6 +6,7 @@ import { type OwnOptions, upgradeTriggerOptions } from './options.js';
 import type { Phase } from './stop.js';
 import { type Succession, joinSuccession } from './successor.js';
 import { type UpgradeOptions, type UpgradeResult, upgrade, upgradeOptions } from './upgrade.js';
+import { closeUnwanted } from './unwanted.js';
 import { type Voice, oneLine } from './voice.js';
 
 export class HandOver {
@@ -44,7 +45,8 @@ export class HandOver {
 
   async #takeOver(): Promise<boolean> {
     if (!this.#succession) return false;
-    const { hello, ours } = this.#succession;
+    const { hello, ours, keep } = this.#succession;
+    keep(closeUnwanted());
     await ours;
     const { env } = process;
     if (hello.notifySocket === null) delete env['NOTIFY_SOCKET'];

@@ -3,6 +3,7 @@ import { type ConnectionStats, gatekeeper } from '../admit/gate.js';
 import { type App, adaptApp } from '../listen/frameworks/adapt.js';
 import type { AdaptedApp } from '../listen/frameworks/adapted.js';
 import { type Listening, listenAdapted } from '../listen/listen.js';
+import { startsUsAgain } from '../receive/origin.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import type { ListenTarget, Target } from '../take/target.js';
 import { badOption } from '../text/options.js';
@@ -91,7 +92,7 @@ class RunningService implements Service, Stoppable, Member {
     const { idleTimeout, upgrade } = this.options;
     if (upgrade) this.#cleanups.push(listenForCommands(this));
     this.#cleanups.push(reportStatus(this.#keepers(), (counts) => this.voice.tellStatus(counts)));
-    if (idleTimeout !== null && this.listening.every(({ source }) => source === 'inherited')) {
+    if (idleTimeout !== null && this.listening.every(({ origin }) => startsUsAgain(origin))) {
       const working = (): boolean => this.busySet.size > 0;
       this.#idle = watchIdle(this.#keepers(), idleTimeout, () => allIdle() && endAll('idle'), working);
       this.#cleanups.push(() => this.#idle?.stop());

@@ -4,6 +4,7 @@
 //   old → new   { hello: … }      where the manager is, and the state that is handed over
 //   new → old   READY=1           through NOTIFY_SOCKET, as any program says it
 //   old → new   { go: true }      the manager knows the new main process; talk to it yourself from now on
+//   new → old   { kept: … }       the sockets it has, by inode: what is not among them nobody but the old process listens on
 //   new → old   end               it does
 import type { Server, Socket } from 'node:net';
 import { peerCredentials } from '../admit/peer.js';
@@ -89,6 +90,7 @@ export class Briefing {
   readonly name = abstractName('listenfds/upgrade/');
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #kept: readonly string[] | null = null;
 
   constructor(hello: Hello) {
     const greeting = frame({ hello });
@@ -99,7 +101,7 @@ export class Briefing {
       }
       this.#sockets.add(socket);
       socket.on('error', () => {}).once('close', () => this.#sockets.delete(socket));
-      socket.resume();
+      void this.#hear(socket);
       socket.write(greeting);
     });
     this.#server.unref();
@@ -112,8 +114,20 @@ export class Briefing {
     });
   }
 
-  /** Says go, where somebody listens, and waits until it is heard: until then the other side speaks to us. */
-  async go(): Promise<void> {
+  async #hear(socket: Socket): Promise<void> {
+    try {
+      for await (const { kept } of messages(socket)) if (Array.isArray(kept)) this.#kept = kept.map(String);
+    } catch {
+      // it is gone
+    }
+  }
+
+  /**
+   * Says go, where somebody listens, and waits until it is heard: until then the other side speaks to us.
+   *
+   * @returns the sockets that the successor has kept, by inode; null where it does not say
+   */
+  async go(): Promise<readonly string[] | null> {
     const heard = [...this.#sockets].map(
       (socket) => new Promise<void>((resolve) => socket.once('close', resolve).end(frame({ go: true }))),
     );
@@ -122,6 +136,7 @@ export class Briefing {
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, hearingTime)));
     await Promise.race([Promise.all(heard), late]);
     clearTimeout(timer);
+    return this.#kept;
   }
 
   close(): void {
@@ -135,6 +150,8 @@ export interface Succession {
   readonly hello: Hello;
   /** Resolves when the manager is ours to talk to: the old process said go, or is gone. */
   readonly ours: Promise<void>;
+  /** To be called when everything listens, with the sockets that stay open here, by inode. */
+  keep(sockets: readonly string[]): void;
 }
 
 let joined: Promise<Succession | null> | undefined;
@@ -182,7 +199,8 @@ async function join(name: string | undefined): Promise<Succession | null> {
     // It tells the old process that we have heard, and comes after who waits for us has taken over.
     setImmediate(() => socket.destroy());
   })();
-  return { hello: first.value['hello'] as Hello, ours };
+  const keep = (kept: readonly string[]): void => void (socket.destroyed || socket.write(frame({ kept })));
+  return { hello: first.value['hello'] as Hello, ours, keep };
 }
 
 /** See entry.ts. */

@@ -5,7 +5,9 @@ import { announce } from '../manager/announce.js';
 import { notifyBarrier } from '../manager/notify.js';
 import { ownSockets } from '../open/own.js';
 import type { Program } from '../programs/spawn.js';
-import { isOpenOn } from '../receive/descriptor.js';
+import { describeFacts, isOpenOn } from '../receive/descriptor.js';
+import type { Origin } from '../receive/origin.js';
+import { inodeKey, originsVariable, tellOrigins } from '../receive/told-origins.js';
 import { binding, bindingIfAny } from '../system/addon.js';
 import { fs, path as paths } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
@@ -75,21 +77,31 @@ const announceTime = 30_000;
 interface Passed {
   readonly fd: number;
   readonly name: string;
+  /** What it is for the successor. */
+  readonly origin: Origin;
+  readonly asked: string;
 }
 
 /** What was passed to us and is still open, in the order and under the names it came, then what we bound ourselves. */
 function socketsToPass(): Passed[] {
   const passed: Passed[] = [];
-  for (const inherited of listenFds()) {
+  const own = [...ownSockets()].flatMap(({ name, origin, asked, fd }) => ({ name, origin, asked, fd: fd() ?? -1 }));
+  const numbers = own.map(({ fd }) => fd);
+  for (const { fd, name, origin, connected, description } of listenFds()) {
     // A connection that was passed is its taker's business.
-    if (inherited.connected || !isOpenOn(inherited.fd, inherited.description)) continue;
-    passed.push({ fd: inherited.fd, name: inherited.name });
+    if (connected || numbers.includes(fd) || !isOpenOn(fd, description)) continue;
+    passed.push({ fd, name, origin, asked: '' });
   }
-  for (const own of ownSockets()) {
-    const fd = own.fd();
-    if (fd !== null && fd >= 0) passed.push({ fd, name: own.name });
-  }
-  return passed;
+  return [...passed, ...own.filter(({ fd }) => fd >= 0)];
+}
+
+function keyOf(fd: number | null): string {
+  const facts = fd === null ? fd : binding().facts(fd);
+  return facts === null || typeof facts === 'number' ? '' : inodeKey(describeFacts(facts).inode);
+}
+
+function originsOf(sockets: readonly Passed[]): string {
+  return tellOrigins(new Map(sockets.map(({ fd, origin, asked }) => [keyOf(fd), { origin, asked }])));
 }
 
 const env = startEnvironment();
@@ -129,7 +141,7 @@ function holdConnections(connections: NonNullable<UpgradeOptions['connections']>
   for (const [name, sockets] of Object.entries(connections)) {
     for (const socket of sockets) {
       const one = holdConnection(socket);
-      if (one) held.push({ ...one, name });
+      if (one) held.push({ ...one, name, origin: 'predecessor', asked: '' });
     }
   }
 }
@@ -176,7 +188,7 @@ async function succeed(
   const program = (attempt.program = await startReleasable(options.command ?? ownCommand(), {
     fds: sockets.map(({ fd }) => fd),
     names: sockets.map(({ name }) => name),
-    env: { ...env, [upgradeVariable]: briefing.name.slice(1) },
+    env: { ...env, [upgradeVariable]: briefing.name.slice(1), [originsVariable]: originsOf(sockets) },
     notifySocket: progress.address,
     cwd: startFolder.named,
     ownGroup: true,
@@ -187,9 +199,9 @@ async function succeed(
   await program.release();
   attempt.released = true;
   await announceSuccessor(pid);
-  await briefing.go();
+  const kept = await briefing.go();
   program.unref();
-  for (const own of ownSockets()) own.handOver();
+  for (const own of ownSockets()) if (!kept || kept.includes(keyOf(own.fd()))) own.handOver();
   for (const connection of held) connection.leave();
   return pid;
 }

@@ -2,10 +2,11 @@
 import type { Socket as UdpSocket, SocketOptions } from 'node:dgram';
 import type { AddressInfo } from 'node:net';
 import { notifyOptions } from '../manager/notify.js';
-import { type OwnSocket, ownSockets, registerOwn } from '../open/own.js';
+import { fileOf, onceGone, register, registerOwn } from '../open/own.js';
 import type { Suitable } from '../receive/choose.js';
 import { SOCK, isUdp, isUnix } from '../receive/descriptor.js';
-import { type InheritedFd, putBack } from '../receive/inherited.js';
+import { type Loan, cancel, lend } from '../receive/lent.js';
+import { keptBy } from '../receive/origin.js';
 import { binding, systemError } from '../system/addon.js';
 import { net } from '../system/builtins.js';
 import { ECONNREFUSED, ECONNRESET } from '../system/errnos.js';
@@ -287,8 +288,8 @@ function bound(socket: UdpSocket, bind: () => void): Promise<UdpSocket> {
   });
 }
 
-async function adoptUdp(inherited: InheritedFd): Promise<UdpSocket> {
-  const { address, fd } = inherited;
+async function adoptUdp({ inherited, fd, giveBack }: Loan, wanted: Wanted<DatagramAddress>): Promise<UdpSocket> {
+  const { address } = inherited;
   if (typeof address !== 'object' || address === null) {
     throw new ListenFdsError('LISTENFDS_WRONG_KIND', `fd ${fd} is a UDP socket without an address`, { fd });
   }
@@ -296,6 +297,7 @@ async function adoptUdp(inherited: InheritedFd): Promise<UdpSocket> {
   const socket = dgram().createSocket(address.family === 'IPv6' ? 'udp6' : 'udp4');
   // In a cluster worker a number is the primary's unless it says `exclusive`.
   const isOwn = !isClusterWorker() || listenFds().includes(inherited);
+  socket.once('close', giveBack);
   await bound(socket, () => socket.bind({ fd, exclusive: isOwn }));
   const actual = socket.address();
   if (actual.port !== address.port || actual.address !== address.address) {
@@ -306,6 +308,7 @@ async function adoptUdp(inherited: InheritedFd): Promise<UdpSocket> {
       { fd },
     );
   }
+  if (keptBy(inherited.origin) === null) registerUdp(socket, wanted);
   return socket;
 }
 
@@ -341,12 +344,10 @@ async function bindUdp(place: Address & { kind: 'inet' }, target: DatagramTarget
 }
 
 /** For an upgrade to pass on. dgram keeps its handle behind a symbol; its `_handle` warns. */
-function registerUdp(socket: UdpSocket, name: string | null): void {
+function registerUdp(socket: UdpSocket, wanted: Wanted<DatagramAddress>): void {
   const state = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
   const { handle } = (socket as unknown as Record<symbol, { handle?: { fd?: number } }>)[state!] ?? {};
-  const entry: OwnSocket = { name: name ?? 'unknown', fd: () => handle?.fd ?? null, handOver: () => {} };
-  ownSockets().add(entry);
-  socket.once('close', () => ownSockets().delete(entry));
+  socket.once('close', register(wanted, { fd: () => handle?.fd ?? null, handOver: () => {} }));
 }
 
 /** `made` is called once nothing can fail any more, and says what to do when the socket is closed. */
@@ -372,9 +373,7 @@ function bindUnixDatagram(path: string, wanted: Wanted<DatagramAddress>, target:
   try {
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
     const remove = wanted.removeOnStop ?? true;
-    return unixDatagram(fd, path, target, () =>
-      registerOwn(fd, wanted.name, (handedOver) => ended(remove && !handedOver)),
-    );
+    return unixDatagram(fd, path, target, () => registerOwn(fd, wanted, (handedOver) => ended(remove && !handedOver)));
   } catch (error) {
     binding().closeFd(fd);
     ended(true);
@@ -386,6 +385,12 @@ const suitable: Suitable = { what: 'a dgram socket', is: (found) => isUdp(found)
 
 /** A datagram socket, and where it came from. */
 export type DatagramEndpoint = SocketEndpoint<UdpSocket | UnixDatagram>;
+
+function adoptUnix(loan: Loan, wanted: Wanted<DatagramAddress>, target: DatagramTarget): UnixDatagram {
+  const { inherited, fd } = loan;
+  const path = inherited.address as string | null;
+  return unixDatagram(fd, path, target, () => onceGone(loan, wanted, () => fileOf(path, wanted.removeOnStop ?? true)));
+}
 
 /**
  * ListenDatagram=: the inherited datagram socket, or one bound to `target`. UDP is a dgram.Socket of the descriptor's own
@@ -404,13 +409,12 @@ export async function listenDatagram(given: number | string | DatagramTarget): P
   const target: DatagramTarget = typeof given === 'object' ? given : {};
   const inherited = await takeInherited(wanted, suitable, { throughPrimary: true });
   if (inherited) {
+    const loan = lend(inherited);
     try {
-      const socket = isUdp(inherited.description)
-        ? await adoptUdp(inherited)
-        : unixDatagram(inherited.fd, inherited.address as string | null, target);
+      const socket = isUdp(inherited.description) ? await adoptUdp(loan, wanted) : adoptUnix(loan, wanted, target);
       return { socket, ...endpoint(inherited, inherited.address) };
     } catch (error) {
-      putBack(inherited);
+      cancel(loan);
       throw error;
     }
   }
@@ -419,6 +423,6 @@ export async function listenDatagram(given: number | string | DatagramTarget): P
     return { socket: bindUnixDatagram(address.path, wanted, target), ...endpoint(null, address.path) };
   }
   const socket = await bindUdp(address, target);
-  registerUdp(socket, wanted.name);
+  registerUdp(socket, wanted);
   return { socket, ...endpoint(null, socket.address() as AddressInfo) };
 }

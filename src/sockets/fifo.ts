@@ -1,7 +1,7 @@
 // ListenFIFO=: a named pipe that never ends, however many writers come and go. fifo(7)
 import type { Socket, SocketConstructorOpts } from 'node:net';
-import { registerOwn } from '../open/own.js';
-import { putBack } from '../receive/inherited.js';
+import { fileOf, onceGone, registerOwn } from '../open/own.js';
+import { cancel, lend } from '../receive/lent.js';
 import { binding, systemError } from '../system/addon.js';
 import { fs, net } from '../system/builtins.js';
 import { EEXIST } from '../system/errnos.js';
@@ -48,7 +48,7 @@ function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
       if (wanted.removeOnStop && !handedOver) file.removeAt(path);
       file.release();
     };
-    fifo.once('close', registerOwn(fd, wanted.name, ended));
+    fifo.once('close', registerOwn(fd, wanted, ended));
     return fifo;
   } catch (error) {
     if (fd !== undefined) fs.closeSync(fd);
@@ -75,10 +75,17 @@ export async function listenFifo(given: string | FifoTarget): Promise<SocketEndp
     const { path } = wanted.address ?? noAddress();
     return { socket: openFifo(path, wanted), ...endpoint(null, path) };
   }
+  const loan = lend(inherited);
   try {
-    return { socket: stream(inherited.fd), ...endpoint(inherited, inherited.address) };
+    const socket = stream(loan.fd);
+    const { path } = inherited.address === null ? noAddress() : { path: inherited.address as string };
+    socket.once(
+      'close',
+      onceGone(loan, wanted, () => fileOf(path, wanted.removeOnStop === true)),
+    );
+    return { socket, ...endpoint(inherited, path) };
   } catch (error) {
-    putBack(inherited);
+    cancel(loan);
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 // ListenMessageQueue=: a POSIX message queue, mq_overview(7).
-import { registerOwn } from '../open/own.js';
-import { putBack } from '../receive/inherited.js';
+import { type Ended, onceGone, registerOwn } from '../open/own.js';
+import { cancel, lend } from '../receive/lent.js';
 import { binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
 import { EAGAIN } from '../system/errnos.js';
@@ -148,6 +148,12 @@ const queueSpelling = {
   options: messageQueueOptions,
 };
 
+function queueEnd(name: string, { removeOnStop }: Wanted<TextAddress>): Ended {
+  return (handedOver) => {
+    if (removeOnStop && !handedOver) binding().unlinkQueue(name);
+  };
+}
+
 function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQueueTarget): MessageQueue {
   const { maxMessages = 0, messageSize = 0 } = target;
   if ((maxMessages === 0) !== (messageSize === 0)) {
@@ -162,10 +168,7 @@ function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQue
     // mq_open(3) applies the umask, and an existing queue has the mode it has.
     if (wanted.mode !== null) fs.fchmodSync(fd, mode);
     const queue = new MessageQueue(fd, name, true);
-    const ended = (handedOver: boolean): void => {
-      if (wanted.removeOnStop && !handedOver) binding().unlinkQueue(name);
-    };
-    queue.onceClosed(registerOwn(fd, wanted.name, ended));
+    queue.onceClosed(registerOwn(fd, wanted, queueEnd(name, wanted)));
     return queue;
   } catch (error) {
     binding().closeFd(fd);
@@ -192,11 +195,14 @@ export async function listenMessageQueue(given: string | MessageQueueTarget): Pr
     const { text } = wanted.address ?? noAddress();
     return { socket: openQueue(text, wanted, target), ...endpoint(null, text) };
   }
+  const loan = lend(inherited);
   try {
-    const { fd, address, description } = inherited;
-    return { socket: new MessageQueue(fd, String(address), description.writable), ...endpoint(inherited, address) };
+    const name = String(inherited.address);
+    const socket = new MessageQueue(loan.fd, name, inherited.description.writable);
+    socket.onceClosed(onceGone(loan, wanted, () => queueEnd(name, wanted)));
+    return { socket, ...endpoint(inherited, name) };
   } catch (error) {
-    putBack(inherited);
+    cancel(loan);
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // ListenNetlink=: messages of the kernel, netlink(7), and what kobject-uevent says in them.
-import { registerOwn } from '../open/own.js';
+import { onceGone, registerOwn } from '../open/own.js';
 import { AF, SOCK, netlinkFamilies } from '../receive/descriptor.js';
-import { putBack } from '../receive/inherited.js';
+import { cancel, lend } from '../receive/lent.js';
 import { binding, systemError } from '../system/addon.js';
 import { ENOBUFS } from '../system/errnos.js';
 import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
@@ -239,14 +239,15 @@ export async function listenNetlink(given: string | NetlinkTarget): Promise<Sock
     is: ({ family }) => family === 'netlink',
   });
   const text = inherited ? formatAddress(inherited.address) : (wanted.address ?? noAddress()).text;
-  const fd = inherited ? inherited.fd : openNetlink(text, target);
+  const loan = inherited && lend(inherited);
+  const fd = loan ? loan.fd : openNetlink(text, target);
   try {
     setOptions(fd, { PassPacketInfo: true, PassCredentials: target.passCredentials });
     const socket = new NetlinkSocket(fd, text);
-    if (!inherited) socket.onceClosed(registerOwn(fd, wanted.name, null));
+    socket.onceClosed(loan ? onceGone(loan, wanted, () => null) : registerOwn(fd, wanted, null));
     return { socket, ...endpoint(inherited, text) };
   } catch (error) {
-    if (inherited) putBack(inherited);
+    if (loan) cancel(loan);
     else binding().closeFd(fd);
     throw error;
   }

@@ -2,10 +2,10 @@
 import type { EventEmitter as Emitter } from 'node:events';
 import { authorize } from '../admit/authorize.js';
 import { gatekeeper } from '../admit/gate.js';
-import { registerOwn } from '../open/own.js';
+import { fileOf, onceGone, registerOwn } from '../open/own.js';
 import type { Suitable } from '../receive/choose.js';
 import { AF, SOCK, isUnix } from '../receive/descriptor.js';
-import { putBack } from '../receive/inherited.js';
+import { cancel, lend } from '../receive/lent.js';
 import { binding, systemError } from '../system/addon.js';
 import { ENOTCONN } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
@@ -301,11 +301,13 @@ export async function listenSequentialPacket(
   };
   const inherited = await takeInherited(wanted, suitable);
   if (inherited) {
+    const loan = lend(inherited);
+    const path = inherited.address as string | null;
+    const made = (): (() => void) => onceGone(loan, wanted, () => fileOf(path, wanted.removeOnStop ?? true));
     try {
-      const server = new SequentialPacketServer(inherited.fd, inherited.address as string | null, target);
-      return { server: gated(server), ...endpoint(inherited, inherited.address) };
+      return { server: gated(new SequentialPacketServer(loan.fd, path, target, made)), ...endpoint(inherited, path) };
     } catch (error) {
-      putBack(inherited);
+      cancel(loan);
       throw error;
     }
   }
@@ -317,7 +319,7 @@ export async function listenSequentialPacket(
     const result = binding().listenSocket(fd, wanted.node.backlog!);
     if (result < 0) throw systemError(result, 'listen', formatAddress(path));
     listening();
-    const made = (): (() => void) => registerOwn(fd, wanted.name, (handedOver) => ended(remove && !handedOver));
+    const made = (): (() => void) => registerOwn(fd, wanted, (handedOver) => ended(remove && !handedOver));
     const server = new SequentialPacketServer(fd, path, target, made);
     return { server: gated(server), ...endpoint(null, path) };
   } catch (error) {

@@ -1,16 +1,16 @@
 // ListenSpecial=: a character device, or a file in /proc or /sys, as a stream.
 import type { Duplex as DuplexStream, DuplexOptions } from 'node:stream';
-import { registerOwn } from '../open/own.js';
+import { onceGone, registerOwn } from '../open/own.js';
 import type { Suitable } from '../receive/choose.js';
-import { putBack } from '../receive/inherited.js';
+import { cancel, lend } from '../receive/lent.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { type SocketEndpoint, endpoint } from '../take/endpoint.js';
 import { takeInherited } from '../take/take.js';
-import { type CommonTarget, commonOptions, parseTarget, path } from '../take/target.js';
+import { type CommonTarget, type Wanted, commonOptions, parseTarget, path } from '../take/target.js';
 import { type TableOf, boolean } from '../text/options.js';
 import { DescriptorStream } from './descriptor-stream.js';
-import { fileSpelling, noAddress } from './file-address.js';
+import { type FileAddress, fileSpelling, noAddress } from './file-address.js';
 
 const { Duplex }: { Duplex: typeof DuplexStream } = process.getBuiltinModule('node:stream');
 
@@ -82,7 +82,7 @@ function stream(fd: number, writable: boolean): DuplexStream {
   }
 }
 
-function openSpecial(path: string, writable: boolean, name: string | null): DuplexStream {
+function openSpecial(path: string, writable: boolean, wanted: Wanted<FileAddress>): DuplexStream {
   const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOCTTY } = fs.constants;
   const fd = fs.openSync(path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOCTTY);
   try {
@@ -90,7 +90,7 @@ function openSpecial(path: string, writable: boolean, name: string | null): Dupl
     if (!status.isCharacterDevice() && !status.isFile()) {
       throw new ListenFdsError('LISTENFDS_WRONG_KIND', `${path} is neither a character device nor a file`);
     }
-    return stream(fd, writable).once('close', registerOwn(fd, name, null));
+    return stream(fd, writable).once('close', registerOwn(fd, wanted, null));
   } catch (error) {
     fs.closeSync(fd);
     throw error;
@@ -120,16 +120,21 @@ export async function listenSpecial(given: string | SpecialTarget): Promise<Sock
   const inherited = await takeInherited(wanted, suitable);
   if (!inherited) {
     const { path } = wanted.address ?? noAddress();
-    return { socket: openSpecial(path, writable, wanted.name), ...endpoint(null, path) };
+    return { socket: openSpecial(path, writable, wanted), ...endpoint(null, path) };
   }
+  const loan = lend(inherited);
   try {
     const { fd, description } = inherited;
     if (writable && !description.writable) {
       throw new ListenFdsError('LISTENFDS_WRONG_KIND', `${inherited} is open for reading only (Writable=)`, { fd });
     }
-    return { socket: stream(fd, description.writable), ...endpoint(inherited, inherited.address) };
+    const socket = stream(loan.fd, description.writable).once(
+      'close',
+      onceGone(loan, wanted, () => null),
+    );
+    return { socket, ...endpoint(inherited, inherited.address) };
   } catch (error) {
-    putBack(inherited);
+    cancel(loan);
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // Stream listeners on vsock(7), between a virtual machine and its host: Node refuses them, an acceptor of ours does not.
 import type { Server } from 'node:net';
 import { AF, SOCK } from '../receive/descriptor.js';
-import type { InheritedFd } from '../receive/inherited.js';
+import type { Loan } from '../receive/lent.js';
 import { binding, systemError } from '../system/addon.js';
 import { ListenFdsError } from '../system/errors.js';
 import { type Address, formatAddress } from '../text/address.js';
@@ -46,8 +46,8 @@ export function acceptFrom(server: Server, fd: number, address: string | null): 
   attach(server, listener, address);
 }
 
-export function acceptInherited(server: Server, { fd, address }: InheritedFd): void {
-  acceptFrom(server, fd, address as string | null);
+export function acceptInherited(server: Server, { fd, inherited }: Loan): void {
+  acceptFrom(server, fd, inherited.address as string | null);
 }
 
 /** The kernel has no vsock, or no transport for it. */

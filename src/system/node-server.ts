@@ -20,6 +20,17 @@ export function descriptorOf(holder: object): number | null {
   return fd === undefined || fd < 0 ? null : fd;
 }
 
+/** Calls back just before the handle of a server closes: its connections may be open for long after that. */
+export function whenClosed(handle: object, then: () => void): void {
+  const closable = handle as { close(...args: unknown[]): unknown };
+  const { close } = closable;
+  const restore = replaceMethod(closable, 'close', function (this: object, ...args: unknown[]) {
+    restore();
+    then();
+    return Reflect.apply(close, this, args);
+  });
+}
+
 /** Marks a server.listen() that is to bind, whatever was passed: the preload leaves it alone. */
 export const bindItself = Symbol.for('listenfds.bindItself');
 

@@ -1,10 +1,11 @@
 // listenFds(): what was passed, and word of it for the workers of a cluster.
 
-import { type InheritedFd, adopt, consume, refuseWorkerThread, registry } from '../receive/inherited.js';
+import { type Consumed, type InheritedFd, adopt, consume, refuseWorkerThread, registry } from '../receive/inherited.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
+import { originsVariable, toldOrigins } from '../receive/told-origins.js';
 import { binding } from '../system/addon.js';
 import { mayBePrimary } from '../system/process-role.js';
-import { type AcceptedPid, type Identity, parseEnvironment } from '../text/environment.js';
+import { type AcceptedPid, type Announcement, type Identity, parseEnvironment } from '../text/environment.js';
 import { type TableOf, environment, oneOf, readOptions } from '../text/options.js';
 import { readVariable } from '../text/variables.js';
 
@@ -68,7 +69,12 @@ export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[
     },
     pidfdInode,
   };
-  if (env !== process.env) return adopt(parseEnvironment(consume(env), pid, identity));
+  const look = (variables: Consumed, announcement: Announcement): readonly InheritedFd[] =>
+    adopt(announcement, toldOrigins(variables[originsVariable]));
+  if (env !== process.env) {
+    const variables = consume(env);
+    return look(variables, parseEnvironment(variables, pid, identity));
+  }
 
   const state = registry();
   // What was meant for another process may be asked for again with a more generous `pid`.
@@ -77,7 +83,7 @@ export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[
   state.consumed ??= consume(env);
   try {
     state.announcement = parseEnvironment(state.consumed, pid, identity);
-    state.result = adopt(state.announcement);
+    state.result = look(state.consumed, state.announcement);
     lendToCluster(state.result);
     return state.result;
   } catch (error) {

@@ -2,36 +2,14 @@
 // for listen(app, { store }).
 import type { Server } from 'node:net';
 import { removeStoredFds, storeFds } from '../manager/fd-store.js';
-import { type Suitable, type Wish, choose, isBoundTo, matches } from '../receive/choose.js';
-import { type Description, isNodeStream, summary } from '../receive/descriptor.js';
+import { type Suitable, type Wish, choose, isExactly } from '../receive/choose.js';
+import { isNodeStream, summary } from '../receive/descriptor.js';
 import { type InheritedFd, setOrigin } from '../receive/inherited.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { descriptorOf } from '../system/node-server.js';
-import type { Place } from '../text/address.js';
 import { comparable, inheritedDescriptors, refuseInactive } from './take.js';
 import type { Wanted } from './target.js';
-
-const wildcards = new Set(['::', '0.0.0.0']);
-
-/**
- * Whether a listener of ours is still what is asked for. Stricter than matches(), for nobody edits a store: where the
- * program's configuration has changed since, that is what counts. The file of a unix listener must still lead to it:
- * RuntimeDirectory= goes with each stop.
- */
-function isMeant(addresses: readonly Place[], { address, boundInode, ...rest }: Description): boolean {
-  if (addresses.length === 0) return true;
-  return addresses.some((wanted) => {
-    if (wanted.kind === 'unix' && !wanted.path.startsWith('\0')) {
-      return boundInode === null
-        ? address === wanted.path && fs.existsSync(address)
-        : isBoundTo(wanted.path, boundInode);
-    }
-    const description = { address, boundInode, ...rest };
-    if (wanted.kind !== 'inet' || wanted.host !== null) return matches(wanted, description);
-    return matches(wanted, description) && wildcards.has((address as { address: string }).address);
-  });
-}
 
 const suitable: Suitable = {
   what: 'a listening stream socket',
@@ -76,10 +54,10 @@ export async function takeStored(wanted: Wanted): Promise<InheritedFd | null> {
     if (!isListener(one)) refuseOther(name, one);
     if (one.origin === 'manager') setOrigin(one, 'store');
   }
-  const fits = (one: InheritedFd): boolean => isMeant(addresses, one.description);
+  const fits = ({ description }: InheritedFd): boolean => addresses.length === 0 || isExactly(addresses, description);
   const stale = named.filter((one) => !fits(one) && !one.taken);
   const meant = named.length > 0 ? named.filter(fits) : passed.filter((one) => isListener(one) && fits(one));
-  const inherited = pick(meant, passed, { name, addresses, suitable, required });
+  const inherited = pick(meant, passed, { name, addresses, suitable, required, asked: '', accepted: false });
   for (const one of stale) fs.closeSync(one.take());
   if (stale.length > 0) {
     // Removes all of that name, so the one that is meant is stored again.

@@ -27,6 +27,11 @@ export function inheritedDescriptors(required: boolean, inetd: boolean): readonl
   return stdin ? [stdin] : [];
 }
 
+/** What was asked for, as a successor will ask for it again. */
+export function askedAs({ address }: { readonly address: Place | null }): string {
+  return address === null ? '' : formatAddress(address);
+}
+
 /** Host names are resolved, so that they can be compared with what a socket is bound to. */
 export async function comparable(address: Place | null): Promise<Place[]> {
   if (address === null) return [];
@@ -84,7 +89,14 @@ export async function takeInherited(
   }
   const addresses = await comparable(wanted.address);
   // From here to take() nothing waits: two calls at once never choose the same one.
-  const choice = choose(passed, { suitable, name: wanted.name, addresses, required });
+  const choice = choose(passed, {
+    suitable,
+    name: wanted.name,
+    addresses,
+    required,
+    asked: askedAs(wanted),
+    accepted: wanted.inetd || process.env['REMOTE_ADDR'] !== undefined,
+  });
   if (choice === null) return null;
   const { inherited } = choice;
   if (choice.mismatch) {

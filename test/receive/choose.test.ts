@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { InheritedFd } from 'listenfds';
+import type { InheritedFd, Origin } from 'listenfds';
 import { ListenFdsError } from 'listenfds';
 import t from 'tap';
 import type { Suitable, Wish } from '../../src/receive/choose.ts';
@@ -30,7 +30,7 @@ function inherited(fd: number, name: string, sort: Sort, address: string, state 
     address: shown,
   };
   const description = { ...facts, ipv6Only: false, boundInode: null };
-  return { ...facts, name, taken: state === 'taken', description } as unknown as InheritedFd;
+  return { ...facts, name, origin: 'manager', taken: state === 'taken', description } as unknown as InheritedFd;
 }
 
 const suitable: Suitable = {
@@ -43,6 +43,8 @@ const wish = ({ name, at, required }: { name?: string; at?: string | string[]; r
   addresses: at === undefined ? [] : [at].flat().map(parseAddress),
   suitable,
   required: required ?? false,
+  asked: at === undefined ? '' : String(at),
+  accepted: false,
 });
 
 const web = inherited(3, 'web', 'tcp', '127.0.0.1:80');
@@ -138,6 +140,60 @@ t.test('what is refused lists what was passed', (t) => {
   t.end();
 });
 
+/** The same, but from elsewhere than the manager's socket unit. */
+const from = (origin: Origin, one: InheritedFd): InheritedFd => Object.assign(Object.create(one), { origin });
+
+t.test('where it came from decides whose address counts', (t) => {
+  const at = '127.0.0.1:80';
+  const chosen = (passed: InheritedFd[], wanted: Parameters<typeof wish>[0]): unknown => {
+    const choice = choose(passed, wish(wanted));
+    return choice && [choice.inherited.origin, choice.mismatch];
+  };
+  for (const origin of ['predecessor', 'store'] as const) {
+    const one = from(origin, web);
+    t.same(chosen([one], { at }), [origin, false], `${origin}: the very address`);
+    t.same(chosen([one], { at, name: 'other' }), [origin, false], `${origin}: by whatever name`);
+    t.equal(chosen([one], { at: '127.0.0.1:81' }), null, `${origin}: another port is bound anew`);
+    t.equal(chosen([one], { at: '0.0.0.0:80' }), null, `${origin}: so is a wider address`);
+    t.equal(chosen([one], { at: '80' }), null, `${origin}: and any address`);
+    t.equal(
+      chosen([one], { at: '127.0.0.1:81', name: 'web' }),
+      null,
+      `${origin}: a name does not stand for an address`,
+    );
+    t.same(
+      chosen([one, admin], { at: '127.0.0.1:82' }),
+      ['manager', true],
+      `${origin}: the manager's is the only one left`,
+    );
+    t.throws(() => choose([one], wish({ at: '127.0.0.1:81', required: true })), { code: 'LISTENFDS_NOT_ACTIVATED' });
+  }
+  t.same(chosen([web], { at: '127.0.0.1:81' }), ['manager', true], 'manager: the unit decides');
+  t.end();
+});
+
+t.test('a connection is served only where the manager says that it was accepted', (t) => {
+  const isConnection = ({ connected }: { connected: boolean }): boolean => connected;
+  const served = (passed: InheritedFd[], more: Partial<Wish>): boolean =>
+    choose(passed, { ...wish({}), suitable: { ...suitable, isConnection }, ...more }) !== null;
+  const named = (name: string): InheritedFd => inherited(3, name, 'tcp', '127.0.0.1:80', 'connected');
+  t.ok(served([named('connection')], {}), 'its default name');
+  t.ok(served([named('web')], { accepted: true }), 'REMOTE_ADDR');
+  t.ok(served([named('web')], { name: 'web' }), 'the name that was asked for');
+  t.ok(served([named('unknown')], {}), 'a manager that sends no names has no store');
+  t.notOk(served([named('session-42')], {}), 'a stored one');
+  t.notOk(served([named('session-42')], { name: 'web' }), 'and where another name is asked for');
+  t.notOk(served([named('unknown'), named('unknown')], {}), 'two of them');
+  t.notOk(
+    served(
+      [named('connection')].map((one) => Object.assign(one, { taken: true })),
+      {},
+    ),
+    'one that is taken',
+  );
+  t.end();
+});
+
 t.test('whatever is passed and asked for, the choice is one that may be taken', (t) => {
   const address = fc.constantFrom('127.0.0.1:80', '0.0.0.0:80', '[::]:80', '81', '[::1]:81', '/run/a', '/run/b', '@a');
   const one = fc.record({
@@ -161,7 +217,8 @@ t.test('whatever is passed and asked for, the choice is one that may be taken', 
       try {
         const choice = choose(passed, wished);
         outcomes.add(choice === null ? 'none' : `taken ${choice.mismatch}`);
-        if (choice === null) return right.length === 0 && !wished.required && wished.name === null;
+        const forOthers = passed.every((one) => one.connected && one.name !== wished.name);
+        if (choice === null) return right.length === 0 && !wished.required && (wished.name === null || forOthers);
         const fits = wished.addresses.some((address) => matches(address, choice.inherited.description));
         const anyFits = right.some((one) => wished.addresses.some((address) => matches(address, one.description)));
         return right.includes(choice.inherited) && (fits || !anyFits) && (fits || right.length === 1);

@@ -1,0 +1,38 @@
+// Inherited descriptors as things that are lent: a server or a socket gets a duplicate, and when that is closed the
+// descriptor is free again. So a program may close and listen anew, and cluster workers may all leave and come back.
+import { binding, systemError } from '../system/addon.js';
+import { isOpenOn } from './descriptor.js';
+import { isPrimaryFd } from './from-primary.js';
+import { type InheritedFd, putBack } from './inherited.js';
+import { keptBy } from './origin.js';
+
+export interface Loan {
+  readonly inherited: InheritedFd;
+  /** A descriptor of the borrower's own, to close; in a cluster worker a number of the primary's. */
+  readonly fd: number;
+  /** To be called when it is closed. */
+  giveBack(): void;
+}
+
+/** For what has been taken. What nobody keeps is not lent but given: closed, it is closed. */
+export function lend(inherited: InheritedFd): Loan {
+  if (keptBy(inherited.origin) === null) return { inherited, fd: inherited.fd, giveBack: () => {} };
+  let out = true;
+  const giveBack = (): void => {
+    if (!out) return;
+    out = false;
+    if (isPrimaryFd(inherited)) inherited.putBack();
+    else putBack(inherited);
+  };
+  if (isPrimaryFd(inherited)) return { inherited, fd: inherited.fd, giveBack };
+  const fd = binding().duplicate(inherited.fd);
+  if (fd < 0) throw systemError(fd, 'fcntl', `fd ${inherited.fd}`);
+  return { inherited, fd, giveBack };
+}
+
+/** For a loan that could not be used. */
+export function cancel({ inherited, fd, giveBack }: Loan): void {
+  if (fd !== inherited.fd && isOpenOn(fd, inherited.description)) binding().closeFd(fd);
+  if (keptBy(inherited.origin) === null) putBack(inherited);
+  else giveBack();
+}
