@@ -123,7 +123,7 @@ t.test('activation: required refuses to bind', { skip }, async (t) => {
   t.match(await outcome(t, required, { fds: ['tcp()'] }), { source: 'inherited' });
   const inactive = {
     code: 'LISTENFDS_NOT_ACTIVATED',
-    message: /^No descriptor was passed: LISTEN_FDS and LISTEN_PID are not set/,
+    message: /^No descriptor was passed to this process: LISTEN_FDS and LISTEN_PID are not set/,
   };
   t.match(await outcome(t, required), inactive);
   t.match(
