@@ -4,7 +4,9 @@ import type { Exit, Program, start as startFunction } from '../programs/spawn.js
 import { binding } from '../system/addon.js';
 import { Watcher, readable } from '../system/watcher.js';
 import { parseNotifyMessage } from '../text/notify-message.js';
+import { Family, sendSignal } from './family.js';
 import type { OpenSocket } from './open.js';
+import { groupOf } from './proc.js';
 
 export interface ManagerOptions {
   readonly command: readonly string[];
@@ -40,8 +42,11 @@ const startsWithin = 2_000;
 /** What happens to several files at once is one change, in ms. */
 const settleTime = 50;
 
+/** A command to which the terminal has sent the signal as well does something about it within that time. Milliseconds. */
+const reactionTime = 1_000;
+
 /** What a timer can be for. */
-type Waiting = 'hangup' | 'retry' | 'killer' | 'settling';
+type Waiting = 'hangup' | 'retry' | 'killer' | 'settling' | 'reaction';
 
 const seconds = (milliseconds: number): string =>
   milliseconds < 950 ? `${Math.round(milliseconds)} ms` : `${Number((milliseconds / 1000).toFixed(1))} s`;
@@ -62,11 +67,11 @@ export class Manager {
   #startedAt = 0;
   #ready = false;
   #status = '';
-  /** Those that have handed over and still answer what they had accepted. */
-  readonly #leaving = new Set<number>();
+  readonly #family: Family;
   /** How the last of them ended, when nothing follows. */
   #exit: Exit | null = null;
-  #stopping = false;
+  /** The signal that ends it all. */
+  #stopping: NodeJS.Signals | null = null;
   #interrupted = false;
   #restarting = false;
   readonly #timers: Partial<Record<Waiting, NodeJS.Timeout>> = {};
@@ -76,6 +81,7 @@ export class Manager {
 
   constructor(options: ManagerOptions) {
     this.#options = options;
+    this.#family = new Family(options.stopTimeout);
     this.#watchers = options.sockets.map(({ fd }, i) => new Watcher(fd, () => this.#connected(i)));
   }
 
@@ -135,20 +141,27 @@ export class Manager {
   }
 
   #programEnded(pid: number, exit: Exit): void {
-    if (!this.#leaving.delete(pid)) this.#ended(exit);
+    if (!this.#family.leaving.delete(pid)) this.#ended(exit);
     else if (this.#main !== 0 && !this.#isAlive(this.#main)) this.#ended(exit);
-    else this.#left();
+    else this.#family.look();
   }
 
   /** A process that became ours when its parent ended, or released it. */
   orphanEnded(pid: number, exit: Exit): void {
-    if (pid === this.#main && pid !== this.#program?.pid) this.#ended(exit);
-    else if (this.#leaving.delete(pid)) this.#left();
+    if (pid === this.#main && pid !== this.#program?.pid) {
+      this.#ended(exit);
+      return;
+    }
+    this.#family.leaving.delete(pid);
+    this.#family.look();
   }
 
-  /** The end is there when those that have handed over are done as well. */
-  #left(): void {
-    if (this.#exit !== null && this.#leaving.size === 0) this.#finish(this.#exit);
+  /** The end is there when everybody is gone that came of the command. */
+  #leave(exit: Exit): void {
+    if (this.#exit !== null) return;
+    this.#exit = exit;
+    const rest = this.#family.whenGone(() => this.#finish(exit));
+    if (rest.length > 0) this.#options.say(`waiting for pid ${rest.join(', ')}`);
   }
 
   #ended(exit: Exit): void {
@@ -158,16 +171,14 @@ export class Manager {
     const what = this.#main === 0 ? 'the command' : `pid ${this.#main}`;
     this.#program = null;
     this.#main = 0;
-    this.#clear('killer');
-    this.#clear('hangup');
+    for (const timer of ['killer', 'hangup', 'reaction'] as const) this.#clear(timer);
     const ended = `${what} ${describeExit(exit)} after ${seconds(lived)}`;
     if (this.#stopping || this.#interrupted || once) {
       say(ended);
-      this.#exit = exit;
-      if (this.#leaving.size > 0) this.#timers.killer = setTimeout(() => this.#finish(exit), this.#options.stopTimeout);
-      this.#left();
+      this.#leave(exit);
       return;
     }
+    this.#family.dismiss();
     if (this.#restarting) {
       this.#restarting = false;
       this.#pause = 0;
@@ -207,11 +218,7 @@ export class Manager {
       // The program is over; a successor has no entry here.
       if (this.#main === 0 || this.#main === this.#program?.pid) return;
     }
-    try {
-      process.kill(this.#main, signal);
-    } catch {
-      // It has just ended; that will be told.
-    }
+    sendSignal(this.#main, signal);
   }
 
   #killLater(milliseconds: number): void {
@@ -222,20 +229,34 @@ export class Manager {
     }, milliseconds);
   }
 
-  /** Ends both: `signal` goes to the command, unless the terminal has sent it there already. */
-  stop(signal: NodeJS.Signals, sentAlready: boolean): void {
+  /** Ends both: `signal` goes to the command. @param typed the terminal may have sent it there already */
+  stop(signal: NodeJS.Signals, typed: boolean): void {
+    if (this.#exit !== null) {
+      // Asked again, nobody is waited for.
+      this.#family.kill();
+      return;
+    }
     if (this.#main === 0) {
-      this.#finish(null);
+      this.#leave({ code: 0, signal: null });
       return;
     }
-    if (sentAlready) {
-      // By hand, too, the command decides what Ctrl-C means.
-      this.#interrupted = true;
+    // A successor leads a group of its own, which the terminal does not know.
+    if (typed && groupOf(this.#main) === groupOf(process.pid)) {
+      this.#interrupt(signal);
       return;
     }
-    this.#stopping = true;
+    this.#stopping = signal;
     this.#signal(signal);
     this.#killLater(this.#options.stopTimeout);
+  }
+
+  /** By hand, too, the command decides what Ctrl-C means. But the signal may have been sent to us alone. */
+  #interrupt(signal: NodeJS.Signals): void {
+    this.#interrupted = true;
+    this.#timers.reaction ??= setTimeout(() => {
+      this.#clear('reaction');
+      this.#signal(signal);
+    }, reactionTime);
   }
 
   /** SIGHUP: to upgrade or reload. */
@@ -284,10 +305,11 @@ export class Manager {
     const { say } = this.#options;
     const fields = parseNotifyMessage(text);
     const pid = Number(fields.get('MAINPID'));
-    if (pid > 0 && pid !== this.#main && this.#main !== 0) {
+    if (pid > 0 && pid !== this.#main && this.#main !== 0 && this.#family.has(pid)) {
       say(`pid ${this.#main} has handed over to pid ${pid}`);
-      this.#leaving.add(this.#main);
+      this.#family.leaving.add(this.#main);
       this.#main = pid;
+      if (this.#stopping) this.#signal(this.#stopping);
     }
     const status = fields.get('STATUS') ?? '';
     const news = status !== '' && status !== this.#status && !counters.test(status) ? `: ${status}` : '';
@@ -301,6 +323,7 @@ export class Manager {
       if (this.#timers.hangup) this.#passHangup();
     } else if (fields.get('RELOADING') === '1') say(`pid ${this.#main} is reloading${news}`);
     else if (fields.get('STOPPING') === '1') {
+      this.#clear('reaction');
       if (this.#status !== '' && news !== '') say(`pid ${this.#main}${news}`);
     } else if (news !== '') say(`pid ${this.#main}${news}`);
     const more = Number(fields.get('EXTEND_TIMEOUT_USEC')) / 1000;

@@ -73,6 +73,38 @@ export function ancestorsOf(pid: number): number[] {
 
 const closeOnExec = 0o2000000; // O_CLOEXEC, as fdinfo writes it on every architecture
 
+/** proc_pid_stat(5): the name, in brackets, may have brackets and spaces in it. */
+function statusOf(pid: number): { state: string; parent: number; group: number } | null {
+  const text = read(`/proc/${pid}/stat`);
+  if (!text) return null;
+  const [state = '', parent, group] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { state, parent: Number(parent), group: Number(group) };
+}
+
+export const groupOf = (pid: number): number | null => statusOf(pid)?.group ?? null;
+
+/**
+ * Every process that runs and comes of one, its children's children included.
+ *
+ * @param without these, and what comes of them
+ */
+export function descendantsOf(pid: number, without: ReadonlySet<number> = new Set()): number[] {
+  const childrenOf = new Map<number, number[]>();
+  for (const one of numbersIn('/proc')) {
+    const status = statusOf(one);
+    if (!status || status.state === 'Z' || status.state === 'X' || without.has(one)) continue;
+    const siblings = childrenOf.get(status.parent);
+    if (siblings) siblings.push(one);
+    else childrenOf.set(status.parent, [one]);
+  }
+  const found: number[] = [];
+  for (let next: number[] = [pid]; next.length > 0;) {
+    next = next.flatMap((one) => childrenOf.get(one) ?? []);
+    found.push(...next);
+  }
+  return found;
+}
+
 export function isCloseOnExec(pid: number, fd: number): boolean {
   return closesOnExec(read(`/proc/${pid}/fdinfo/${fd}`) ?? '');
 }

@@ -1,0 +1,154 @@
+// `listenfds run` and every process that comes of its command: none is left, none is cut off, each hears of the end.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { activate, root } from '../support/activate.ts';
+import { command, Run } from '../support/cli.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { get } from '../support/http.js';
+
+const fixture = join(root, 'test/fixtures/upgrade.js');
+const pidOf = (body: string): number => Number(/pid (\d+)/.exec(body)?.[1]);
+
+function isAlive(pid: number): boolean {
+  return existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+}
+
+async function gone(pid: number): Promise<void> {
+  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** A service that upgrades at SIGHUP, and the file that says how its successors behave. */
+function upgradable(t: Test) {
+  const behaviour = join(temporaryFolder(t), 'behaviour');
+  writeFileSync(behaviour, '');
+  const env = { SERVE_OPTIONS: '{ "upgrade": { "signal": "SIGHUP" } }', BEHAVIOUR: behaviour };
+  return { env, behave: (text: string) => writeFileSync(behaviour, text) };
+}
+
+t.test('a successor whose old process was killed in the middle does not keep the port', async (t) => {
+  const { env, behave } = upgradable(t);
+  const run = new Run(t, ['-l', '127.0.0.1:0', '--', process.execPath, fixture], { env });
+  const port = await run.port();
+  const first = pidOf(await get(port));
+  await run.says(/is ready/);
+  behave('tell');
+  run.signal('SIGHUP');
+  const successor = Number(/^successor (\d+)$/.exec(await lineAfter(run, /^successor/))![1]);
+  process.kill(first, 'SIGKILL');
+  await run.says(new RegExp(`pid ${first} was ended by SIGKILL`));
+  await gone(successor);
+  behave('');
+  const next = pidOf(await get(port));
+  t.ok(next !== first && next !== successor, 'the next connection starts the command anew');
+  run.signal('SIGTERM');
+  t.match(await run.program.ended, { code: 0 });
+});
+
+async function lineAfter(run: Run, pattern: RegExp): Promise<string> {
+  for (;;) {
+    const line = await run.program.line();
+    if (pattern.test(line)) return line;
+  }
+}
+
+t.test('what the command leaves behind at its end is ended', async (t) => {
+  const run = new Run(t, ['-l', '127.0.0.1:0', '--once', '--', 'sh', '-c', 'sleep 600 & echo $!']);
+  const left = Number(await run.program.line());
+  t.match(await run.program.ended, { code: 0 });
+  t.notOk(isAlive(left));
+});
+
+t.test('also what takes no notice of SIGTERM', async (t) => {
+  const source = `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('deaf', process.pid)`;
+  const script = `'${process.execPath}' -e "${source}" & sleep 600`;
+  const run = new Run(t, ['-l', '127.0.0.1:0', '--once', '--stop-timeout', '200ms', '--', 'sh', '-c', script]);
+  const deaf = Number(/^deaf (\d+)$/.exec(await run.program.line())![1]);
+  run.signal('SIGTERM');
+  await run.program.ended;
+  t.notOk(isAlive(deaf));
+});
+
+t.test('a process that has handed over answers what it has, however short --stop-timeout is', async (t) => {
+  const { env } = upgradable(t);
+  const args = ['-l', '127.0.0.1:0', '--now', '--stop-timeout', '300ms', '--', process.execPath, fixture];
+  const run = new Run(t, args, { env });
+  const port = await run.port();
+  const first = pidOf(await get(port));
+  await run.says(/is ready/);
+  const slow = get({ host: '127.0.0.1', port, path: '/slow?ms=3000&say' });
+  await lineAfter(run, /^asked/);
+  run.signal('SIGHUP');
+  await run.says(new RegExp(`pid ${first} has handed over`));
+  run.signal('SIGTERM');
+  await run.says(new RegExp(`waiting for pid ${first}`));
+  t.equal(await slow, `slow ${first}\n`);
+  t.match(await run.program.ended, { code: 0 });
+});
+
+t.test('a stop in the moment of the hand-over reaches everybody', async (t) => {
+  const { env } = upgradable(t);
+  const run = new Run(t, ['-l', '127.0.0.1:0', '--now', '--', process.execPath, fixture], { env });
+  const port = await run.port();
+  await run.says(/is ready/);
+  run.signal('SIGHUP');
+  await lineAfter(run, /^listening/); // the first
+  const [, successor] = /^listening (\d+)/.exec(await lineAfter(run, /^listening/))!;
+  const slow = get({ host: '127.0.0.1', port, path: '/slow?ms=500&say' });
+  await lineAfter(run, /^asked/);
+  run.signal('SIGTERM');
+  t.match(await slow, /^slow \d+\n$/);
+  t.match(await run.program.ended, { code: 0 });
+  t.notOk(isAlive(Number(successor)));
+});
+
+t.test('MAINPID= of a process that is none of the command’s is not believed', async (t) => {
+  const program = [
+    'import os, socket, signal, sys',
+    's = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)',
+    's.connect(os.environ["NOTIFY_SOCKET"])',
+    's.send(b"MAINPID=%s\\nREADY=1" % sys.argv[1].encode())',
+    'signal.pause()',
+  ].join('\n');
+  const run = new Run(t, ['-l', '127.0.0.1:0', '--now', '--', 'python3', '-c', program, String(process.pid)]);
+  const [, pid] = await run.says(/pid (\d+) is ready/);
+  t.not(Number(pid), process.pid);
+  run.signal('SIGTERM');
+  t.match(await run.program.ended, { signal: 'SIGTERM' });
+});
+
+const interrupt = '\x03';
+
+async function onTerminal(t: Test, pattern: string, keys: string, source: string) {
+  const args = ['run', '-l', '127.0.0.1:0', '--now', '--', process.execPath, '--input-type=module', '-e', source];
+  const script = join(root, 'test/support/terminal.py');
+  const env = { XDG_RUNTIME_DIR: temporaryFolder(t) };
+  return (await activate(t, ['python3', script, pattern, keys, process.execPath, command, ...args], { env }).ended)
+    .stdout;
+}
+
+t.test('Ctrl-C reaches a successor, which leads a process group of its own', async (t) => {
+  const shown = await onTerminal(
+    t,
+    'has handed over',
+    interrupt,
+    `import { serve } from 'listenfds';
+    const first = !process.env.LISTENFDS_UPGRADE;
+    const options = { upgrade: { command: [process.execPath, '--input-type=module', '-e', "import { serve } from 'listenfds'; await serve((q, r) => r.end());"] } };
+    const service = await serve((request, response) => response.end(), options);
+    if (first) await service.upgrade();`,
+  );
+  t.match(shown, /exit 0\s*$/);
+});
+
+t.test('SIGINT to run alone reaches the command, although there is a terminal', async (t) => {
+  const shown = await onTerminal(
+    t,
+    'never shown',
+    '',
+    `import { serve } from 'listenfds';
+    await serve((request, response) => response.end());
+    process.kill(process.ppid, 'SIGINT');`,
+  );
+  t.match(shown, /exited with status 0[^]*exit 0\s*$/);
+});
