@@ -69,7 +69,7 @@ function urlOf(server: Server, address: Endpoint['address']): string | null {
  * const { url } = await listen(app, 3000);
  *
  * @throws ListenFdsError; docs/errors.md has every code
- * @throws what Node's own listen() fails with, EADDRINUSE for example
+ * @throws what Node's own listen() fails with, EADDRINUSE for example; the reason of `signal` where that is aborted first
  */
 export function listen(app: App, target?: Target): Promise<Listening>;
 export async function listen(app: App, target: Target | undefined, ...more: unknown[]): Promise<Listening> {
@@ -81,9 +81,15 @@ export async function listen(app: App, target: Target | undefined, ...more: unkn
 
 export async function listenAdapted(adapted: AdaptedApp, wanted: Wanted): Promise<Listening> {
   const { server } = adapted;
+  const { signal } = wanted.node;
+  signal?.throwIfAborted();
   await putGatesUp(server, wanted);
   const inherited = await findInherited(wanted);
-  const { address, remote } = inherited ? await adopt(adapted, inherited, wanted) : await bind(adapted, wanted);
+  const opened = inherited ? adopt(adapted, inherited, wanted) : bind(adapted, wanted);
+  const { address, remote } = await opened.catch((error: unknown) => {
+    signal?.throwIfAborted(); // that it was closed is the lesser news
+    throw error;
+  });
   readAhead();
   return { server, ...endpoint(inherited, address), url: remote ? null : urlOf(server, address), remote };
 }

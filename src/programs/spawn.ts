@@ -4,7 +4,7 @@
 // that adds it drops the variables whose names it does not like and is missing in many containers.
 import { type Binding, binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
-import { EACCES, ENOENT, ENOEXEC } from '../system/errnos.js';
+import { EACCES, EAGAIN, ENOENT, ENOEXEC, ENOMEM } from '../system/errnos.js';
 import { listenVariables } from '../text/environment.js';
 import { fdName } from '../text/notify-state.js';
 import { badOption, badValue } from '../text/options.js';
@@ -264,7 +264,9 @@ function prepare(command: readonly string[], options: StartOptions): Plan {
     launch: () => launch(found.path, command),
     launchShell: () => launch('/bin/sh', ['sh', found.path, ...command.slice(1)]),
     started(result) {
-      if (typeof result === 'number') throw systemError(result, 'execve', name);
+      // Only where a process is made is the kernel short of one: execve(2) has that one already.
+      const call = result === EAGAIN || result === ENOMEM ? 'fork' : 'execve';
+      if (typeof result === 'number') throw systemError(result, call, name);
       const program = new Started(result.pid, result.child);
       running.set(result.child, program);
       reap(); // it may have ended before anybody here knew of it

@@ -20,10 +20,20 @@ export function isBetweenRequests(socket: Socket): boolean {
   return !(parser?.finish() instanceof Error);
 }
 
-/** What is read but not handled, or written but not sent, cannot move. */
+/** The keys of a TLS connection are this process's, also for the socket below it, which its server shows. */
+function isEncrypted(socket: Socket): boolean {
+  const { encrypted = false, server } = socket as { encrypted?: boolean; server?: object | null };
+  return encrypted || (server ? 'setSecureContext' in server : false);
+}
+
+/** What is read but not handled, or written but not sent, cannot move, nor what is encrypted. */
 function isMovable(socket: Socket): boolean {
   return (
-    descriptorOf(socket) !== null && !socket.destroyed && socket.readableLength === 0 && socket.writableLength === 0
+    !isEncrypted(socket) &&
+    descriptorOf(socket) !== null &&
+    !socket.destroyed &&
+    socket.readableLength === 0 &&
+    socket.writableLength === 0
   );
 }
 

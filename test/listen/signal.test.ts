@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { activate, root } from '../support/activate.ts';
+import { activate, resultOf, root } from '../support/activate.ts';
 import { ask } from '../support/ask.ts';
 import { freePort } from '../support/port.ts';
 import { socketActivate } from '../support/socket-activate.ts';
@@ -24,3 +24,24 @@ t.test(
     t.match(await byHand.ended, { code: 0, stdout: /^closed$/m });
   },
 );
+
+for (const fds of [[], ['tcp()']]) {
+  t.test(
+    `what is aborted before it listens rejects with the reason, ${fds.length > 0 ? 'adopted' : 'bound'}`,
+    async (t) => {
+      const outcome = await resultOf(
+        t,
+        `import { listen, serve } from 'listenfds';
+      const outcome = (promise) => promise.then(() => 'resolves', (error) => error.name);
+      const before = await outcome(listen(() => {}, { port: 0, signal: AbortSignal.abort() }));
+      const served = await outcome(serve(() => {}, { port: 0, signal: AbortSignal.abort() }));
+      const controller = new AbortController();
+      const late = outcome(listen(() => {}, { port: 0, signal: controller.signal, mismatch: 'ignore' }));
+      controller.abort();
+      console.log(JSON.stringify([before, served, await late, process.listenerCount('SIGTERM')]));`,
+        { fds },
+      );
+      t.same(outcome, ['AbortError', 'AbortError', 'AbortError', 0]);
+    },
+  );
+}

@@ -2,6 +2,7 @@
 
 import type { Server } from 'node:net';
 import { net } from '../../system/builtins.js';
+import { ListenFdsError } from '../../system/errors.js';
 import { replaceMethod } from '../../system/replace.js';
 import type { RequestListener } from 'node:http';
 
@@ -46,11 +47,16 @@ export function createHttpServer(listener?: RequestListener): Server {
 export function untilListening(server: Server, open: () => void, failed: (error: Error) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: Error): void => {
-      server.off('listening', settle).off('error', settle);
+      server.off('listening', settle).off('error', settle).off('close', closed);
       if (error) reject(error);
       else resolve();
     };
-    server.on('listening', settle).on('error', settle);
+    // By an AbortSignal, for example: then neither of the others comes.
+    const closed = (): void => {
+      if (server.listening) return; // it is an earlier close() that is told
+      settle(new ListenFdsError('LISTENFDS_CLOSED', 'The server was closed before it listened'));
+    };
+    server.on('listening', settle).on('error', settle).on('close', closed);
     try {
       open();
     } catch (error) {
