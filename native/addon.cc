@@ -27,6 +27,7 @@ constexpr Function kFunctions[] = {
     {"readBytes", ReadBytes, {kInt, kBytes}},
     {"writeBytes", WriteBytes, {kInt, kBytes}},
     {"pipe", Pipe, {}},
+    {"socketPair", SocketPair, {}},
     {"closeFd", CloseFd, {kInt}},
 
     {"createPoll", CreatePoll, {kInt, kFunction}},

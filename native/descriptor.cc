@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 napi_value SetCloexec(Call& call) {
@@ -39,6 +40,16 @@ napi_value WriteBytes(Call& call) {
 napi_value Pipe(Call& call) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return call.Result(-1);
+  napi_value out = nullptr;
+  napi_create_array_with_length(call.env, 2, &out);
+  for (uint32_t i = 0; i < 2; i++) napi_set_element(call.env, out, i, call.Number(ends[i]));
+  return out;
+}
+
+// Of packets: a message and its descriptors stay together, and the end of one side is the end of file of the other.
+napi_value SocketPair(Call& call) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return call.Result(-1);
   napi_value out = nullptr;
   napi_create_array_with_length(call.env, 2, &out);
   for (uint32_t i = 0; i < 2; i++) napi_set_element(call.env, out, i, call.Number(ends[i]));

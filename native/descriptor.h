@@ -19,6 +19,7 @@ napi_value ReadBytes(Call& call);
 napi_value WriteBytes(Call& call);
 // pipe() -> [read end, write end] | -errno; non-blocking and close-on-exec
 napi_value Pipe(Call& call);
+napi_value SocketPair(Call& call);
 // closeFd(fd) -> 0 | -errno
 napi_value CloseFd(Call& call);
 

@@ -16,6 +16,7 @@ import {
   isOpenOn,
   procLink,
   summary,
+  isUnix,
 } from './descriptor.js';
 import type { Origin } from './origin.js';
 import { type Whence, inodeKey, originsVariable } from './told-origins.js';
@@ -146,6 +147,8 @@ interface Registry {
   /** What came of them. */
   announcement?: Announcement;
   result?: readonly InheritedFd[];
+  /** What brings connections of the process before: no business of the program's. */
+  carriers?: InheritedFd[];
   error?: unknown;
   /** The socket that was found on fd 0. */
   stdin?: InheritedFd;
@@ -157,6 +160,23 @@ export function registry(): Registry {
   const holder = globalThis as { [registryKey]?: Registry };
   holder[registryKey] ??= { version: 1, known: new Map() };
   return holder[registryKey];
+}
+
+/** FileDescriptorName= of what brings connections of the process before. */
+export const carrierName = 'listenfds-connections';
+
+/** Sets aside what is not for the program. */
+export function withoutCarriers(found: readonly InheritedFd[]): readonly InheritedFd[] {
+  const carriers = found.filter(({ name, description }) => name === carrierName && isUnix(description, 'seqpacket'));
+  if (carriers.length === 0) return found;
+  registry().carriers = carriers;
+  return Object.freeze(found.filter((one) => !carriers.includes(one)));
+}
+
+/** Descriptors, each of which is given out once. */
+export function takeCarriers(): number[] {
+  const state = registry();
+  return (state.carriers?.splice(0) ?? []).map((one) => one.take());
 }
 
 export function refuseWorkerThread(): void {

@@ -7,6 +7,7 @@ import type { Gatekeeper } from '../admit/gate.js';
 import { watchFromNow } from '../admit/find-connections.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
 import { type TableOf, type Values, badValue, readOptions, span } from '../text/options.js';
+import { type Carrier, canMove, mayMove, serverKey } from './carrier.js';
 import { isBetweenRequests } from './connections.js';
 import { Deadline } from './deadline.js';
 import { sayGoaway } from './goaway.js';
@@ -82,6 +83,10 @@ export interface DrainParts {
   readonly closing?: () => void;
   /** Called once no HTTP connection is left that could end by itself. */
   readonly onlyOthersLeft?: () => void;
+  /** Takes idle HTTP/1 connections over to the next process. */
+  readonly carrier?: Carrier | null;
+  /** Called once nothing is waited for but idle connections. */
+  readonly onlyIdleLeft?: (connections: number) => void;
   /** Connections that do not speak HTTP have been quiet for long: they are ended, not waited for. */
   readonly endOthers?: boolean;
 }
@@ -94,6 +99,9 @@ class Drain implements DrainWatch {
   readonly #deadline: Deadline;
   readonly #endOthers: boolean;
   readonly #closing: () => void;
+  readonly #carrier: Carrier | null;
+  readonly #key: string | null;
+  readonly #leaving = new WeakSet<Socket>();
   readonly #started = performance.now();
   readonly #graces = new Map<Socket, NodeJS.Timeout>();
   #closedIdle = 0;
@@ -103,10 +111,12 @@ class Drain implements DrainWatch {
   #closed = false;
   #failure: { readonly error: unknown } | null = null;
   #onlyOthersLeft: (() => void) | null;
+  #onlyIdleLeft: ((connections: number) => void) | null;
+  #moving = false;
   #finish: () => void = () => {};
 
   constructor(server: Server, grace: number, deadline: Deadline, parts: DrainParts) {
-    const { closing = () => {}, onlyOthersLeft, endOthers = false } = parts;
+    const { closing = () => {}, carrier = null, onlyOthersLeft, onlyIdleLeft, endOthers = false } = parts;
     this.#server = server;
     this.#keeper = gatekeeper(server);
     this.#isHttp = speaksHttp(server);
@@ -114,6 +124,9 @@ class Drain implements DrainWatch {
     this.#deadline = deadline;
     this.#endOthers = endOthers;
     this.#closing = closing;
+    this.#key = serverKey(server);
+    this.#carrier = this.#key !== null && canMove(server) ? carrier : null;
+    this.#onlyIdleLeft = onlyIdleLeft ?? null;
     this.#onlyOthersLeft = onlyOthersLeft ?? null;
   }
 
@@ -170,14 +183,14 @@ class Drain implements DrainWatch {
       return;
     }
     const newest = newestResponse(socket) ?? response;
-    endAfter(response, () => false);
-    endAfter(newest, () => false);
+    this.#endAfter(response);
+    this.#endAfter(newest);
     this.#graceAfter(newest, socket);
   }
 
   closed(socket: Socket, elsewhere: boolean): void {
     this.#stopGrace(socket);
-    if (elsewhere) this.#moved += 1;
+    if (elsewhere || this.#leaving.has(socket)) this.#moved += 1;
     else this.#completed += 1;
     this.#check();
   }
@@ -185,7 +198,7 @@ class Drain implements DrainWatch {
   request(response: ServerResponse): boolean {
     const { socket } = response.req;
     if (isEnding(socket)) return false;
-    endAfter(response, () => false);
+    this.#endAfter(response);
     this.#stopGrace(socket);
     this.#graceAfter(response, socket);
     return true;
@@ -201,10 +214,31 @@ class Drain implements DrainWatch {
     this.#check();
   }
 
+  /** The last one of its connection says so, unless the connection is going to move. */
+  #endAfter(response: ServerResponse): void {
+    endAfter(response, () => this.#carrier !== null && mayMove(response.req.socket));
+  }
+
+  /** Moves what is idle, at the end of this turn: several at once go in one message. */
+  #moveIdle(): void {
+    if (this.#carrier === null || this.#moving) return;
+    this.#moving = true;
+    setImmediate(() => {
+      this.#moving = false;
+      for (const socket of this.#graces.keys()) this.#leaving.add(socket);
+      const gone = new Set(this.#carrier!.move(this.#key!, [...this.#graces.keys()]));
+      for (const socket of this.#graces.keys()) if (!gone.has(socket)) this.#leaving.delete(socket);
+    });
+  }
+
   /** A response whose head was out already said keep-alive: its connection is idle once more when it ends. */
   #graceAfter(response: ServerResponse, socket: Socket): void {
     response.once('close', () => {
-      if (!socket.destroyed && !responseInFlight(socket)) this.#startGrace(socket);
+      if (socket.destroyed || responseInFlight(socket)) return;
+      this.#startGrace(socket);
+      // What was answered before it was here.
+      const { req } = response;
+      if (!req.complete) req.once('close', () => this.#moveIdle());
     });
   }
 
@@ -223,6 +257,7 @@ class Drain implements DrainWatch {
     const over = (): void => void setImmediate(end);
     const timer = setTimeout(over, this.#grace);
     this.#graces.set(socket, timer);
+    this.#moveIdle();
   }
 
   #closeIdle(socket: Socket): void {
@@ -274,6 +309,10 @@ class Drain implements DrainWatch {
       const callback = this.#onlyOthersLeft;
       this.#onlyOthersLeft = null;
       callback();
+    }
+    if (this.#onlyIdleLeft && sockets.size > 0 && sockets.size === this.#graces.size && !this.#moving) {
+      this.#onlyIdleLeft(sockets.size);
+      this.#onlyIdleLeft = null;
     }
     if (sockets.size === 0 && this.#closed) this.#finish();
   }

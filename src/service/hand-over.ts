@@ -1,6 +1,7 @@
 // The two ends of an upgrade in a running service: how it takes over from the process that started it, and how it hands
 // over to a successor of its own.
 import { ListenFdsError } from '../system/errors.js';
+import type { Carrier } from './carrier.js';
 import { readOptions } from '../text/options.js';
 import { type OwnOptions, upgradeTriggerOptions } from './options.js';
 import type { Phase } from './stop.js';
@@ -18,6 +19,7 @@ export class HandOver {
   /** Settled when no successor is being started that would be left behind. */
   #starting: Promise<unknown> = Promise.resolve();
   #done = false;
+  #carrier: Carrier | null = null;
 
   constructor(voice: Voice, options: OwnOptions) {
     this.#voice = voice;
@@ -27,6 +29,11 @@ export class HandOver {
   /** The successor is the service now: the manager does not listen to us any more. */
   get done(): boolean {
     return this.#done;
+  }
+
+  /** What brings idle connections to the successor; null where that one does not read them. */
+  carrier(): Carrier | null {
+    return this.#carrier?.isExpected ? this.#carrier : null;
   }
 
   async join(): Promise<void> {
@@ -81,7 +88,9 @@ export class HandOver {
     await this.#takenOver;
     voice.tell({ reloading: true, status: 'Upgrading' });
     try {
-      const running = upgrade(options, { prepare, ...configured }, this.#upgrading.signal);
+      const running = upgrade(options, { prepare, ...configured }, this.#upgrading.signal, (carrier) => {
+        this.#carrier = carrier;
+      });
       this.#starting = running.catch(() => {});
       const result = await running;
       this.#done = true;

@@ -7,6 +7,8 @@ import { startsUsAgain } from '../receive/origin.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import type { ListenTarget, Target } from '../take/target.js';
 import { badOption } from '../text/options.js';
+import { type Arrivals, receiveConnections } from './arrivals.js';
+import { type Carrier, canMove, openStoreCarrier } from './carrier.js';
 import { listenForCommands } from './control.js';
 import { type DrainResult, drain } from './drain.js';
 import { HandOver } from './hand-over.js';
@@ -38,6 +40,7 @@ class RunningService implements Service, Stoppable, Member {
   readonly #stop: Stop;
   readonly #handOver: HandOver;
   readonly #cleanups: (() => void)[] = [];
+  readonly #arrivals: Arrivals[] = [];
   #idle: IdleWatch | null = null;
 
   constructor(options: OwnOptions) {
@@ -98,6 +101,7 @@ class RunningService implements Service, Stoppable, Member {
       this.#cleanups.push(() => this.#idle?.stop());
     }
     this.#endWithConnection();
+    this.#arrivals.push(...receiveConnections(() => this.apps.map(({ server }) => server)));
     this.voice.tell({ ready: true, status: statusText(this.stats) });
     void this.#handOver.takeOver().then((tookOver) => tookOver && this.ready && this.#tookOver());
     this.#stop.started();
@@ -118,6 +122,18 @@ class RunningService implements Service, Stoppable, Member {
         if (open === 0) this.#stop.end('close');
       });
     }
+  }
+
+  async openCarrier(reason: StopReason): Promise<Carrier | null> {
+    if (reason === 'upgrade') return this.#handOver.carrier();
+    // The others are no restart: nobody would read what the manager keeps.
+    if (reason !== 'SIGTERM' && reason !== 'SIGINT' && reason !== 'error') return null;
+    if (!this.apps.some(({ server }) => canMove(server))) return null;
+    return openStoreCarrier();
+  }
+
+  predecessorGone(): Promise<unknown> {
+    return Promise.all(this.#arrivals.map(({ over }) => over));
   }
 
   abandonUpgrade(): Promise<unknown> {

@@ -2,6 +2,7 @@
 import type { ConnectionStats } from '../admit/gate.js';
 import type { AdaptedApp } from '../listen/frameworks/adapted.js';
 import { ListenFdsError } from '../system/errors.js';
+import type { Carrier } from './carrier.js';
 import { Deadline, idleExitGrace } from './deadline.js';
 import { type DrainResult, type DrainTimes, drain } from './drain.js';
 import type { OwnOptions, StopContext, StopReason } from './options.js';
@@ -24,6 +25,10 @@ export interface Stoppable {
   readonly stats: ConnectionStats;
   /** Work that goes on without a connection. */
   readonly busySet: ReadonlySet<Promise<unknown>>;
+  /** What takes idle connections over to the next process; null where nothing does. */
+  openCarrier(reason: StopReason): Promise<Carrier | null>;
+  /** Resolves when the process that this one has taken over from is gone. */
+  predecessorGone(): Promise<unknown>;
   /** Gives up a hand-over that is under way. Resolves when no successor is left behind. */
   abandonUpgrade(): Promise<unknown>;
   /** Ends everything that runs beside the apps. */
@@ -45,6 +50,7 @@ export class Stop {
   #stopping: Promise<void> | null = null;
   #ending = false;
   readonly #abort = new AbortController();
+  #carrier: Carrier | null = null;
   #endDelay: () => void = () => {};
   #endTelling: () => void = () => {};
   #forgetStart: () => void = () => {};
@@ -153,7 +159,10 @@ export class Stop {
       await attempt('onStop', () => onStop({ ...this.#context, deadline: Date.now() + left }));
     }
     await attempt('The end of the successor', () => abandoned);
+    // A manager that waits for the main process alone would end the other one in the middle of a request.
+    await this.#deadline!.within('The process before', this.#service.predecessorGone()).catch(() => {});
     this.#phase = 'stopped';
+    this.#carrier?.close();
     this.#endTelling();
     this.#service.release();
     for (const failure of failures.slice(1)) log('The service did not end cleanly:', failure);
@@ -200,7 +209,10 @@ export class Stop {
     const left = (): number => deadline.leftWith(2 * leastHookTime);
     const { apps, voice } = this.#service;
     this.#endTelling = voice.tellStopping(left, () => `Draining, ${this.#service.stats.active} connections left`);
-    const results = await Promise.allSettled(apps.map((adapted) => this.#drainApp(adapted, options, deadline)));
+    const carrier = (this.#carrier = await this.#service.openCarrier(why));
+    const results = await Promise.allSettled(
+      apps.map((adapted) => this.#drainApp(adapted, options, deadline, carrier)),
+    );
     await this.#finishWork(deadline);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
     const sum = (key: 'completed' | 'closedIdle' | 'moved' | 'destroyed'): number =>
@@ -218,7 +230,12 @@ export class Stop {
    * A framework's pre-close hooks run at the beginning. Its close hooks run once nothing else is left, not after the deadline:
    * some end WebSockets only then.
    */
-  async #drainApp(adapted: AdaptedApp, options: DrainTimes, deadline: Deadline): Promise<DrainResult> {
+  async #drainApp(
+    adapted: AdaptedApp,
+    options: DrainTimes,
+    deadline: Deadline,
+    carrier: Carrier | null,
+  ): Promise<DrainResult> {
     let closed: Promise<void> | undefined;
     let hooks = Promise.resolve();
     const closeOnce = async (): Promise<void> => {
@@ -233,7 +250,7 @@ export class Stop {
       hooks.catch(() => {}); // reported below
     };
     try {
-      return await drain(adapted.server, options, { deadline, closing, onlyOthersLeft, endOthers });
+      return await drain(adapted.server, options, { deadline, carrier, closing, onlyOthersLeft, endOthers });
     } finally {
       await Promise.all([hooks, close()]);
     }

@@ -6,6 +6,7 @@ import { notifyBarrier } from '../manager/notify.js';
 import { ownSockets } from '../open/own.js';
 import type { Program } from '../programs/spawn.js';
 import { describeFacts, isOpenOn } from '../receive/descriptor.js';
+import { carrierName } from '../receive/inherited.js';
 import type { Origin } from '../receive/origin.js';
 import { inodeKey, originsVariable, tellOrigins } from '../receive/told-origins.js';
 import { binding, bindingIfAny } from '../system/addon.js';
@@ -15,6 +16,7 @@ import { startEnvironment, started } from '../system/started.js';
 import { listenFds } from '../take/listen-fds.js';
 import { fdName } from '../text/notify-state.js';
 import { type TableOf, type Values, anything, given, readOptions, span } from '../text/options.js';
+import { type Carrier, openPair } from './carrier.js';
 import { type HeldConnection, holdConnection } from './connections.js';
 import { Allowance, type Progress, dismiss, failed, openProgress, untilReady } from './progress.js';
 import { Briefing, upgradeVariable } from './successor.js';
@@ -168,6 +170,8 @@ async function announceSuccessor(pid: number): Promise<void> {
 interface Attempt {
   readonly briefing: Briefing;
   readonly held: Held[];
+  /** What idle HTTP connections go to the successor by, once it serves. */
+  readonly pair: ReturnType<typeof openPair>;
   progress: Progress | null;
   program: Program | null;
   /** The successor is no child of ours any more. */
@@ -179,12 +183,13 @@ async function succeed(
   options: Values<typeof upgradeOptions>,
   allowance: Allowance,
 ): Promise<number> {
-  const { briefing, held } = attempt;
+  const { briefing, held, pair } = attempt;
   const { startReleasable } = await import('../programs/spawn.js');
   await briefing.open();
   const progress = (attempt.progress = await openProgress(allowance));
   holdConnections(options.connections ?? {}, held);
-  const sockets = [...socketsToPass(), ...held];
+  const carriers: Passed[] = pair ? [{ fd: pair.far, name: carrierName, origin: 'predecessor', asked: '' }] : [];
+  const sockets = [...socketsToPass(), ...held, ...carriers];
   const program = (attempt.program = await startReleasable(options.command ?? ownCommand(), {
     fds: sockets.map(({ fd }) => fd),
     names: sockets.map(({ name }) => name),
@@ -206,7 +211,8 @@ async function succeed(
   return pid;
 }
 
-async function undo({ program, released, held }: Attempt): Promise<void> {
+async function undo({ program, released, held, pair }: Attempt): Promise<void> {
+  pair?.carrier.close();
   if (program) await dismiss(program, released);
   for (const connection of held) connection.resume();
 }
@@ -216,11 +222,13 @@ async function undo({ program, released, held }: Attempt): Promise<void> {
  * leave; when it rejects, nothing has changed.
  *
  * @param configured what stands behind the options of this call
+ * @param carried gets what brings connections to the successor, until this process ends
  */
 export async function upgrade(
   options: UpgradeOptions,
   { prepare, ...configured }: UpgradeOptions & Preparation = {},
   signal?: AbortSignal,
+  carried: (carrier: Carrier) => void = () => {},
 ): Promise<UpgradeResult> {
   const started = performance.now();
   let allowance = new Allowance(readOptions(upgradeOptions, { ...configured, ...options }).timeout, signal);
@@ -235,8 +243,9 @@ export async function upgrade(
       watchdogUsec: process.env['WATCHDOG_USEC'] ?? null,
       state: all.state ?? null,
     });
-    attempt = { briefing, held: [], progress: null, program: null, released: false };
+    attempt = { briefing, held: [], pair: openPair(), progress: null, program: null, released: false };
     const pid = await succeed(attempt, all, allowance);
+    if (attempt.pair) carried(attempt.pair.carrier);
     return { pid, durationMs: performance.now() - started };
   } catch (error) {
     if (attempt) await undo(attempt);
@@ -246,5 +255,6 @@ export async function upgrade(
     allowance.end();
     attempt?.briefing.close();
     attempt?.progress?.close();
+    if (attempt?.pair) binding().closeFd(attempt.pair.far);
   }
 }

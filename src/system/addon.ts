@@ -92,6 +92,8 @@ export interface Binding {
   notifyUnix(path: string, state: string, fds: Int32Array | null, pid: number): number;
   notifyVsock(cid: number, port: number, type: number, state: string): number;
   pipe(): [number, number] | number;
+  /** Two ends that are connected to each other: unix sockets of type seqpacket, non-blocking. */
+  socketPair(): [number, number] | number;
   socketType(fd: number): number;
   isListening(fd: number): boolean | number;
   socketName(fd: number): Buffer | number;

@@ -1,6 +1,14 @@
 // listenFds(): what was passed, and word of it for the workers of a cluster.
 
-import { type Consumed, type InheritedFd, adopt, consume, refuseWorkerThread, registry } from '../receive/inherited.js';
+import {
+  type Consumed,
+  type InheritedFd,
+  adopt,
+  consume,
+  refuseWorkerThread,
+  registry,
+  withoutCarriers,
+} from '../receive/inherited.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
 import { originsVariable, toldOrigins } from '../receive/told-origins.js';
 import { binding } from '../system/addon.js';
@@ -83,7 +91,7 @@ export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[
   state.consumed ??= consume(env);
   try {
     state.announcement = parseEnvironment(state.consumed, pid, identity);
-    state.result = look(state.consumed, state.announcement);
+    state.result = withoutCarriers(look(state.consumed, state.announcement));
     lendToCluster(state.result);
     return state.result;
   } catch (error) {

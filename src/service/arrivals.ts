@@ -1,0 +1,116 @@
+// How idle HTTP/1 connections of the process before arrive in this one: carrier.ts sends them. They pass the gates of their
+// server as new ones do, and are served from the byte on at which the other process stopped reading.
+import type { Server, Socket, SocketConstructorOpts } from 'node:net';
+import { newestResponse, responseInFlight } from '../admit/gate.js';
+import { notify } from '../manager/notify.js';
+import { carrierName, takeCarriers } from '../receive/inherited.js';
+import { connect } from '../sockets/attach.js';
+import { sharedBatch } from '../sockets/receive.js';
+import { binding } from '../system/addon.js';
+import { net } from '../system/builtins.js';
+import { Watcher, readable } from '../system/watcher.js';
+import { type Moved, canMove, serverKey } from './carrier.js';
+import { isBetweenRequests } from './connections.js';
+
+/** One that has been idle for too long may have sent a request meanwhile: it is read at least that long. Milliseconds. */
+const leastIdle = 1_000;
+
+const eagain = -11;
+
+/** The port of a key such as [::]:80. */
+const portOf = (key: string): string | undefined => /:(\d+)$/.exec(key)?.[1];
+
+function serverFor(servers: readonly Server[], wanted: string): Server | null {
+  const keyed = servers
+    .filter((server) => server.listening && canMove(server))
+    .map((server) => ({ server, key: serverKey(server) ?? '' }));
+  const port = portOf(wanted);
+  const found =
+    keyed.find(({ key }) => key === wanted) ?? keyed.find(({ key }) => port !== undefined && portOf(key) === port);
+  return found?.server ?? null;
+}
+
+interface HttpServer {
+  readonly allowHalfOpen?: boolean;
+  readonly pauseOnConnect?: boolean;
+  readonly headersTimeout?: number;
+}
+
+/** It ends as it would have ended, unless a request comes. */
+function endWhenIdle(socket: Socket, left: number): void {
+  const timer = setTimeout(() => {
+    const idle = newestResponse(socket) === null && responseInFlight(socket) === null && isBetweenRequests(socket);
+    if (idle) socket.destroy();
+  }, left).unref();
+  socket.once('close', () => clearTimeout(timer));
+}
+
+function serve(server: Server, fd: number, left: number | null): void {
+  const { allowHalfOpen = true, pauseOnConnect = false, headersTimeout = 0 } = server as HttpServer;
+  const options = { fd, readable: true, writable: true, allowHalfOpen, pauseOnCreate: pauseOnConnect };
+  const socket = new net.Socket(options as SocketConstructorOpts);
+  connect(server, socket);
+  // node:http measures from now on until the head of a request is whole.
+  const most = headersTimeout > 0 ? headersTimeout : Infinity;
+  const limit = Math.min(left ?? Infinity, most);
+  if (!socket.destroyed && limit < Infinity) endWhenIdle(socket, Math.max(leastIdle, limit));
+}
+
+/** The receiving end. */
+export class Arrivals {
+  readonly #watcher: Watcher;
+  readonly #servers: () => readonly Server[];
+  #finish: () => void = () => {};
+  /** Resolves when the process before has gone, or has nothing more to send. */
+  readonly over: Promise<void> = new Promise((resolve) => (this.#finish = resolve));
+
+  constructor(fd: number, servers: () => readonly Server[]) {
+    this.#servers = servers;
+    this.#watcher = new Watcher(fd, () => this.#receive());
+    this.#watcher.ref(false);
+    binding().writeBytes(fd, Buffer.from('expected'));
+    this.#receive();
+    if (this.#watcher.open) this.#watcher.want(readable);
+  }
+
+  #receive(): void {
+    const batch = sharedBatch();
+    for (;;) {
+      const count = batch.receive(this.#watcher.fd, 1 << 16, true);
+      if (count === eagain) return;
+      if (count <= 0) break;
+      const messages = Array.from({ length: count }, (_, i) => ({ text: batch.message(i), fds: batch.fds(i, true) }));
+      for (const { text, fds } of messages) if (text.length > 0) this.#arrived(text.toString(), fds);
+      if (messages.some(({ text }) => text.length === 0)) break; // the other end is closed
+    }
+    this.#watcher.close();
+    this.#finish();
+  }
+
+  #arrived(text: string, fds: readonly number[]): void {
+    const said = JSON.parse(text) as Moved[];
+    fds.forEach((fd, i) => {
+      const server = serverFor(this.#servers(), said[i]?.server ?? '');
+      // Nobody listens there any more. For the client it is the end of an idle connection.
+      if (server) serve(server, fd, said[i]!.left);
+      else binding().closeFd(fd);
+    });
+  }
+}
+
+/**
+ * Takes what the process before has left, with the manager or on its way.
+ *
+ * @param servers those that listen, asked anew for each arrival
+ */
+export function receiveConnections(servers: () => readonly Server[]): Arrivals[] {
+  const carriers = takeCarriers();
+  if (carriers.length === 0) return [];
+  try {
+    // As long as the manager has a copy, what is left in it is nobody's.
+    notify({ fdStoreRemove: true, fdName: carrierName });
+  } catch {
+    // It drops what it keeps when the service ends.
+  }
+  return carriers.map((fd) => new Arrivals(fd, servers));
+}

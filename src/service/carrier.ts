@@ -1,0 +1,149 @@
+// How idle HTTP/1 connections leave this process: each as a descriptor in a message to a pair of sockets, whose other end
+// the next process reads. Over a restart the manager keeps that end: one descriptor for any number of connections. An upgrade
+// passes it to the successor.
+//
+// A message is JSON: for each descriptor, in order, the address of its server and how long it may stay idle.
+import type { Server, Socket } from 'node:net';
+import { isUpgraded, responseInFlight, sessionOf } from '../admit/gate.js';
+import { schemeOf } from '../listen/frameworks/adapted.js';
+import { notify, notifyBarrier } from '../manager/notify.js';
+import { carrierName } from '../receive/inherited.js';
+import { binding, bindingIfAny } from '../system/addon.js';
+import { net } from '../system/builtins.js';
+import { isClusterWorker } from '../system/process-role.js';
+import { formatAddress } from '../text/address.js';
+import { maxMessageFds } from '../text/notify-state.js';
+import { holdConnection, isBetweenRequests } from './connections.js';
+
+/** What is said of a connection. */
+export interface Moved {
+  /** Where its server listened, as formatAddress() says it. */
+  readonly server: string;
+  /** Milliseconds that it may stay idle; null where its server sets no limit. */
+  readonly left: number | null;
+}
+
+/** A manager that has not acknowledged within that time keeps nothing. Milliseconds. */
+const proofTime = 2_000;
+
+/** The key of a server, as long as it listens. */
+export function serverKey(server: Server): string | null {
+  const address = server.address();
+  return address === null ? null : formatAddress(address);
+}
+
+/** Whether connections of this server can move at all: what is encrypted, or not HTTP, cannot. */
+export const canMove = (server: Server): boolean => schemeOf(server) === 'http' && !('updateSettings' in server);
+
+/** Whether this connection could, once it is idle. */
+export function mayMove(socket: Socket): boolean {
+  return socket instanceof net.Socket && !('encrypted' in socket) && !isUpgraded(socket) && !sessionOf(socket);
+}
+
+const isIdle = (socket: Socket): boolean =>
+  mayMove(socket) && responseInFlight(socket) === null && isBetweenRequests(socket);
+
+interface NodeTimer {
+  readonly _idleStart: number;
+  readonly _idleTimeout: number;
+}
+
+/** node:http gives an idle connection its keepAliveTimeout; of that, what is left. Node.js has no call that tells. */
+function idleTimeLeft(socket: Socket): number | null {
+  const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'timeout');
+  const timer = key && (socket as unknown as Record<symbol, Partial<NodeTimer> | null>)[key];
+  if (!timer || !((timer._idleTimeout ?? 0) > 0)) return null;
+  const now = setTimeout(() => {}, 0);
+  clearTimeout(now);
+  const passed = (now as unknown as NodeTimer)._idleStart - timer._idleStart!;
+  return Number.isFinite(passed) ? Math.max(0, timer._idleTimeout! - passed) : timer._idleTimeout!;
+}
+
+/** The sending end. */
+export class Carrier {
+  readonly #fd: number;
+  #open = true;
+
+  /** @param fd the sending end, which is ours to close */
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** @returns the connections that are gone from here */
+  move(server: string, sockets: readonly Socket[]): Socket[] {
+    const moved: Socket[] = [];
+    const idle = sockets.filter(isIdle);
+    for (let first = 0; this.#open && first < idle.length; first += maxMessageFds) {
+      const part = this.#send(server, idle.slice(first, first + maxMessageFds));
+      if (part === null) break; // it is full, or nobody has the other end any more
+      moved.push(...part);
+    }
+    return moved;
+  }
+
+  #send(server: string, sockets: readonly Socket[]): Socket[] | null {
+    const held = sockets.flatMap((socket) => {
+      const left = idleTimeLeft(socket);
+      const connection = holdConnection(socket);
+      return connection ? [{ socket, connection, said: { server, left } satisfies Moved }] : [];
+    });
+    if (held.length === 0) return [];
+    const text = Buffer.from(JSON.stringify(held.map(({ said }) => said)));
+    const fds = Int32Array.from(held, ({ connection }) => connection.fd);
+    const sent = binding().sendMessage(this.#fd, text, null, fds);
+    for (const { connection } of held) {
+      if (sent < 0) connection.resume();
+      else connection.leave();
+    }
+    return sent < 0 ? null : held.map(({ socket }) => socket);
+  }
+
+  /** Whether somebody has the other end. */
+  get isHeld(): boolean {
+    return this.#open && binding().readBytes(this.#fd, Buffer.alloc(64)) !== 0;
+  }
+
+  /** Whether the other end has said that it will read. */
+  get isExpected(): boolean {
+    return this.#open && binding().readBytes(this.#fd, Buffer.alloc(64)) > 0;
+  }
+
+  close(): void {
+    if (this.#open) binding().closeFd(this.#fd);
+    this.#open = false;
+  }
+}
+
+/** Both ends: one for us, one to pass on and to close here. Null where the addon is missing or the process has no room. */
+export function openPair(): { carrier: Carrier; far: number } | null {
+  const ends = bindingIfAny()?.socketPair();
+  if (ends === undefined || typeof ends === 'number') return null;
+  const [near, far] = ends;
+  // The kernel gives what net.core.wmem_max allows.
+  binding().setSocketOption(near, 'SendBuffer', 1 << 22);
+  return { carrier: new Carrier(near), far };
+}
+
+/**
+ * Leaves the other end with the service manager, and finds out whether it is kept: over FileDescriptorStoreMax=, which is 0
+ * by default, a manager drops a descriptor and tells nobody. Then the last copy is closed, which shows here.
+ *
+ * @returns null where nothing is kept: connections stay here then
+ */
+export async function openStoreCarrier(): Promise<Carrier | null> {
+  if (!process.env['NOTIFY_SOCKET'] || isClusterWorker()) return null;
+  const pair = openPair();
+  if (!pair) return null;
+  const { carrier, far } = pair;
+  try {
+    // Nobody is to forget it because our end has closed.
+    notify({ fdStore: true, fdName: carrierName, fdPoll: false }, { fds: [far] });
+    binding().closeFd(far);
+    await notifyBarrier({ timeout: proofTime });
+    if (carrier.isHeld) return carrier;
+  } catch {
+    // no manager that keeps descriptors, or none that answers
+  }
+  carrier.close();
+  return null;
+}
