@@ -51,6 +51,7 @@ export class Stop {
   #ending = false;
   readonly #abort = new AbortController();
   #carrier: Carrier | null = null;
+  #waitTold = false;
   #endDelay: () => void = () => {};
   #endTelling: () => void = () => {};
   #forgetStart: () => void = () => {};
@@ -250,10 +251,29 @@ export class Stop {
       hooks.catch(() => {}); // reported below
     };
     try {
-      return await drain(adapted.server, options, { deadline, carrier, closing, onlyOthersLeft, endOthers });
+      return await drain(adapted.server, options, {
+        deadline,
+        carrier,
+        closing,
+        onlyOthersLeft,
+        onlyIdleLeft: (connections) => this.#waitsForIdle(connections),
+        endOthers,
+      });
     } finally {
       await Promise.all([hooks, close()]);
     }
+  }
+
+  /** Once, and only where there is a manager that could keep them. */
+  #waitsForIdle(connections: number): void {
+    const { reason } = this.#context;
+    if (this.#waitTold || !process.env['NOTIFY_SOCKET'] || (reason !== 'SIGTERM' && reason !== 'SIGINT')) return;
+    this.#waitTold = true;
+    const what =
+      `The stop waits for ${connections} idle connections and nothing else. ` +
+      'FileDescriptorStoreMax=16 in the [Service] section of the unit lets them stay open over a restart';
+    this.#service.options.log(what);
+    this.#service.voice.tell({ status: what });
   }
 
   async #finishWork(deadline: Deadline): Promise<void> {
