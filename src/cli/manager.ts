@@ -7,6 +7,7 @@ import { parseNotifyMessage } from '../text/notify-message.js';
 import { Family, sendSignal } from './family.js';
 import type { OpenSocket } from './open.js';
 import { groupOf } from './proc.js';
+import { Store } from './store.js';
 
 export interface ManagerOptions {
   readonly command: readonly string[];
@@ -78,6 +79,7 @@ export class Manager {
   #over = false;
   #pause = 0;
   readonly #starts: number[] = [];
+  readonly #store = new Store();
 
   constructor(options: ManagerOptions) {
     this.#options = options;
@@ -115,8 +117,8 @@ export class Manager {
       // Watching made them non-blocking; a program in C counts on what systemd gives it, NonBlocking=no.
       for (const { fd } of sockets) binding().setNonblock(fd, false);
       this.#program = start(command, {
-        fds: sockets.map(({ fd }) => fd),
-        names: sockets.map(({ name }) => name),
+        fds: [...sockets.map(({ fd }) => fd), ...this.#store.fds],
+        names: [...sockets.map(({ name }) => name), ...this.#store.names],
         env,
         notifySocket,
       });
@@ -199,7 +201,11 @@ export class Manager {
     say(`${ended}; the sockets stay open`);
     // With status 0 it has left of its own accord: idle, for example.
     if (now && exit.code !== 0) this.#timers.retry = setTimeout(() => this.#resume(), firstPause);
-    else this.#wait();
+    else {
+      // As a service that is inactive: connections that are stored would wait for somebody else's.
+      this.#store.clear();
+      this.#wait();
+    }
   }
 
   #resume(): void {
@@ -301,9 +307,10 @@ export class Manager {
   }
 
   /** One datagram from the NOTIFY_SOCKET, sd_notify(3). */
-  notified(text: string): void {
+  notified(text: string, passed: readonly number[] = []): void {
     const { say } = this.#options;
     const fields = parseNotifyMessage(text);
+    this.#store.notified(fields, passed);
     const pid = Number(fields.get('MAINPID'));
     if (pid > 0 && pid !== this.#main && this.#main !== 0 && this.#family.has(pid)) {
       say(`pid ${this.#main} has handed over to pid ${pid}`);
@@ -336,6 +343,7 @@ export class Manager {
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     for (const socket of this.#options.sockets) socket.remove();
     for (const watcher of this.#watchers) watcher.close();
+    this.#store.clear();
     this.#options.finished(exit);
   }
 }

@@ -76,7 +76,7 @@ interface NotifySocket {
  * decides by the sender's pid where it is another user's: the command may have changed its own.
  */
 async function openNotifyPath(
-  deliver: (text: string) => void,
+  deliver: (text: string, fds: readonly number[]) => void,
   accepts: (pid: number) => boolean,
 ): Promise<NotifySocket> {
   const room = await import('../sockets/room.js');
@@ -90,6 +90,7 @@ async function openNotifyPath(
     path: address,
     mode: 0o666,
     accepts: ({ uid, pid }) => uid === us || uid === 0 || accepts(pid),
+    receiveFds: true,
     heard: deliver,
   });
   return { address, remove: () => fs.rmSync(folder, { recursive: true, force: true }) };
@@ -152,7 +153,7 @@ export async function run(line: CommandLine): Promise<number> {
     dispatcher.begin();
   } else {
     const notify = await openNotifyPath(
-      (text) => manager.notified(text),
+      (text, fds) => manager.notified(text, fds),
       (pid) => manager.isMain(pid),
     );
     const finished = (exit: Exit | null): void => {

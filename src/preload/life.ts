@@ -5,6 +5,7 @@ import type { Server } from 'node:net';
 import { gatekeeper } from '../admit/gate.js';
 import type { Gatekeeper } from '../admit/gate.js';
 import { startWatchdog } from '../manager/watchdog.js';
+import { hasCarriers } from '../receive/inherited.js';
 import { Deadline, idleExitGrace } from '../service/deadline.js';
 import { Voice } from '../service/voice.js';
 import { isClusterWorker, mayBePrimary, nodeCluster } from '../system/process-role.js';
@@ -148,6 +149,7 @@ export class Life {
     this.#voice.tell({ ready: true });
     startWatchdog();
     if (this.#options.idleTimeout !== null) this.#watchIdle(this.#options.idleTimeout);
+    if (hasCarriers()) void service().then((room) => room.receiveConnections(() => [...this.#servers.keys()]));
   }
 
   #watchIdle(timeout: number): void {
@@ -235,10 +237,13 @@ export class Life {
     const deadline = new Deadline(timeout);
     this.#voice.tellStopping(() => deadline.leftWith(workerMargin));
     const workers = endWorkers(workersHere(), deadline);
-    const { drain } = await service();
+    const { drain, openStoreCarrier } = await service();
+    // After an idle exit nobody would read what the manager keeps.
+    const carrier = endOthers || this.#servers.size === 0 ? null : await openStoreCarrier();
     const options = endOthers ? { timeout, grace: idleExitGrace } : { timeout };
-    const drains = [...this.#servers.keys()].map((server) => drain(server, options, { deadline, endOthers }));
+    const drains = [...this.#servers.keys()].map((server) => drain(server, options, { deadline, carrier, endOthers }));
     const results = await Promise.allSettled([...drains, workers]);
+    carrier?.close();
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 }

@@ -173,6 +173,8 @@ export function withoutCarriers(found: readonly InheritedFd[]): readonly Inherit
   return Object.freeze(found.filter((one) => !carriers.includes(one)));
 }
 
+export const hasCarriers = (): boolean => (registry().carriers?.length ?? 0) > 0;
+
 /** Descriptors, each of which is given out once. */
 export function takeCarriers(): number[] {
   const state = registry();
