@@ -66,7 +66,7 @@ export function mutantsOf(source) {
       change(node, `(${node.getText(file)} + 1)`, `${short(node.parent)}: ${node.getText(file)} + 1`);
     } else if (ts.isExpressionStatement(node) && ts.isCallExpression(node.expression)) {
       change(node, ';', `${short(node)}: left out`);
-    } else if (ts.isReturnStatement(node) && node.expression) {
+    } else if (ts.isReturnStatement(node) && node.expression && node.expression.kind !== SyntaxKind.FalseKeyword) {
       change(node, 'return undefined as never;', `${short(node)}: returns nothing`);
     }
     if (ts.isIfStatement(node) || ts.isConditionalExpression(node)) {

@@ -3,12 +3,22 @@
 /** @type {Record<string, string[]>} */
 export const rooms = {
   'src/text/environment.ts': ['test/text/environment.test.ts'],
-  'src/receive/choose.ts': ['test/receive/choose.test.ts', 'test/listen/adopt.test.ts'],
+  'src/receive/choose.ts': [
+    'test/receive/choose.test.ts',
+    'test/listen/adopt.test.ts',
+    'test/listen/accept-yes.test.ts',
+    'test/sockets/fifo.test.ts',
+    'test/sockets/special.test.ts',
+  ],
   'src/take/take.ts': ['test/take', 'test/listen/adopt.test.ts', 'test/system/without-addon.test.ts'],
   'src/service/drain.ts': ['test/service/drain.test.ts', 'test/service/drain-unwatched.test.ts'],
   'src/service/stop.ts': ['test/service/serve.test.ts'],
   'src/admit/limits.ts': ['test/admit/limits.test.ts'],
-  'src/admit/authorize.ts': ['test/admit/authorize.test.ts'],
+  'src/admit/authorize.ts': [
+    'test/admit/authorize.test.ts',
+    'test/admit/authorize-rules.test.ts',
+    'test/admit/unknown.test.ts',
+  ],
 };
 
 /** Why a mutant may survive: the source file → what the mutant is called → the reason. @type {Record<string, Record<string, string>>} */

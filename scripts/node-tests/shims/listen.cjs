@@ -18,12 +18,19 @@ net.Server.prototype.listen = function (...args) {
     return listen.apply(this, args);
   if (callback) this.once('listening', callback);
   ours.add(this);
+  // What fails is told both ways: by the server, and by the promise.
+  let told = false;
+  const tell = () => (told = true);
+  this.prependOnceListener('error', tell);
   const given = Object.fromEntries(
     Object.entries({ backlog, exclusive, ipv6Only, signal }).filter(([, value]) => value !== undefined),
   );
   load()
     .then((module) => module.listen(this, { ...place, ...given }))
-    .catch((error) => process.nextTick(() => this.emit('error', error)))
-    .finally(() => ours.delete(this));
+    .catch((error) => process.nextTick(() => told || this.emit('error', error)))
+    .finally(() => {
+      ours.delete(this);
+      this.off('error', tell);
+    });
   return this;
 };
