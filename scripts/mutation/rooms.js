@@ -12,7 +12,8 @@ export const rooms = {
   ],
   'src/take/take.ts': ['test/take', 'test/listen/adopt.test.ts', 'test/system/without-addon.test.ts'],
   'src/service/drain.ts': ['test/service/drain.test.ts', 'test/service/drain-unwatched.test.ts'],
-  'src/service/stop.ts': ['test/service/serve.test.ts'],
+  'src/service/last-response.ts': ['test/service/drain.test.ts', 'test/service/drain-unwatched.test.ts'],
+  'src/service/stop.ts': ['test/service/serve.test.ts', 'test/service/stop.test.ts'],
   'src/admit/limits.ts': ['test/admit/limits.test.ts'],
   'src/admit/authorize.ts': [
     'test/admit/authorize.test.ts',

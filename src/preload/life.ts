@@ -11,6 +11,7 @@ import { Voice } from '../service/voice.js';
 import { isClusterWorker, mayBePrimary, nodeCluster } from '../system/process-role.js';
 import { markHandler } from '../system/own-handlers.js';
 import { readAhead, willNeed } from '../system/read-ahead.js';
+import { replaceMethod } from '../system/replace.js';
 import { readVariable } from '../text/variables.js';
 
 export interface LifeOptions {
@@ -103,10 +104,10 @@ function obeyPrimary(signalled: () => boolean): void {
 /** A close() of the program's own would fail on a server that is closed, and some handlers then wait for ever. */
 function answerClose(server: Server): void {
   if (server.listening) return;
-  server.close = function (this: Server, callback?: (error?: Error) => void): Server {
-    if (callback) process.nextTick(callback);
+  replaceMethod(server, 'close', (callback?: unknown): Server => {
+    if (typeof callback === 'function') process.nextTick(callback as () => void);
     return server;
-  } as Server['close'];
+  });
 }
 
 export class Life {

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { newestResponse } from '../admit/gate.js';
+import { replaceMethod } from '../system/replace.js';
 
 const patched = new WeakSet<ServerResponse>();
 /** Connections on which `Connection: close` has been said. */
@@ -59,14 +60,15 @@ export function endAfter(response: ServerResponse, mayStay: () => boolean): void
   if (response.headersSent || patched.has(response)) return;
   patched.add(response);
   const writeHead = response.writeHead;
-  response.writeHead = function (this: ServerResponse, status: number, ...rest: unknown[]): ServerResponse {
+  const writeLast = function (this: ServerResponse, status: number, ...rest: unknown[]): ServerResponse {
     const { req } = this;
     if (newestResponse(req.socket) !== this || mayStay()) return Reflect.apply(writeHead, this, [status, ...rest]);
     closing.add(req.socket);
     Reflect.apply(writeHead, this, [status, ...sayClose(this, rest)]);
     if (!req.complete && hasBody(req)) closeWhenRead(this, req);
     return this;
-  } as typeof writeHead;
+  };
+  replaceMethod(response, 'writeHead', writeLast);
 }
 
 /** RFC 9112, 9.6: no further request is processed on a connection on which `Connection: close` has been said. */

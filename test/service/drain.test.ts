@@ -556,3 +556,14 @@ t.test('a drained server is freed', async (t) => {
   );
   t.ok(freed >= 18, `${freed} of 20; the last one may still be on the stack`);
 });
+
+t.test('what is idle at a deadline that is no later than the grace is counted as idle, once', async (t) => {
+  const server = await served(t, (_, response) => response.end('answer'));
+  const clients = [new Client(server), new Client(server)];
+  for (const client of clients) {
+    client.send('/');
+    await client.until(/answer/);
+  }
+  const { completed, closedIdle, destroyed } = await drain(server, { timeout: 30, grace: 60_000 });
+  t.strictSame({ completed, closedIdle, destroyed }, { completed: 0, closedIdle: 2, destroyed: 0 });
+});

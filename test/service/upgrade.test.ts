@@ -19,6 +19,8 @@ import {
   type Upgradable,
 } from '../support/upgradable.ts';
 
+t.jobs = 4; // most of the time they wait
+
 /** What a process has open. */
 const descriptors = (pid: number): string[] => readdirSync(`/proc/${pid}/fd`);
 
