@@ -28,8 +28,11 @@ export class Lender {
   /** @throws ListenFdsError LISTENFDS_ADDRESS_MISMATCH, where a mismatch is an error */
   borrow(wanted: Address, suits: (found: Description) => boolean): Loan | null {
     const key = keyOf(wanted);
+    // Who has looked whether a port is free, and was told the socket's own, may ask for that next.
+    const isNext = ({ address }: InheritedFd): boolean =>
+      wanted.kind === 'inet' && typeof address === 'object' && address?.port === wanted.port;
     const free = this.passed.filter(
-      (one) => !one.taken && suits(one.description) && (this.#borrowers.get(one) ?? key) === key,
+      (one) => !one.taken && suits(one.description) && ((this.#borrowers.get(one) ?? key) === key || isNext(one)),
     );
     const before = free.find((one) => this.#borrowers.get(one) === key);
     // The same port again, but perhaps for this machine alone now.
@@ -45,7 +48,7 @@ export class Lender {
           `(FileDescriptorName '${inherited.name}'), which is bound to ${formatAddress(inherited.address)}`,
       );
     }
-    this.#borrowers.set(inherited, key);
+    if (!this.#borrowers.has(inherited)) this.#borrowers.set(inherited, key);
     return this.#lend(inherited);
   }
 

@@ -1,7 +1,7 @@
 // Puts a lender before the calls that open sockets: net.Server.prototype.listen, dgram.Socket.prototype.bind and, for
 // workers of a cluster without round robin, the call by which the primary makes their handle.
 import type { BindOptions, Socket as DatagramSocket } from 'node:dgram';
-import type { ListenOptions, Server } from 'node:net';
+import type { AddressInfo, ListenOptions, Server } from 'node:net';
 import { type Description, isNodeStream, isUdp } from '../receive/descriptor.js';
 import type { Loan } from '../receive/lent.js';
 import { net, path as paths } from '../system/builtins.js';
@@ -58,6 +58,18 @@ function chosenAddress(options: { port?: unknown; host?: unknown; path?: unknown
   }
 }
 
+/** A program that asked for a port reads `address().port`, also where it was lent a unix socket: it gets what it asked for. */
+function presentAddress(server: Server, { port: given, host }: Opening, path: string): void {
+  const port = numberedPort(given);
+  if (port === null) return namePath(server, path);
+  const address = host && net.isIP(host) ? host : host ? '127.0.0.1' : '::';
+  const standIn: AddressInfo = { address, family: net.isIPv6(address) ? 'IPv6' : 'IPv4', port };
+  server.once(
+    'close',
+    replaceMethod(server, 'address', () => (server.listening ? standIn : null)),
+  );
+}
+
 export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly: boolean): void {
   const borrow = (options: Opening): Loan | null => {
     if (options._handle || options.handle) return null;
@@ -92,7 +104,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
           loan.giveBack();
           throw error;
         }
-        if (typeof inherited.address === 'string') namePath(this, inherited.address);
+        if (typeof inherited.address === 'string') presentAddress(this, options, inherited.address);
       }
     }
     if (!loan) Reflect.apply(listen, this, args);

@@ -12,6 +12,7 @@ import { isClusterWorker, mayBePrimary, nodeCluster } from '../system/process-ro
 import { markHandler } from '../system/own-handlers.js';
 import { readAhead, willNeed } from '../system/read-ahead.js';
 import { replaceMethod } from '../system/replace.js';
+import { formatAddress } from '../text/address.js';
 import { readVariable } from '../text/variables.js';
 
 export interface LifeOptions {
@@ -121,6 +122,7 @@ export class Life {
   /** When the first signal came. */
   #signalled: number | null = null;
   #ending = false;
+  #toldNoIdleExit = false;
 
   constructor(options: LifeOptions) {
     this.#options = options;
@@ -155,10 +157,26 @@ export class Life {
 
   #watchIdle(timeout: number): void {
     const leave = (): void => {
-      // What the program has bound itself nobody keeps while it is away.
-      if (!this.#ending && ![...this.#servers.values()].includes(false)) this.#end('idle');
+      const own = this.#serversBy(false).map((server) => formatAddress(server.address()));
+      if (own.length > 0) this.#tellNoIdleExit(own);
+      else if (!this.#ending) this.#end('idle');
     };
     void service().then(({ watchIdle }) => watchIdle(this.#keepers, timeout, leave));
+  }
+
+  #serversBy(lent: boolean): Server[] {
+    return [...this.#servers].filter(([, isLent]) => isLent === lent).map(([server]) => server);
+  }
+
+  /** What the program has bound itself nobody keeps while it is away. */
+  #tellNoIdleExit(own: readonly string[]): void {
+    if (this.#toldNoIdleExit) return;
+    this.#toldNoIdleExit = true;
+    process.emitWarning(
+      `LISTENFDS_IDLE_TIMEOUT has no effect while the program listens on ${own.join(' and ')} itself: ` +
+        'nobody would keep that socket while it is away',
+      'ListenFdsWarning',
+    );
   }
 
   /** Whether somebody beside us and signal-exit waits for the signal. */
@@ -242,8 +260,11 @@ export class Life {
     // After an idle exit nobody would read what the manager keeps.
     const carrier = endOthers || this.#servers.size === 0 ? null : await openStoreCarrier();
     const options = endOthers ? { timeout, grace: idleExitGrace } : { timeout };
-    const drains = [...this.#servers.keys()].map((server) => drain(server, options, { deadline, carrier, endOthers }));
-    const results = await Promise.allSettled([...drains, workers]);
+    const drains = (servers: readonly Server[]): Promise<unknown>[] =>
+      servers.map((server) => drain(server, options, { deadline, carrier, endOthers }));
+    const results = await Promise.allSettled([...drains(this.#serversBy(true)), workers]);
+    // The program's own may be behind those that were lent: a request that is in flight through a proxy needs both.
+    results.push(...(await Promise.allSettled(drains(this.#serversBy(false)))));
     carrier?.close();
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }

@@ -2,10 +2,12 @@
 // it runs before the program does, where one small CommonJS file is read in half the time of two large modules. In a program
 // that uses the library as well there are two copies of those parts then, which work as one.
 import type { Server } from 'node:net';
+import { refuseConnects } from '../lend/connect.js';
 import { Lender } from '../lend/lender.js';
 import { type Listener, redirectDatagrams, redirectStreams } from '../lend/redirect.js';
 import { isLending, keepBacklogs, lendDatagrams, lendingDone, tellAddresses } from '../lend/to-workers.js';
 import { isUdp } from '../receive/descriptor.js';
+import { UnservedConnections } from '../lend/unserved.js';
 import { passedToPrimary } from '../receive/from-primary.js';
 import { passedElsewhere, warnOfPassedElsewhere } from '../receive/not-for-us.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
@@ -52,6 +54,7 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
   }
 
   const life = new Life(options);
+  const unserved = new UnservedConnections();
   const lender = new Lender(passed, mismatch, isWorker);
   const check = (): void => {
     if (isWorker) return; // the manager knows the primary
@@ -71,6 +74,7 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
     opened(server, loan) {
       life.opened(server, loan !== null);
       if (!loan) return;
+      unserved.opened(server, loan.inherited);
       tellThem(); // the one that node:cluster accepts with for its workers is opened here, too
       check();
     },
@@ -83,6 +87,7 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
     },
   };
   redirectStreams(lender, listener, false);
+  refuseConnects(isWorker ? [] : passed);
   if (passed.some(({ description }) => isUdp(description))) redirectDatagrams(lender, check);
   if (!isWorker) {
     tellWorkers(passed);

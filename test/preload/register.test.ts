@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { activate, activateModule, root, type Activated, type Activation } from '../support/activate.ts';
@@ -152,11 +153,21 @@ t.test('of its own port a loopback server gets the wider socket, with a warning'
   }
 });
 
-t.test('an inherited unix socket has its path', async (t) => {
+t.test('an inherited unix socket has its path, or the port that the program asked for', async (t) => {
   const path = join(temporaryFolder(t), 'app.sock');
-  const running = start(t, ['listen', '[3000]'], { fds: [`unix("${path}")`] });
-  t.equal(await running.json(), path);
-  t.equal(await get(path), 'hello');
+  const asked = [
+    ['[3000]', { address: '::', family: 'IPv6', port: 3000 }],
+    ['[3000, "127.0.0.1"]', { address: '127.0.0.1', family: 'IPv4', port: 3000 }],
+    ['[{ "port": "3000", "host": "localhost" }]', { address: '127.0.0.1', family: 'IPv4', port: 3000 }],
+    [JSON.stringify([path]), path],
+  ] as const;
+  for (const [args, address] of asked) {
+    const running = start(t, ['listen', args], { fds: [`unix("${path}")`] });
+    t.same(await running.json(), address, args);
+    t.equal(await get(path), 'hello');
+    await running.kill();
+    unlinkSync(path);
+  }
 });
 
 t.test('a datagram socket of the right family is taken', async (t) => {
