@@ -49,7 +49,7 @@ export async function adopt({ server, start }: AdaptedApp, inherited: InheritedF
     putBack(inherited);
     throw error;
   }
-  if (loan) whenClosed(handleOf(server)!, (loan as Loan).giveBack);
+  if (loan) whenClosed(handleOf(server), (loan as Loan).giveBack);
   const address = addressNow(server); // once: it is a system call
   if (loan && !isVsock(description)) verifyAdopted(server, address, loan);
   gatekeeper(server).shared = doesQueueStay(origin);

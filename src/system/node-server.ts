@@ -20,10 +20,14 @@ export function descriptorOf(holder: object): number | null {
   return fd === undefined || fd < 0 ? null : fd;
 }
 
-/** Calls back just before the handle of a server closes: its connections may be open for long after that. */
-export function whenClosed(handle: object, then: () => void): void {
-  const closable = handle as { close(...args: unknown[]): unknown };
-  const { close } = closable;
+/**
+ * Calls back just before the handle of a server closes: its connections may be open for long after that. Bun has handles of
+ * another kind, or none, which do not tell their end.
+ */
+export function whenClosed(handle: object | null | undefined, then: () => void): void {
+  const closable = handle as { close?(...args: unknown[]): unknown } | null | undefined;
+  const close = closable?.close;
+  if (!closable || !close) return;
   const restore = replaceMethod(closable, 'close', function (this: object, ...args: unknown[]) {
     restore();
     then();

@@ -1,5 +1,7 @@
 // A descriptor on the event loop: what it is waited for, in one number. Owns the descriptor.
 import { type NativePoll, binding, systemError } from './addon.js';
+import { ENOSYS } from './errnos.js';
+import { ListenFdsError } from './errors.js';
 
 export const readable = 1;
 export const writable = 2;
@@ -7,6 +9,13 @@ export const writable = 2;
 /** Nothing that ever comes on what this package watches: it keeps the process alive, and that is all. */
 export const idle = 8;
 const pending = 128;
+
+function unsupported(found: string): ListenFdsError {
+  return new ListenFdsError(
+    'LISTENFDS_UNSUPPORTED',
+    `${found}, so nothing but TCP, UDP and unix streams can be waited for`,
+  );
+}
 
 export class Watcher {
   readonly fd: number;
@@ -18,6 +27,8 @@ export class Watcher {
 
   /** @throws an Error with code EPERM where the descriptor cannot be waited for, as a regular file; it stays open then */
   constructor(fd: number, onReady: (events: number) => void) {
+    // Its event loop is not libuv's. The functions are there all the same, and end the process when they are called.
+    if (process.versions['bun'] !== undefined) throw unsupported('Bun has no event loop of libuv');
     const poll = binding().createPoll(fd, (events) => {
       // An error is pending: libuv has stopped. What it is, the next system call says, and takes it away.
       if (events & pending) this.#armed = 0;
@@ -34,6 +45,7 @@ export class Watcher {
         this.#arm();
       }
     });
+    if (poll === ENOSYS) throw unsupported('This runtime has no event loop of libuv');
     if (typeof poll === 'number') throw systemError(poll, 'epoll_ctl', `fd ${fd}`);
     this.fd = fd;
     this.#poll = poll;

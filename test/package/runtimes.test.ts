@@ -1,15 +1,18 @@
 // Ways to run a program, and what becomes of inherited descriptors in each: docs/runtimes.md has a row per test.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import t, { type Test } from 'tap';
 import { nodeBinary } from '../../scripts/node-versions.js';
+import { binding } from '../../dist/insides.js';
 import { activate, root, type Activated, type Activation } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { held } from '../support/held.ts';
 import { get } from '../support/http.js';
 import { copyPackage, shipAddon } from '../support/package.ts';
+import { muslBun } from '../musl/host.js';
+import { noMusl, packageForMusl } from '../support/musl.ts';
 import { installed, noRuntimes, runtimes } from '../support/programs.ts';
 import { checkTable } from '../support/table.ts';
 
@@ -340,6 +343,56 @@ row(
     }
   },
 );
+
+// The functions of libuv are there in Bun, and end the process: that a name is there says nothing.
+row(
+  'Bun, whatever is not TCP, UDP or a unix stream',
+  '`LISTENFDS_UNSUPPORTED`: Bun does not poll',
+  noRuntimes,
+  async (t) => {
+    const { bun } = await runtimes();
+    const folder = temporaryFolder(t);
+    const source = `import * as sockets from 'listenfds/sockets';
+    const [verb, address] = process.argv.slice(2);
+    try {
+      const { source } = await sockets[verb](...(address === undefined ? [] : [address]));
+      console.log(JSON.stringify({ source }));
+      process.exit();
+    } catch (error) { ${answer()}; }`;
+    const main = join(project(t, { 'main.mjs': source }), 'main.mjs');
+    const path = join(folder, 'socket');
+    const cases: [verb: string, passed: string, bound: string][] = [
+      ['listenDatagram', `unix_dgram("${path}-1")`, path],
+      ['listenSequentialPacket', `unix_seqpacket("${path}-2")`, path],
+      ['listenNetlink', 'netlink()', 'route'],
+      ['listenSpecial', 'special("/dev/zero")', '/dev/zero'],
+      ['listenMessageQueue', 'mqueue("/lfd-bun")', `/lfd-bun-${process.pid}`],
+    ];
+    for (const [verb, passed, bound] of cases) {
+      const expected = { code: 'LISTENFDS_UNSUPPORTED', message: /no event loop of libuv/ };
+      t.match(await activate(t, [bun, main, verb, bound]).json(), expected, `${verb}(), bound`);
+      if (verb !== 'listenMessageQueue') {
+        t.match(await activate(t, [bun, main, verb], { fds: [passed] }).json(), expected, `${verb}(), passed`);
+      }
+    }
+    binding().unlinkQueue(`/lfd-bun-${process.pid}`);
+    t.notOk(existsSync(path), 'what was bound for nothing is gone');
+    t.match(await activate(t, [bun, main, 'listenDatagram', '127.0.0.1:0']).json(), { source: 'bound' }, 'UDP works');
+  },
+);
+
+row('Bun on musl, `net.Server`', 'works', noRuntimes || noMusl, async (t) => {
+  const { program, libraries } = await muslBun();
+  const folder = temporaryFolder(t);
+  await packageForMusl(folder);
+  cpSync(join(root, 'test/fixtures/adopt.js'), join(folder, 'adopt.mjs'));
+  const running = activate(t, [program, join(folder, 'adopt.mjs'), '{"mismatch":"ignore"}'], {
+    fds: ['tcp()'],
+    env: { SERVER: 'net', LD_LIBRARY_PATH: libraries },
+  });
+  t.match(await running.json(), { source: 'inherited' });
+  await running.kill();
+});
 
 t.test('docs/runtimes.md shows this', { buffered: false }, (t) => {
   checkTable(t, 'docs/runtimes.md', 'runtimes', ['Where', 'What happens'], rows);
