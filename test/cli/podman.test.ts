@@ -6,16 +6,12 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { activate, root } from '../support/activate.ts';
-import { Run } from '../support/cli.ts';
+import { Run, inCgroup2 } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get, getJson } from '../support/http.js';
 import { unless, without } from '../support/tools.ts';
 
 const skip = without('podman', 'unshare') || unless(process.getuid!() === 0, 'needs root');
-
-// crun wants control groups of version 2 and nothing else.
-const onlyVersion2 = 'umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$@"';
-const through = ['unshare', '--mount', 'sh', '-c', onlyVersion2, 'sh'];
 
 /** A root directory that has this machine's /usr, for want of an image, and app.mjs. @returns it, and how to run in it */
 function container(t: Test, source: string): { folder: string; command: string[] } {
@@ -44,7 +40,7 @@ t.test('a container gets the socket and says READY=1', { skip }, async (t) => {
   );
   const run = new Run(t, ['-l', 'web=127.0.0.1:0', '--', ...command, process.execPath, '/app/app.mjs'], {
     env: { HOME: '/root' },
-    through,
+    through: inCgroup2,
   });
   const port = await run.port();
   t.match(await getJson(port), { pid: 1, devices: ['lo'] });
@@ -77,7 +73,7 @@ t.test('as process 1 of a container it stays behind upgrades, reaps, and passes 
   const run = ['/app/node_modules/listenfds/dist/cli.js', 'run', '-l', '/app/web.sock', '--now', '--'];
   const podman = activate(t, [...command, process.execPath, ...run, process.execPath, '/app/app.mjs'], {
     env: { HOME: '/root' },
-    through,
+    through: inCgroup2,
   });
   const says = async (pattern: RegExp): Promise<void> => {
     while (!pattern.test(podman.stderr)) await once(podman.child.stderr!, 'data');

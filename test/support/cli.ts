@@ -57,3 +57,9 @@ export class Run {
     process.kill(this.program.pid, signal);
   }
 }
+
+// crun wants control groups of version 2 and nothing else.
+const onlyVersion2 = 'umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$@"';
+
+/** A command in front of one that starts podman. */
+export const inCgroup2 = ['unshare', '--mount', 'sh', '-c', onlyVersion2, 'sh'];
