@@ -1,5 +1,5 @@
-// npm run test:matrix: the tests against the package as it is published, on every Node.js that it is for, on arm64, and
-// under this machine's systemd and the newest. docs/matrix.md says how, and holds the table that this prints.
+// npm run test:matrix: the tests against the package as it is published, on every Node.js that it is for, with musl instead
+// of glibc, on arm64, and under this machine's systemd and the newest. docs/matrix.md says how, and holds the table that this prints.
 //
 //   npm run test:matrix                                      everything
 //   npm run test:matrix -- --only node22,systemd-sid         some of it; --list says what there is
@@ -27,6 +27,11 @@ import { cache, cleanEnvironment, majors, nodeBinary } from './node-versions.js'
 import { addSources, checkout, openFolder } from './copy.js';
 import { buildInsides } from './insides.js';
 import { emulated, underEmulator } from './emulated.js';
+import { muslNode } from '../test/musl/host.js';
+
+/** The files that run programs of this library; the rest is about the checkout, and other projects' tools, many of them for glibc. */
+const onMusl =
+  /^test\/(?:admit|lend|listen|manager|open|receive|service|sockets|take|text)\/|^test\/programs\/spawn|^test\/system\/errors/;
 
 const resultsFile = join(cache, 'matrix.json');
 const page = join(checkout, 'docs/matrix.md');
@@ -53,6 +58,12 @@ for (const major of majors) {
       { what: 'the suite', files: units(files), node },
       { what: 'a booted systemd', files: booted(files), node, systemd: '/' },
     ];
+  };
+}
+for (const major of majors) {
+  targets[`musl${major}`] = async (files) => {
+    const own = units(files).filter((file) => onMusl.test(file));
+    return [{ what: 'with musl, the library', files: own, node: await muslNode(major) }];
   };
 }
 targets.arm64 = async (files) => {

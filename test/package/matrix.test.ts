@@ -8,7 +8,18 @@ const command = [process.execPath, join(root, 'scripts/matrix.js')];
 t.test('--list names every target, and an unknown one is refused with them', async (t) => {
   const { stdout, code } = await activate(t, [...command, '--list']).ended;
   t.equal(code, 0);
-  t.same(stdout.trim().split('\n'), ['node20', 'node22', 'node24', 'node26', 'arm64', 'systemd-sid']);
+  t.same(stdout.trim().split('\n'), [
+    'node20',
+    'node22',
+    'node24',
+    'node26',
+    'musl20',
+    'musl22',
+    'musl24',
+    'musl26',
+    'arm64',
+    'systemd-sid',
+  ]);
   const unknown = await activate(t, [...command, '--only', 'node18']).ended;
   t.equal(unknown.code, 2);
   t.match(unknown.stderr, 'There is no node18.');
