@@ -167,8 +167,12 @@ function serviceFile(plan: UnitPlan, sockets: readonly string[]): string {
       `ExecStart=${plan.command.map((one) => word(one, template)).join(' ')}`,
       type === 'notify' && 'ExecReload=kill -HUP $MAINPID',
       ...restart,
-      '# SIGTERM goes to the main process, which drains; what is left at the end is killed.',
+      '# SIGTERM goes to the main process alone: child processes can finish what requests wait for. It waits for the old process',
+      '# of an upgrade as well; what is left at the end is killed. A drain takes 30 s at most, and asks for more time if needed.',
       'KillMode=mixed',
+      'TimeoutStopSec=45s',
+      '# systemd keeps idle connections over a restart, in one of these; the others are for storeFds().',
+      'FileDescriptorStoreMax=16',
       watchdog !== null && `WatchdogSec=${watchdog}`,
     ],
     [
