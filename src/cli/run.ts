@@ -111,19 +111,20 @@ function endLike(exit: Exit | null): void {
   setTimeout(() => process.exit(128 + number), 100);
 }
 
-function catchSignals(runner: Runner): void {
+/** @param tell has the runner do it, as soon as there is one */
+function catchSignals(tell: (action: (runner: Runner) => void) => void): void {
   const terminal = [0, 1, 2].find(isTerminal);
   const hasTerminal = (): boolean => terminal !== undefined && isTerminal(terminal);
-  process.on('SIGTERM', () => runner.stop('SIGTERM', false));
+  process.on('SIGTERM', () => tell((runner) => runner.stop('SIGTERM', false)));
   for (const signal of ['SIGINT', 'SIGQUIT'] as const) {
     // The terminal sends these to its whole foreground group, the command included.
-    process.on(signal, () => runner.stop(signal, hasTerminal()));
+    process.on(signal, () => tell((runner) => runner.stop(signal, hasTerminal())));
   }
   process.on('SIGHUP', () => {
-    if (terminal !== undefined && !hasTerminal()) runner.stop('SIGHUP', false);
-    else runner.hangup();
+    if (terminal !== undefined && !hasTerminal()) tell((runner) => runner.stop('SIGHUP', false));
+    else tell((runner) => runner.hangup());
   });
-  for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => runner.pass(signal));
+  for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => tell((runner) => runner.pass(signal)));
 }
 
 function environmentFor(line: CommandLine): NodeJS.ProcessEnv {
@@ -145,28 +146,34 @@ export async function run(line: CommandLine): Promise<number> {
   const say = (text: string): void => {
     if (!quiet) write(2, `${dim('listenfds:')} ${visible(text)}\n`);
   };
+  let runner: Runner | null = null;
+  const early: ((runner: Runner) => void)[] = [];
+  // From here on there is something to clean up.
+  catchSignals((action) => (runner ? action(runner) : void early.push(action)));
+  let manager: Manager | null = null;
+  if (globs.length > 0) new Watch(globs, (file) => manager?.changed(path.relative(process.cwd(), file)));
   const sockets = openAll(line);
   const common = { command: line.operands, sockets, env, start, stopTimeout, say };
   if (line.flag('accept')) {
-    const dispatcher = new Dispatcher({ ...common, finished: endLike });
-    catchSignals(dispatcher);
-    dispatcher.begin();
+    runner = new Dispatcher({ ...common, finished: endLike });
   } else {
     const notify = await openNotifyPath(
-      (text, fds) => manager.notified(text, fds),
-      (pid) => manager.isMain(pid),
-    );
+      (text, fds) => manager!.notified(text, fds),
+      (pid) => manager!.isMain(pid),
+    ).catch((error: unknown) => {
+      for (const socket of sockets) socket.remove();
+      throw error;
+    });
     const finished = (exit: Exit | null): void => {
       notify.remove();
       endLike(exit);
     };
     const once = line.flag('once');
     const now = once || line.flag('now');
-    const manager = new Manager({ ...common, notifySocket: notify.address, now, once, finished });
-    catchSignals(manager);
-    adoptOrphans((pid, exit) => manager.orphanEnded(pid, exit));
-    if (globs.length > 0) new Watch(globs, (file) => manager.changed(path.relative(process.cwd(), file)));
-    manager.begin();
+    runner = manager = new Manager({ ...common, notifySocket: notify.address, now, once, finished });
+    adoptOrphans((pid, exit) => manager!.orphanEnded(pid, exit));
   }
+  runner.begin();
+  for (const action of early) action(runner);
   return new Promise(() => {});
 }

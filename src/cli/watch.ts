@@ -70,10 +70,11 @@ function parsePattern(glob: string): Pattern {
   };
 }
 
-/** Watches as long as the process lives. */
+/** Watches for the life of the process, which it does not keep alive. */
 export class Watch {
   readonly #patterns: Pattern[];
   readonly #onChange: (file: string) => void;
+  // inotify(7) watches the directory that there is, not what may come to have its name.
   readonly #watchers = new Map<string, FSWatcher>();
 
   /** @throws CommandError where the directory of a glob does not exist, or inotify has no watch left */
@@ -83,7 +84,21 @@ export class Watch {
     for (const { base } of this.#patterns) {
       if (!isDirectory(base)) throw new CommandError(`--watch: there is no directory ${base}`);
     }
-    for (const { base } of this.#patterns) this.#add(base);
+    for (const { base } of this.#patterns) {
+      this.#add(base);
+      this.#watchName(base);
+    }
+  }
+
+  /** A build may remove the directory of a pattern and make it anew, or put another in its place. */
+  #watchName(base: string): void {
+    const name = path.basename(base);
+    if (name === '') return;
+    const options = { persistent: false };
+    const watcher = fs.watch(path.dirname(base), options, (event, changed) => {
+      if (changed === name) this.#changed(path.dirname(base), event, name);
+    });
+    watcher.on('error', () => watcher.close());
   }
 
   #isWanted(directory: string): boolean {
@@ -103,7 +118,8 @@ export class Watch {
   #add(directory: string): string | null {
     if (this.#watchers.has(directory) || !this.#isWanted(directory)) return null;
     try {
-      const watcher = fs.watch(directory, (_event, name) => this.#changed(directory, name));
+      const options = { persistent: false };
+      const watcher = fs.watch(directory, options, (event, name) => this.#changed(directory, event, name));
       watcher.on('error', () => this.#remove(directory));
       this.#watchers.set(directory, watcher);
     } catch (error) {
@@ -121,15 +137,21 @@ export class Watch {
     return found;
   }
 
+  /** With all that is below it. */
   #remove(directory: string): void {
-    this.#watchers.get(directory)?.close();
-    this.#watchers.delete(directory);
+    for (const [name, watcher] of this.#watchers) {
+      if (name !== directory && !name.startsWith(`${directory}/`)) continue;
+      watcher.close();
+      this.#watchers.delete(name);
+    }
   }
 
-  #changed(directory: string, name: string | null): void {
+  #changed(directory: string, event: string, name: string | null): void {
     if (name === null) return;
     const file = path.join(directory, name);
     if (isDirectory(file)) {
+      // It has come, or another one has; the numbers of inodes are used again.
+      if (event === 'rename') this.#remove(file);
       const found = this.#add(file);
       if (found !== null) this.#onChange(found);
       return;
