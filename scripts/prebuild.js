@@ -42,7 +42,7 @@ export const allowed = new Set(
   fork free freeaddrinfo fstatfs getaddrinfo getegid geteuid getgid getgrnam_r getpeername getpid getppid getpwnam_r
   getsockname getsockopt getuid if_indextoname if_nametoindex inet_ntop inet_pton listen malloc memchr memcmp memcpy memmove
   memset mkfifo nanosleep pipe2 poll prctl raise read recv recvmmsg send setpgid setsockopt shutdown sigaction sigemptyset
-  sigfillset signal sigprocmask socket strchr strcmp strlen strnlen syscall waitpid write`.split(/\s+/),
+  sigfillset signal sigprocmask socket socketpair strchr strcmp strlen strnlen syscall waitpid write`.split(/\s+/),
 );
 
 /** What Node.js looks for in an addon. */
