@@ -14,10 +14,10 @@ async function makeListener() {
 // LISTEN_PID has to be the program's own number, which a shell knows before it becomes the program.
 const script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$1"';
 
-async function spawnActivated(program, stdout) {
+async function spawnActivated(program, stdout, { node = process.execPath, env = {} } = {}) {
   const listener = await makeListener();
-  const child = spawn('/bin/sh', ['-c', script, process.execPath, program], {
-    env: { ...process.env, PORT: String(listener.port) },
+  const child = spawn('/bin/sh', ['-c', script, node, program], {
+    env: { ...process.env, ...env, PORT: String(listener.port) },
     stdio: ['ignore', stdout, 'inherit', listener.fd],
   });
   listener.close();
@@ -29,9 +29,10 @@ async function spawnActivated(program, stdout) {
  * then: a connection waits in the queue until the program accepts it.
  *
  * @param {string} program
+ * @param {{ node?: string, env?: Record<string, string> }} [options]
  */
-export function startActivated(program) {
-  return spawnActivated(program, 'ignore');
+export function startActivated(program, options) {
+  return spawnActivated(program, 'ignore', options);
 }
 
 /** What a program prints that is given a listener and ends by itself. */
@@ -42,8 +43,8 @@ export async function runActivated(program) {
   return { stdout };
 }
 
-export async function stop(child) {
+export async function stop(child, signal = 'SIGKILL') {
   const exited = once(child, 'exit');
-  child.kill('SIGKILL');
+  child.kill(signal);
   await exited;
 }

@@ -7,7 +7,7 @@ const project = resolve(import.meta.dirname, '..');
 const shipped = ['package.json', 'dist', 'prebuilds', 'build/Release/listenfds.node'];
 
 /**
- * Copies the package and the programs of bench/programs into a temporary folder. Beside it there are Express, and a
+ * Copies the package and the programs of bench/programs into a temporary folder. Beside it there are Express, Fastify, and a
  * package `nothing` of one empty module: what Node itself charges for any package.
  */
 export function installPackage() {
@@ -22,7 +22,9 @@ export function installPackage() {
   const manifest = { name: 'nothing', type: 'module', exports: { '.': { default: './dist/index.js' } } };
   writeFileSync(join(nothing, 'package.json'), JSON.stringify(manifest));
   writeFileSync(join(nothing, 'dist/index.js'), 'export {};\n');
-  symlinkSync(join(project, 'node_modules/express'), join(folder, 'node_modules/express'));
+  for (const name of ['express', 'fastify']) {
+    symlinkSync(join(project, 'node_modules', name), join(folder, 'node_modules', name));
+  }
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
   cpSync(join(import.meta.dirname, 'programs'), folder, { recursive: true });
   return {

@@ -73,6 +73,7 @@ const commands: readonly [RegExp, string][] = [
   [/^systemctl (start|stop) web@/, 'test/systemd/unit.test.ts'],
   [/^systemctl (--user )?(daemon-reload|enable --now express\.socket)/, 'test/systemd/unit.test.ts'],
   [/^curl http:\/\/localhost:3001\//, 'test/docs/examples.test.ts'],
+  [/^npx esbuild server\.js /, 'test/docs/first-request.test.ts'],
   [/^npm run demo|&& npm run demo/, 'test/docs/demo.test.ts'],
   [/^npm run bench/, 'test/package/bench.test.ts'],
   [/^(LISTENFDS_WRITE_DOCS=1 )?npx tap test\/[a-z-]+\/[a-z-]+\.test\.ts/, '.ci/run'],
