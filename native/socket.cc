@@ -25,6 +25,7 @@ constexpr Option kOptions[] = {
     {"PassSecurity", SOL_SOCKET, SO_PASSSEC},         {"Timestamping", SOL_SOCKET, SO_TIMESTAMPNS},
     {"ReceiveBuffer", SOL_SOCKET, SO_RCVBUF},         {"SendBuffer", SOL_SOCKET, SO_SNDBUF},
     {"PassPacketInfo", SOL_NETLINK, NETLINK_PKTINFO}, {"ReusePort", SOL_SOCKET, SO_REUSEPORT},
+    {"PassRights", SOL_SOCKET, SO_PASSRIGHTS},
 };
 
 const Option* Find(const char* name) {

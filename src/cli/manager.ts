@@ -303,7 +303,7 @@ export class Manager {
   }
 
   isMain(pid: number): boolean {
-    return this.#main === pid;
+    return pid !== 0 && this.#main === pid; // 0: a process that this pid namespace does not see
   }
 
   /** One datagram from the NOTIFY_SOCKET, sd_notify(3). */
@@ -312,7 +312,10 @@ export class Manager {
     const fields = parseNotifyMessage(text);
     this.#store.notified(fields, passed);
     const pid = Number(fields.get('MAINPID'));
-    if (pid > 0 && pid !== this.#main && this.#main !== 0 && this.#family.has(pid)) {
+    if (pid > 0 && pid !== this.#main && this.#main !== 0 && !this.#family.has(pid)) {
+      // The command may have fewer rights than we: it must not name a process that it could not signal itself.
+      say(`pid ${this.#main} names pid ${pid}, which was not started by it: ignored`);
+    } else if (pid > 0 && pid !== this.#main && this.#main !== 0) {
       say(`pid ${this.#main} has handed over to pid ${pid}`);
       this.#family.leaving.add(this.#main);
       this.#main = pid;

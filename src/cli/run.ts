@@ -1,9 +1,11 @@
 // listenfds run: opens the sockets, listens to signals, and lets a manager (one command for all connections) or a
 // dispatcher (--accept, one for each) do the rest.
 import { findExecutable } from '../programs/executable.js';
+import { privatePlace } from '../open/private-place.js';
 import type { Exit } from '../programs/spawn.js';
 import { fs, path } from '../system/builtins.js';
 import { visible } from '../text/visible.js';
+import { isKnownUser } from '../system/users.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { Dispatcher } from './dispatcher.js';
 import { Manager } from './manager.js';
@@ -72,24 +74,24 @@ interface NotifySocket {
 }
 
 /**
- * Where READY=1 and the rest come in. A path, since container runtimes pass nothing on to an abstract name. `accepts`
- * decides by the sender's pid where it is another user's: the command may have changed its own.
+ * Where READY=1 and the rest come in. A path, since container runtimes pass nothing on to an abstract name. A command of
+ * root's may have changed its user: for it the path is open to all, and `accepts` decides by the sender's pid.
  */
 async function openNotifyPath(
   deliver: (text: string, fds: readonly number[]) => void,
   accepts: (pid: number) => boolean,
 ): Promise<NotifySocket> {
   const room = await import('../sockets/room.js');
-  const parent = process.env['XDG_RUNTIME_DIR'] || process.getBuiltinModule('node:os').tmpdir();
-  const folder = fs.mkdtempSync(path.join(parent, 'listenfds-run-'));
-  fs.chmodSync(folder, 0o755);
+  const us = process.geteuid!();
+  const parent = us === 0 ? process.env['XDG_RUNTIME_DIR'] || process.getBuiltinModule('node:os').tmpdir() : null;
+  const folder = fs.mkdtempSync(path.join(parent ?? privatePlace(), 'listenfds-run-'));
+  if (us === 0) fs.chmodSync(folder, 0o755);
   const address = path.join(folder, 'notify');
   // It also keeps us alive while a successor runs, which is no child of ours.
-  const us = process.getuid!();
   room.openNotifySocket({
     path: address,
     mode: 0o666,
-    accepts: ({ uid, pid }) => uid === us || uid === 0 || accepts(pid),
+    accepts: ({ uid, pid }) => (isKnownUser(uid, pid) && (uid === us || uid === 0)) || (us === 0 && accepts(pid)),
     receiveFds: true,
     heard: deliver,
   });

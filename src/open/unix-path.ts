@@ -83,6 +83,15 @@ function publish(folder: PrivateFolder, path: string, stale: HeldFile | null): v
   }
 }
 
+/**
+ * Whoever sends descriptors to a socket gets an error from then on, and so on the connections that it accepts. Received ones
+ * have to be closed, and the last close of a socket with SO_LINGER, or of a file in a file system of the sender's, stands
+ * still as long as the sender likes, and the event loop with it. Before Linux 6.16 there is no such option.
+ */
+export function refuseDescriptors(fd: number): void {
+  bindingIfAny()?.setSocketOption(fd, 'PassRights', 0);
+}
+
 /** Gives a socket file that we have bound its owner and mode. */
 export function finish(own: HeldFile, { uid, gid }: Owner, mode: number): void {
   if (uid !== -1 || gid !== -1) fs.chownSync(own.path, uid, gid);
@@ -169,6 +178,7 @@ export function listenOnBound(server: Server, fd: number, node: ListenOptions, p
     const { code } = systemError(fd, 'bind', path);
     throw listenError(code!, fd, formatAddress(path), code === 'EADDRINUSE' ? 'address already in use' : 'cannot bind');
   }
+  refuseDescriptors(fd);
   const listen = server.listen as (options: { fd: number }, backlog: number | undefined) => Server;
   listen.call(server, { ...node, fd }, node.backlog);
 }

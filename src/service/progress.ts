@@ -1,10 +1,11 @@
 // How far a successor has got: what it says through NOTIFY_SOCKET, whether it lives, and how much time it has left.
+import { privatePath } from '../open/private-place.js';
+import { isKnownUser } from '../system/users.js';
 import { notify } from '../manager/notify.js';
 import type { Program } from '../programs/spawn.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { parseNotifyMessage } from '../text/notify-message.js';
-import { abstractName } from './successor.js';
 
 export function failed(why: string, cause?: unknown): ListenFdsError {
   return new ListenFdsError('LISTENFDS_UPGRADE_FAILED', why, cause === undefined ? {} : { cause });
@@ -81,7 +82,7 @@ export interface Progress {
 
 export async function openProgress(allowance: Allowance): Promise<Progress> {
   const { openNotifySocket } = await import('../sockets/room.js');
-  const path = abstractName('listenfds/notify/');
+  const path = privatePath('notify');
   const us = process.geteuid!();
   let beReady!: (pid: number | null) => void;
   let leave!: () => void;
@@ -89,8 +90,9 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
   const leaving = new Promise<void>((resolve) => (leave = resolve));
   const close = openNotifySocket({
     path,
+    mode: 0o600,
     receiveFds: true,
-    accepts: ({ uid }) => uid === 0 || uid === us,
+    accepts: ({ uid, pid }) => isKnownUser(uid, pid) && (uid === 0 || uid === us),
     heard(text, fds) {
       relay(text, fds);
       const said = parseNotifyMessage(text);
@@ -100,7 +102,7 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
       if (said.get('READY') === '1') beReady(Number(said.get('MAINPID')) || null);
     },
   });
-  return { address: `@${path.slice(1)}`, ready, leaving, close };
+  return { address: path, ready, leaving, close };
 }
 
 /**

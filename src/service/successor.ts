@@ -1,5 +1,5 @@
-// What passes between a service and the successor it has started, beside the sockets: a stream on an abstract address that
-// LISTENFDS_UPGRADE names. Either side learns from its end that the other one is gone.
+// What passes between a service and the successor it has started, beside the sockets: a stream on a path that only this user
+// can reach, and that LISTENFDS_UPGRADE names. Either side learns from its end that the other one is gone.
 //
 //   old → new   { hello: … }      where the manager is, and the state that is handed over
 //   new → old   READY=1           through NOTIFY_SOCKET, as any program says it
@@ -8,7 +8,9 @@
 //   new → old   end               it does
 import type { Server, Socket } from 'node:net';
 import { peerCredentials } from '../admit/peer.js';
+import { privatePath } from '../open/private-place.js';
 import { net } from '../system/builtins.js';
+import { isKnownUser } from '../system/users.js';
 import { badOption } from '../text/options.js';
 
 /** What a successor is told. */
@@ -29,23 +31,11 @@ const hearingTime = 5_000;
 
 export const upgradeVariable = 'LISTENFDS_UPGRADE';
 
-/**
- * An abstract name that fills sun_path to its end: Node 20 pads shorter ones with NULs, other versions do not, and the
- * two never meet.
- */
-export function abstractName(prefix: string): string {
-  const room = 107 - prefix.length;
-  const { randomBytes } = process.getBuiltinModule('node:crypto');
-  return `\0${prefix}${randomBytes(Math.ceil(room / 2))
-    .toString('hex')
-    .slice(0, room)}`;
-}
-
-/** Whether the other end of a unix connection is this user, or root. */
+/** Whether the other end of a unix connection is this user, or root: not one of those without a number here. */
 export function isOurs(socket: Socket): boolean {
   try {
-    const { uid } = peerCredentials(socket);
-    return uid === 0 || uid === process.geteuid!();
+    const { uid, pid } = peerCredentials(socket);
+    return isKnownUser(uid, pid) && (uid === 0 || uid === process.geteuid!());
   } catch {
     return false;
   }
@@ -87,7 +77,7 @@ export async function* messages(socket: Socket): AsyncGenerator<Record<string, u
 
 /** The old side: answers whoever of us connects with `hello`, and with `go` when told to. */
 export class Briefing {
-  readonly name = abstractName('listenfds/upgrade/');
+  readonly path = privatePath('upgrade');
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #kept: readonly string[] | null = null;
@@ -110,7 +100,7 @@ export class Briefing {
   async open(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ path: this.name, exclusive: true }, resolve);
+      this.#server.listen({ path: this.path, exclusive: true }, resolve);
     });
   }
 
@@ -173,14 +163,14 @@ function untilConnected(socket: Socket): Promise<void> {
   });
 }
 
-async function join(name: string | undefined): Promise<Succession | null> {
-  if (name === undefined) return null;
-  const socket = net.connect({ path: `\0${name}` });
+async function join(path: string | undefined): Promise<Succession | null> {
+  if (path === undefined) return null;
+  const socket = net.connect({ path });
   const inbox = messages(socket);
   let first: IteratorResult<Record<string, unknown>>;
   try {
     await untilConnected(socket);
-    // Names in the abstract namespace are free to all: what binds one again need not be who named it.
+    // The variable may come from somebody else.
     if (!isOurs(socket)) {
       socket.destroy();
       return null;

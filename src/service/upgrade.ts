@@ -193,7 +193,7 @@ async function succeed(
   const program = (attempt.program = await startReleasable(options.command ?? ownCommand(), {
     fds: sockets.map(({ fd }) => fd),
     names: sockets.map(({ name }) => name),
-    env: { ...env, [upgradeVariable]: briefing.name.slice(1), [originsVariable]: originsOf(sockets) },
+    env: { ...env, [upgradeVariable]: briefing.path, [originsVariable]: originsOf(sockets) },
     notifySocket: progress.address,
     cwd: startFolder.named,
     ownGroup: true,

@@ -1,5 +1,6 @@
 // ListenDatagram=: UDP is node:dgram's, a unix datagram socket ours.
 import type { Socket as UdpSocket, SocketOptions } from 'node:dgram';
+import { refuseDescriptors } from '../open/unix-path.js';
 import type { AddressInfo } from 'node:net';
 import { notifyOptions } from '../manager/notify.js';
 import { fileOf, onceGone, register, registerOwn } from '../open/own.js';
@@ -372,6 +373,7 @@ function bindUnixDatagram(path: string, wanted: Wanted<DatagramAddress>, target:
   const { fd, ended } = bindUnixSocket(SOCK.DGRAM, path, wanted);
   try {
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
+    if (!target.receiveFds) refuseDescriptors(fd);
     const remove = wanted.removeOnStop ?? true;
     return unixDatagram(fd, path, target, () => registerOwn(fd, wanted, (handedOver) => ended(remove && !handedOver)));
   } catch (error) {

@@ -1,6 +1,7 @@
 // The manager's end of a NOTIFY_SOCKET, for what we start ourselves: the command of `listenfds run`, the successor of an
 // upgrade.
 import type { PeerCredentials } from '../admit/peer.js';
+import { refuseDescriptors } from '../open/unix-path.js';
 import { SOCK } from '../receive/descriptor.js';
 import { binding } from '../system/addon.js';
 import { parseTarget } from '../take/target.js';
@@ -26,15 +27,22 @@ export interface NotifySocketOptions {
 /** Opens it. It keeps the event loop alive, and belongs to this process: no upgrade passes it on. @returns closes it */
 export function openNotifySocket(options: NotifySocketOptions): () => void {
   const { path, mode, receiveFds = false, accepts, heard } = options;
-  const { fd } = bindUnixSocket(SOCK.DGRAM, path, parseTarget({ path, ...(mode === undefined ? {} : { mode }) }));
+  const { fd, ended } = bindUnixSocket(
+    SOCK.DGRAM,
+    path,
+    parseTarget({ path, ...(mode === undefined ? {} : { mode }) }),
+  );
   let socket: UnixDatagram;
   try {
     setOptions(fd, { PassCredentials: true });
+    if (!receiveFds) refuseDescriptors(fd);
     socket = new UnixDatagram({ fd, path, receiveFds, maxMessageSize: maxMessageBytes });
   } catch (error) {
     binding().closeFd(fd);
+    ended(true);
     throw error;
   }
+  socket.onceClosed(() => ended(true));
   socket.on('error', () => {});
   socket.on('message', (message, { credentials, fds = [], truncated }) => {
     if (credentials && !truncated && accepts(credentials)) heard(message.toString(), fds);

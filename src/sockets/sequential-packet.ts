@@ -1,5 +1,6 @@
 // ListenSequentialPacket=: connections over which packets travel whole, unix(7).
 import type { EventEmitter as Emitter } from 'node:events';
+import { refuseDescriptors } from '../open/unix-path.js';
 import { authorize } from '../admit/authorize.js';
 import { gatekeeper } from '../admit/gate.js';
 import { fileOf, onceGone, registerOwn } from '../open/own.js';
@@ -77,6 +78,7 @@ export class SequentialPacketSocket extends PolledDuplex {
     const { allowHalfOpen = false, maxMessageSize = defaultMessageSize } = options;
     // The end and a packet without bytes both read as 0 bytes; but only a packet comes with credentials.
     setOptions(fd, { PassCredentials: true });
+    refuseDescriptors(fd);
     super({ fd, subject: `fd ${fd}`, objectMode: true, allowHalfOpen });
     this.#limit = maxMessageSize;
     this.remoteAddress = remoteAddress;
@@ -316,6 +318,7 @@ export async function listenSequentialPacket(
   const remove = wanted.removeOnStop ?? true;
   try {
     setOptions(fd, { ReceiveBuffer: target.receiveBuffer, SendBuffer: target.sendBuffer });
+    refuseDescriptors(fd); // before anybody can connect
     const result = binding().listenSocket(fd, wanted.node.backlog!);
     if (result < 0) throw systemError(result, 'listen', formatAddress(path));
     listening();

@@ -1,17 +1,26 @@
-// Who can use the ways in which a service, its successor and `listenfds upgrade` talk to each other. Anybody may bind an
-// abstract name and connect to one, so each end looks at who the other is.
+// Who can use the ways in which a service, its successor and `listenfds upgrade` talk to each other: sockets in a folder that
+// nobody else can enter, and each end looks at who the other is.
 import { once } from 'node:events';
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { serialize } from 'node:v8';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t from 'tap';
 import { activate, activateModule, root } from '../support/activate.ts';
 import { as, withoutOtherUsers } from '../support/as.ts';
 import { cli } from '../support/cli.ts';
+import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
+import { alive, start, successorOf } from '../support/upgradable.ts';
 
 const skip = withoutOtherUsers();
-const controlName = (pid: number): string => `\0${`listenfds/control/${pid}/`.padEnd(107, '.')}`;
+
+/** What a process listens for commands on, as its network namespace lists it. */
+function controlPath(pid: number): string {
+  const [, path] = new RegExp(` (/\\S*/control-${pid}-\\S+)$`, 'm').exec(readFileSync('/proc/net/unix', 'utf8')) ?? [];
+  if (path === undefined) throw new Error(`${pid} listens for no commands`);
+  return path;
+}
 
 const service = `import { serve } from 'listenfds';
 const { listening } = await serve((_, response) => response.end(String(process.pid)), { port: 0, upgrade: true });
@@ -25,7 +34,7 @@ t.test('a command of another user is not obeyed', { skip }, async (t) => {
   });
   const { code, stderr } = await stranger.ended;
   t.equal(code, 1);
-  t.match(stderr, 'refused to answer');
+  t.match(stderr, 'does not take upgrades from user 54321');
   t.equal(await get(Number(port)), String(running.pid), 'it is the same process');
 });
 
@@ -36,7 +45,9 @@ t.test('who answers in the place of another process is found out', async (t) => 
     socket.on('error', () => {}); // it is left in the middle
     socket.end('{"ok":true,"pid":1,"durationMs":1}\n');
   });
-  impostor.listen({ path: controlName(running.pid), exclusive: true });
+  const folder = join(temporaryFolder(t), 'listenfds-0');
+  mkdirSync(folder);
+  impostor.listen({ path: join(folder, `control-${running.pid}-00`) });
   await once(impostor, 'listening');
   t.teardown(() => impostor.close());
   const { code, stderr } = await cli(t, ['upgrade', String(running.pid)]);
@@ -44,18 +55,98 @@ t.test('who answers in the place of another process is found out', async (t) => 
   t.match(stderr, `Process ${process.pid} answers in the place of ${running.pid}`);
 });
 
-t.test('a name that is taken already leaves the service without that way in, and says so', async (t) => {
-  const running = activateModule(t, `await new Promise((go) => process.stdin.once('data', go));\n${service}`, {
-    stdin: 'pipe',
-  });
-  const squatter = createServer().listen({ path: controlName(running.pid), exclusive: true });
-  await once(squatter, 'listening');
-  t.teardown(() => squatter.close());
-  running.child.stdin!.end('go\n');
-  const port = await running.line();
-  t.equal(await get(Number(port)), String(running.pid));
-  while (!running.stderr.includes('will not reach this process')) await once(running.child.stderr!, 'data');
+t.test('what is no answer is an error, without a trace and without orders to the terminal', async (t) => {
+  const folder = join(temporaryFolder(t), 'listenfds-0');
+  mkdirSync(folder);
+  for (const [answer, expected] of [
+    ['{"ok":\n', 'which is no answer'],
+    ['null\n', 'which is no answer'],
+    ['{"ok":true}\n', 'which is no answer'],
+    [`${JSON.stringify({ ok: false, code: 'X', message: '\u001b]0;title\u0007\u001b[2J' })}\n`, '\\x1b[2J'],
+    ['x'.repeat(100_000), 'refused to answer'],
+  ] as const) {
+    const running = activateModule(
+      t,
+      `import { createServer } from 'node:net';
+      const server = createServer((socket) => socket.on('error', () => {}).end(${JSON.stringify(answer)}));
+      server.listen({ path: '${folder}/control-' + process.pid + '-00' }, () => console.log('up'));`,
+    );
+    await running.line();
+    const { code, stderr } = await cli(t, ['upgrade', String(running.pid)]);
+    t.equal(code, 1);
+    t.match(stderr, expected);
+    t.notMatch(stderr, /\x1b|\n\s+at /);
+    await running.kill();
+  }
 });
+
+t.test('of a folder that somebody else has made first nothing is used', { skip }, async (t) => {
+  const parent = temporaryFolder(t);
+  chmodSync(parent, 0o1777);
+  for (const uid of [54_321, 12_345]) {
+    const folder = join(parent, `listenfds-12345`);
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    chownSync(folder, uid, 1);
+    chmodSync(folder, uid === 12_345 ? 0o777 : 0o700); // or has opened to others
+    const running = activateModule(t, service, {
+      through: as({ uid: 12_345, gid: 1 }),
+      env: { RUNTIME_DIRECTORY: parent },
+    });
+    await running.line();
+    const used = dirname(controlPath(running.pid));
+    t.match(used, new RegExp(`^${folder}-......$`));
+    t.equal(statSync(used).mode & 0o777, 0o700);
+    await running.kill();
+  }
+});
+
+// Tries everything of this package that the kernel lists, as fast as it can, and says how each kind answered.
+const prober = `
+import re, socket, sys, time
+seen, errors = set(), set()
+print('probing', flush=True)
+end = time.time() + 3
+while time.time() < end:
+    for path in re.findall(r'[ ]([@/][^ \\n]*listenfds[^ \\n]*)', open('/proc/net/unix').read()):
+        kind = re.search(r'(control|upgrade|notify)', path)
+        if not path.startswith(sys.argv[1]): continue
+        seen.add(kind and kind[0])
+        for sort in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(socket.AF_UNIX, sort) as s:
+                try: s.connect(path); errors.add('connected to ' + path)
+                except OSError as error: errors.add(type(error).__name__)
+print(sorted(seen), sorted(errors))
+`;
+
+t.test(
+  'another user reaches nothing of a service and its successor, in a user namespace either',
+  { skip },
+  async (t) => {
+    const asNobody = ['unshare', '--user', '--map-user=65534', '--map-group=65534'];
+    for (const through of [[], asNobody]) {
+      const parent = temporaryFolder(t);
+      chownSync(parent, 12_345, 1);
+      chmodSync(parent, 0o755);
+      const running = await start(t, {
+        through: [...as({ uid: 12_345, gid: 1 }), ...through],
+        env: { RUNTIME_DIRECTORY: parent },
+      });
+      chmodSync(dirname(running.file), 0o755);
+      running.behave('hang');
+      const other = activate(t, ['python3', '-c', prober, parent], {
+        through: as({ uid: 54_321, gid: 1 }),
+        env: { PATH: '/usr/bin:/bin' },
+      });
+      t.equal(await other.line(), 'probing');
+      process.kill(running.pid, 'SIGUSR2');
+      await successorOf(running);
+      t.equal(await other.line(), "['control', 'notify', 'upgrade'] ['PermissionError']");
+      for (const pid of alive(running)) process.kill(pid, 'SIGKILL');
+      await running.ended;
+    }
+  },
+);
 
 // As the old process says it: the length, then what is handed over.
 function hello(state: unknown): Buffer {
@@ -66,21 +157,24 @@ function hello(state: unknown): Buffer {
 }
 
 t.test('a successor takes its state from its own user or root, and from nobody else', { skip }, async (t) => {
-  const name = `listenfds-test-${process.pid}`.padEnd(107, '.');
+  const folder = temporaryFolder(t);
+  chmodSync(folder, 0o777);
+  const path = join(folder, 's');
   const source = `
     import { createServer } from 'node:net';
     const server = createServer((socket) => socket.end(Buffer.from('${hello('forged').toString('hex')}', 'hex')));
-    server.listen({ path: ${JSON.stringify(`\0${name}`)} }, () => console.log('up'));`;
+    server.listen({ path: '${path}', writableAll: true }, () => console.log('up'));`;
   const asked = async (teller: number, asking: number): Promise<string> => {
     const telling = activateModule(t, source, { through: as({ uid: teller, gid: 1 }) });
     await telling.line();
     const running = activateModule(
       t,
       "import { upgradeState } from 'listenfds'; console.log(JSON.stringify(await upgradeState()))",
-      { through: as({ uid: asking, gid: 1 }), env: { LISTENFDS_UPGRADE: name } },
+      { through: as({ uid: asking, gid: 1 }), env: { LISTENFDS_UPGRADE: path } },
     );
     const state = await running.line();
     await telling.kill();
+    rmSync(path);
     return state;
   };
   t.equal(await asked(54_321, 12_345), 'null', "another user's");
@@ -92,7 +186,7 @@ t.test('a successor takes its state from its own user or root, and from nobody e
 t.test('what is no command is not answered', async (t) => {
   const running = activateModule(t, service);
   const port = await running.line();
-  const client = connect({ path: controlName(running.pid) });
+  const client = connect({ path: controlPath(running.pid) });
   client.end('exit\n');
   client.on('error', () => {});
   await once(client, 'close');
