@@ -26,6 +26,8 @@ export interface ConnectionStats {
   readonly active: number;
   /** Turned away by a limit, an address list or an authorisation rule. */
   readonly refused: number;
+  /** How many of them by what: `authorize`, `allow`, `deny`, `maxConnections`, `maxConnectionsPerSource`. */
+  readonly refusedBy: Readonly<Record<string, number>>;
 }
 
 /** What is published on the diagnostics channel `listenfds:refused`. */
@@ -34,8 +36,10 @@ export interface RefusedMessage {
   readonly server: EventEmitter;
   /** The connection, destroyed by now; null for a datagram. */
   readonly socket: Socket | null;
-  /** Why, in words. */
+  /** Why, in words; it begins with what refused, as in {@link ConnectionStats.refusedBy}, and a colon. */
   readonly reason: string;
+  /** How many that server, or socket, has refused for that so far, this one included. */
+  readonly count: number;
   /** Of authorisation rules only. */
   readonly credentials?: Refusal['credentials'];
 }
@@ -92,9 +96,21 @@ export interface DrainWatch {
 /** A connection that was sent to another process has lost its handle without having closed. */
 const isElsewhere = (socket: Socket): boolean => !socket.destroyed && !socket.connecting && handleOf(socket) === null;
 
+/** Every reason begins with the name of what refused. */
+export function countRefusal(by: Record<string, number>, reason: string): number {
+  const name = reason.slice(0, reason.indexOf(':'));
+  return (by[name] = (by[name] ?? 0) + 1);
+}
+
+export function publishRefusal(message: RefusedMessage): void {
+  const channel = process.getBuiltinModule('node:diagnostics_channel').channel('listenfds:refused');
+  if (channel.hasSubscribers) channel.publish(message);
+}
+
 class Gatekeeper implements ConnectionStats {
   accepted = 0;
   refused = 0;
+  readonly refusedBy: Record<string, number> = {};
   readonly gates: Gate[] = [];
   /** Open connections; a TLS connection is its TLSSocket once the handshake is done. */
   readonly sockets = new Set<Socket>();
@@ -110,6 +126,8 @@ class Gatekeeper implements ConnectionStats {
   handedOver = false;
   /** Called when a count has changed. */
   onChange: (() => void) | null = null;
+  /** Called with each refusal. */
+  onRefused: ((reason: string) => void) | null = null;
 
   get active(): number {
     this.prune();
@@ -133,9 +151,10 @@ class Gatekeeper implements ConnectionStats {
       if (refusal === null) continue;
       this.refused += 1;
       socket.destroy();
-      const channel = process.getBuiltinModule('node:diagnostics_channel').channel('listenfds:refused');
       const why = typeof refusal === 'string' ? { reason: refusal } : refusal;
-      if (channel.hasSubscribers) channel.publish({ server, socket, ...why } satisfies RefusedMessage);
+      const count = countRefusal(this.refusedBy, why.reason);
+      publishRefusal({ server, socket, ...why, count });
+      this.onRefused?.(why.reason);
       this.onChange?.();
       return false;
     }

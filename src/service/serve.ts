@@ -25,7 +25,7 @@ import {
 import { openTogether } from './opening.js';
 import { Reloads } from './reload.js';
 import { catchSignals } from './signals.js';
-import { reportStatus, statusText, total } from './status.js';
+import { logRefusals, reportStatus, statusText, total } from './status.js';
 import { Stop, type Stoppable } from './stop.js';
 import { type Member, allIdle, end, endAll, enter, leave } from './together.js';
 import type { UpgradeOptions, UpgradeResult } from './upgrade.js';
@@ -94,6 +94,7 @@ class RunningService implements Service, Stoppable, Member {
   #begin(): void {
     const { idleTimeout, upgrade } = this.options;
     if (upgrade) this.#cleanups.push(listenForCommands(this));
+    this.#cleanups.push(logRefusals(this.#keepers(), (line) => this.options.log(line)));
     this.#cleanups.push(reportStatus(this.#keepers(), (counts) => this.voice.tellStatus(counts)));
     if (idleTimeout !== null && this.listening.every(({ origin }) => startsUsAgain(origin))) {
       const working = (): boolean => this.busySet.size > 0;

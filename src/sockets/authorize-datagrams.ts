@@ -6,7 +6,7 @@ import {
   RuleInForce,
   type SenderCredentials,
 } from '../admit/authorize.js';
-import type { RefusedMessage } from '../admit/gate.js';
+import { countRefusal, publishRefusal } from '../admit/gate.js';
 import { fs } from '../system/builtins.js';
 import { replaceMethod } from '../system/replace.js';
 
@@ -17,11 +17,6 @@ export type DatagramAuthorizationRule = AuthorizationLists | ((credentials: Send
 interface MessageInfo {
   readonly credentials?: SenderCredentials | null;
   readonly fds?: readonly number[] | null;
-}
-
-function publish(message: RefusedMessage): void {
-  const channel = process.getBuiltinModule('node:diagnostics_channel').channel('listenfds:refused');
-  if (channel.hasSubscribers) channel.publish(message);
 }
 
 /**
@@ -38,6 +33,7 @@ export function authorizeDatagrams(
   rule: DatagramAuthorizationRule,
 ): Authorization<DatagramAuthorizationRule> {
   const inForce = new RuleInForce(rule);
+  const refusedBy: Record<string, number> = {};
   const { emit } = socket;
   replaceMethod(socket, 'emit', function (this: EventEmitter, event: string | symbol, ...args: unknown[]): boolean {
     if (event !== 'message') return Reflect.apply(emit, this, [event, ...args]);
@@ -47,8 +43,9 @@ export function authorizeDatagrams(
       return info.credentials;
     });
     if (refusal === null) return Reflect.apply(emit, this, [event, ...args]);
-    for (const fd of info.fds ?? []) fs.closeSync(fd);
-    publish({ server: socket, socket: null, ...refusal });
+    // The last close of a stranger's descriptor may stand still: not in the event loop.
+    for (const fd of info.fds ?? []) fs.close(fd, () => {});
+    publishRefusal({ server: socket, socket: null, ...refusal, count: countRefusal(refusedBy, refusal.reason) });
     return true;
   });
   return inForce;

@@ -390,7 +390,7 @@ t.test('a sequential packet server has the same gate', async (t) => {
   t.match(authorization, { allowed: 1, refused: 1 });
 });
 
-t.test('datagrams pass by the credentials that came with them, and others are closed', (t) => {
+t.test('datagrams pass by the credentials that came with them, and others are closed', async (t) => {
   const socket = new EventEmitter();
   const messages = refusals(t, socket);
   const authorization = authorizeDatagrams(socket, { uids: [5], groups: ['daemon'] });
@@ -415,10 +415,13 @@ t.test('datagrams pass by the credentials that came with them, and others are cl
   ]);
   t.ok(fstatSync(kept).isFile());
   closeSync(kept);
-  t.throws(() => fstatSync(dropped), { code: 'EBADF' }, 'a descriptor in a refused message is closed');
+  // Its close may stand still, and so is not in the event loop.
+  for (let open = true; open;) {
+    await new Promise((resolve) => setImmediate(resolve));
+    open = readdirSync('/proc/self/fd').includes(String(dropped));
+  }
   t.ok(socket.emit('message', Buffer.from('x'), {}), 'emit() says as if somebody had listened');
   t.notOk(socket.emit('other'), 'other events are left alone');
-  t.end();
 });
 
 t.test('the credentials a function gets are those of peerCredentials()', async (t) => {
