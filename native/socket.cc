@@ -11,6 +11,11 @@
 #include "socket-address.h"
 #include "socket-option.h"
 
+// Linux 6.16, newer than the headers this is built with.
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 namespace {
 
 struct Option {

@@ -87,7 +87,7 @@ for (const [kind, type, open] of services) {
       env: { PATH: '/usr/bin:/bin' },
       stdin: 'pipe',
     });
-    t.equal(await other.line(), '1', 'EPERM');
+    t.match(await other.line(), /^(1|32)$/, 'EPERM, or EPIPE where it was refused before it could send');
     service.child.stdin!.write('go');
     t.ok(
       (await service.json<number>()) < 3000,
