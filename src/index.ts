@@ -1,4 +1,6 @@
-// The public surface: re-exports only.
+// The public surface: re-exports, and what has to be done before the program's first line.
+import { detachOutputFromListener } from './receive/output.js';
+
 export {
   describe,
   type Description,
@@ -37,3 +39,5 @@ export type { DrainingEvent, DrainOptions, DrainResult } from './service/drain.j
 export type { ConnectionStats, RefusedMessage } from './admit/gate.js';
 export type { RemoteEnd } from './sockets/accepted.js';
 export type { CommonTarget, ListenTarget, Target } from './take/target.js';
+
+detachOutputFromListener();

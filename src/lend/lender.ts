@@ -1,5 +1,5 @@
 // Who has which of the inherited sockets, in a program that asks for addresses and knows nothing of what was passed.
-import { reportMismatch } from '../receive/choose.js';
+import { isTwin, reportMismatch } from '../receive/choose.js';
 import type { Description } from '../receive/descriptor.js';
 import type { InheritedFd } from '../receive/inherited.js';
 import { type Loan, lend } from '../receive/lent.js';
@@ -50,6 +50,14 @@ export class Lender {
     }
     if (!this.#borrowers.has(inherited)) this.#borrowers.set(inherited, key);
     return this.#lend(inherited);
+  }
+
+  /** The ReusePort= twins of what was lent: each must be accepted from. */
+  borrowTwins({ inherited }: Loan): Loan[] {
+    const twins = this.passed.filter((one) => !one.taken && isTwin(one, inherited));
+    const key = this.#borrowers.get(inherited);
+    if (key !== undefined) for (const twin of twins) this.#borrowers.set(twin, key);
+    return twins.map((twin) => this.#lend(twin));
   }
 
   /** For who asks by number: cluster workers, whose numbers are the primary's. */

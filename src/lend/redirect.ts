@@ -9,6 +9,7 @@ import { EADDRINUSE } from '../system/errnos.js';
 import { type UvHandle, backlogToKeep, bindItself, handleOf, namePath, whenClosed } from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 import { type Address, unixAddress } from '../text/address.js';
+import { type ListenOn, acceptAlso } from './also.js';
 import type { Lender } from './lender.js';
 
 /** What is heard of the servers that open a socket, lent or of their own. */
@@ -112,6 +113,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
       const handle = handleOf<Handle>(this);
       if (!handle || watched.has(handle)) return;
       watched.add(handle);
+      if (loan) acceptAlso(this, lender.borrowTwins(loan), listenOn as unknown as ListenOn);
       listener.opened(this, loan);
       whenClosed(handle, () => {
         loan?.giveBack();

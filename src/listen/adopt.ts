@@ -10,6 +10,7 @@ import { type Loan, lend } from '../receive/lent.js';
 import { doesQueueStay, keptBy } from '../receive/origin.js';
 import { ListenFdsError } from '../system/errors.js';
 import { backlogToKeep, descriptorOf, handleOf, namePath, whenClosed } from '../system/node-server.js';
+import { type Endpoint, endpoint } from '../take/endpoint.js';
 import type { Wanted } from '../take/target.js';
 import { formatAddress } from '../text/address.js';
 import type { AdaptedApp } from './frameworks/adapted.js';
@@ -55,6 +56,14 @@ export async function adopt({ server, start }: AdaptedApp, inherited: InheritedF
   gatekeeper(server).shared = doesQueueStay(origin);
   if (loan && keptBy(origin) === null) ownNow(server, address, wanted);
   return { address, remote };
+}
+
+/** Has a server that listens take the connections of further listeners. */
+export async function adoptOthers(server: Server, others: readonly InheritedFd[]): Promise<Endpoint[]> {
+  if (others.length === 0) return [];
+  const { acceptAlso } = await import('../lend/room.js');
+  acceptAlso(server, others.map(lend));
+  return others.map((one) => endpoint(one, one.address));
 }
 
 /** What its predecessor had bound is this process's own from now on: to pass on, and its path to remove. */

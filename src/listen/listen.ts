@@ -7,10 +7,10 @@ import type { RemoteEnd } from '../sockets/accepted.js';
 import { ListenFdsError } from '../system/errors.js';
 import { readAhead } from '../system/read-ahead.js';
 import { type Endpoint, type ServerEndpoint, endpoint } from '../take/endpoint.js';
-import { takeInherited } from '../take/take.js';
+import { takeNumbered, takeSeveral } from '../take/take.js';
 import { type Target, type Wanted, parseTarget, refuseMore } from '../take/target.js';
 import { formatAddress } from '../text/address.js';
-import { adopt, suitable } from './adopt.js';
+import { adopt, adoptOthers, suitable } from './adopt.js';
 import { bind } from './bind.js';
 import { type App, adaptApp } from './frameworks/adapt.js';
 import { type AdaptedApp, schemeOf } from './frameworks/adapted.js';
@@ -26,6 +26,8 @@ export interface Listening extends ServerEndpoint<Server> {
    * the server closes. Null for a listener.
    */
   readonly remote: RemoteEnd | null;
+  /** The further sockets that the server listens on: with `inherited: 'all'`, and those of a unit with ReusePort=. */
+  readonly others: readonly Endpoint[];
 }
 
 /** The limits and the authorization that were asked for are in force before the first connection. */
@@ -41,11 +43,18 @@ async function putGatesUp(server: Server, wanted: Wanted): Promise<void> {
   if (wanted.authorize !== null) authorize(server, wanted.authorize);
 }
 
+interface Found {
+  readonly inherited: InheritedFd;
+  readonly others: readonly InheritedFd[];
+}
+
 /** Null where nothing was passed that is meant. */
-async function findInherited(wanted: Wanted): Promise<InheritedFd | null> {
-  if (wanted.store === null) return takeInherited(wanted, suitable, { throughPrimary: true });
+async function findInherited(wanted: Wanted): Promise<Found | null> {
+  if (wanted.fd !== null) return { inherited: takeNumbered(wanted.fd, suitable), others: [] };
+  if (wanted.store === null) return takeSeveral(wanted, suitable);
   // Rarely wanted, and nothing the start of other programs should pay for.
-  return (await import('../take/stored.js')).takeStored(wanted);
+  const inherited = await (await import('../take/stored.js')).takeStored(wanted);
+  return inherited && { inherited, others: [] };
 }
 
 const anyAddress: Partial<Record<string, string>> = { '::': 'localhost', '0.0.0.0': 'localhost' };
@@ -84,12 +93,14 @@ export async function listenAdapted(adapted: AdaptedApp, wanted: Wanted): Promis
   const { signal } = wanted.node;
   signal?.throwIfAborted();
   await putGatesUp(server, wanted);
-  const inherited = await findInherited(wanted);
-  const opened = inherited ? adopt(adapted, inherited, wanted) : bind(adapted, wanted);
+  const found = await findInherited(wanted);
+  const opened = found ? adopt(adapted, found.inherited, wanted) : bind(adapted, wanted);
   const { address, remote } = await opened.catch((error: unknown) => {
     signal?.throwIfAborted(); // that it was closed is the lesser news
     throw error;
   });
+  const others = found ? await adoptOthers(server, found.others) : [];
   readAhead();
-  return { server, ...endpoint(inherited, address), url: remote ? null : urlOf(server, address), remote };
+  const url = remote ? null : urlOf(server, address);
+  return { server, ...endpoint(found?.inherited ?? null, address), url, remote, others };
 }

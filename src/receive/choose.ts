@@ -25,6 +25,8 @@ export interface Wish {
   /** Every address that would do; empty when any does. A host name stands here resolved. */
   readonly addresses: readonly Place[];
   readonly suitable: Suitable;
+  /** Every suitable one that is left is asked for. */
+  readonly all?: boolean;
   /** Whether finding nothing is an error. */
   readonly required: boolean;
 }
@@ -33,6 +35,8 @@ export interface Choice {
   readonly inherited: InheritedFd;
   /** It was taken although its address is none of those asked for. */
   readonly mismatch: boolean;
+  /** What is taken with it: all that are left where all were asked for, and its ReusePort= twins in any case. */
+  readonly others: readonly InheritedFd[];
 }
 
 function sameDevice(device: bigint, { major, minor }: Description['inode']): boolean {
@@ -128,6 +132,16 @@ export function isExactly(addresses: readonly Place[], description: Description)
   });
 }
 
+/** ReusePort=: the kernel spreads the connections to one address over several listeners, and each must be accepted from. */
+export function isTwin(one: InheritedFd, other: InheritedFd): boolean {
+  const isShared = one.description.reusePort === true && other.description.reusePort === true;
+  return one !== other && isShared && formatAddress(one.address) === formatAddress(other.address);
+}
+
+function twinsOf(one: InheritedFd, free: readonly InheritedFd[]): InheritedFd[] {
+  return free.filter((other) => isTwin(one, other));
+}
+
 /** Of those whose address is the program's to decide: the very socket that it had asked for. */
 function exact(passed: readonly InheritedFd[], { name, addresses, asked, suitable }: Wish): InheritedFd | undefined {
   const any = addresses.length === 0 || addresses.some((one) => 'port' in one && one.port === 0);
@@ -151,7 +165,7 @@ export function choose(all: readonly InheritedFd[], wish: Wish): Choice | null {
   const { name, addresses } = wish;
   const isOurs = ({ connected, origin }: InheritedFd): boolean => !connected && isAddressOurs(origin);
   const same = exact(all.filter(isOurs), wish);
-  if (same) return { inherited: same, mismatch: false };
+  if (same) return { inherited: same, mismatch: false, others: [] };
   const passed = all.filter((one) => !isOurs(one));
   const named = name === null ? passed : passed.filter((one) => one.name === name);
   const connections = acceptedConnections(named, passed, wish);
@@ -174,12 +188,20 @@ export function choose(all: readonly InheritedFd[], wish: Wish): Choice | null {
 
   const atAddress = free.filter((one) => addresses.some((address) => matches(address, one.description)));
   const [first] = atAddress;
-  // Several at one address are one socket unit's ReusePort= listeners, each as good as the other.
+  const isMismatch = (found: unknown): boolean => !found && name === null && addresses.length > 0;
+  // Several at one address are one socket unit's ReusePort= listeners.
   const found = first && formatAddress(first.address);
-  if (first && atAddress.every((one) => formatAddress(one.address) === found))
-    return { inherited: first, mismatch: false };
-  const [only, ...others] = free;
-  if (only && others.length === 0) return { inherited: only, mismatch: name === null && addresses.length > 0 };
+  if (wish.all) {
+    const [one = free[0]!] = atAddress;
+    return { inherited: one, mismatch: isMismatch(first), others: free.filter((other) => other !== one) };
+  }
+  if (first && atAddress.every((one) => formatAddress(one.address) === found)) {
+    return { inherited: first, mismatch: false, others: twinsOf(first, atAddress) };
+  }
+  const [only] = free;
+  if (only && free.every((one) => one === only || isTwin(one, only))) {
+    return { inherited: only, mismatch: isMismatch(first), others: twinsOf(only, free) };
+  }
   const place = addresses.map(formatAddress).join(' or ');
   const asked = !first ? (place ? `none is bound to ${place}` : 'no address was asked for') : `${place} fits several`;
   refuse('LISTENFDS_AMBIGUOUS', `${free.length} inherited descriptors would do and ${asked}`, all);

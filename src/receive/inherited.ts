@@ -19,6 +19,7 @@ import {
   isUnix,
 } from './descriptor.js';
 import type { Origin } from './origin.js';
+import { detachOutput } from './output.js';
 import { type Whence, inodeKey, originsVariable } from './told-origins.js';
 
 /** One descriptor that was passed to this process, as it was found when listenFds() verified it. */
@@ -266,6 +267,30 @@ export function adopt(announcement: Announcement, origins: ReadonlyMap<string, W
   );
 }
 
+/**
+ * The descriptor of that number, which something else than LISTEN_FDS has told of: circus and einhorn pass a program the
+ * numbers of its sockets as arguments.
+ *
+ * @throws ListenFdsError LISTENFDS_NOT_OPEN, LISTENFDS_NOT_INHERITED
+ */
+export function adoptNumber(fd: number): InheritedFd {
+  refuseWorkerThread();
+  const { known } = registry();
+  const before = known.get(fd);
+  if (before && isOpenOn(fd, before.description)) return before;
+  const facts = binding().facts(fd);
+  if (typeof facts === 'number') {
+    const cause = systemError(facts, 'fcntl', `fd ${fd}`);
+    throw new ListenFdsError('LISTENFDS_NOT_OPEN', `fd ${fd} is not open`, { fd, cause });
+  }
+  const description = describeFacts(facts);
+  refuseRuntimeOwned(description, `fd ${fd}`);
+  closeOnExec(description);
+  const found = new Inherited('unknown', description, { origin: 'manager' });
+  known.set(fd, found);
+  return found;
+}
+
 /** Undoes take() for a descriptor that its taker could not use, if it is still the same open one. */
 export function putBack(inherited: InheritedFd): void {
   if (isOpenOn(inherited.fd, inherited.description)) (inherited as Inherited).putBack();
@@ -284,17 +309,6 @@ export function setOrigin(inherited: InheritedFd, origin: Origin): void {
 /** The process that LISTEN_PID names when it is not us: the likely reason why nothing was found. */
 export function meantForPid(): number | null {
   return registry().announcement?.meantFor ?? null;
-}
-
-/** A connection that is standard output as well would stay open after its end, and get what is meant for a log. */
-function detachOutput(inode: number): void {
-  const { facts, replaceFd } = binding();
-  const is = (fd: number): boolean => {
-    const found = facts(fd);
-    return typeof found !== 'number' && found.domain !== undefined && found.inode === inode;
-  };
-  if (is(2)) replaceFd(0, 2);
-  if (is(1)) replaceFd(2, 1);
 }
 
 /** Gives fd 0 another number and puts /dev/null in its place. @returns the number */
@@ -335,7 +349,7 @@ export function adoptStdin(
   const description = describeFacts(facts);
   if (!wanted(description)) return null;
   const fd = moveStdin();
-  if (description.connected) detachOutput(facts.inode);
+  detachOutput(facts.inode);
   state.stdin = new Inherited('stdin', { ...description, fd, cloexec: true }, { origin: 'manager' });
   return state.stdin;
 }

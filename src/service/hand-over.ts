@@ -7,6 +7,7 @@ import { type OwnOptions, upgradeTriggerOptions } from './options.js';
 import type { Phase } from './stop.js';
 import { type Succession, joinSuccession } from './successor.js';
 import { type UpgradeOptions, type UpgradeResult, upgrade, upgradeOptions } from './upgrade.js';
+import { refuseUnfollowed } from './supervisor.js';
 import { closeUnwanted } from './unwanted.js';
 import { type Voice, oneLine } from './voice.js';
 
@@ -82,6 +83,7 @@ export class HandOver {
     }
     readOptions(upgradeOptions, options); // says what is wrong before anything happens
     const { signal: _signal, prepare, ...configured } = this.#options.upgrade ?? readOptions(upgradeTriggerOptions, {});
+    if (!(options.force ?? configured.force)) refuseUnfollowed();
     this.#upgrading = new AbortController();
     const voice = this.#voice;
     // Before that, NOTIFY_SOCKET is the old process's, which is about to leave.

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { announce } from '../manager/announce.js';
 import { notifyBarrier } from '../manager/notify.js';
 import { ownSockets } from '../open/own.js';
+import { findExecutable } from '../programs/executable.js';
 import type { Program } from '../programs/spawn.js';
 import { describeFacts, isOpenOn } from '../receive/descriptor.js';
 import { carrierName } from '../receive/inherited.js';
@@ -15,7 +16,7 @@ import { ListenFdsError } from '../system/errors.js';
 import { startEnvironment, started } from '../system/started.js';
 import { listenFds } from '../take/listen-fds.js';
 import { fdName } from '../text/notify-state.js';
-import { type TableOf, type Values, anything, given, readOptions, span } from '../text/options.js';
+import { type TableOf, type Values, anything, boolean, given, readOptions, span } from '../text/options.js';
 import { type Carrier, openPair } from './carrier.js';
 import { type HeldConnection, holdConnection } from './connections.js';
 import { Allowance, type Progress, dismiss, failed, openProgress, untilReady } from './progress.js';
@@ -41,6 +42,17 @@ export interface UpgradeOptions {
    * sockets with nothing in their buffers: what is read but not handled, or written but not sent, cannot move.
    */
   connections?: Readonly<Record<string, readonly Socket[]>>;
+  /**
+   * Where the successor is started. A link in it is followed at each upgrade, so that it finds a new release.
+   * @default the folder this program was started in, under the name that PWD has for it
+   */
+  cwd?: string;
+  /**
+   * Upgrade although nobody would follow: where systemd cannot be told of the new process, in process 1 of a container, under
+   * supervisord, runit, s6, circus or pm2 the service would end with this process.
+   * @default false
+   */
+  force?: boolean;
 }
 
 /** Options that are found out when an upgrade begins, within its timeout. */
@@ -63,6 +75,8 @@ export const upgradeOptions = {
     (value) => Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === 'string'),
   ),
   timeout: { ...span(), default: 60_000 },
+  cwd: given<string>('an absolute path', (value) => typeof value === 'string' && paths.isAbsolute(value)),
+  force: boolean,
   state: anything,
   connections: given<Readonly<Record<string, readonly Socket[]>>>(
     `an object of arrays of connections; their names are ${fdName.allowed}`,
@@ -120,6 +134,17 @@ const startFolder = ((): { named: string; real: string } => {
   return { named: real, real };
 })();
 
+/** Node.js under the name it was started by, where that leads to it: a link may point to a newer one by now. */
+const nodeAsNamed = ((): string => {
+  const { path } = findExecutable(process.argv0, env, startFolder.named);
+  if (path === null) return process.execPath;
+  try {
+    return fs.realpathSync(path) === fs.realpathSync(process.execPath) ? path : process.execPath;
+  } catch {
+    return process.execPath;
+  }
+})();
+
 /** What an upgrade loads, so that it is this version's when the files have become another's. */
 export async function readAll(): Promise<void> {
   bindingIfAny();
@@ -127,12 +152,12 @@ export async function readAll(): Promise<void> {
 }
 
 /** The command line we were started with; the script by the name it had, through symbolic links as they are now. */
-function ownCommand(): string[] {
+function ownCommand(named: string): string[] {
   const [, script = '', ...args] = started.argv;
-  const { named, real } = startFolder;
+  const { real } = startFolder;
   const inFolder = script === real || script.startsWith(`${real}/`);
   const name = inFolder ? named + script.slice(real.length) : script;
-  return [process.execPath, ...started.execArgv, ...(script === '' ? [] : [name]), ...args];
+  return [nodeAsNamed, ...started.execArgv, ...(script === '' ? [] : [name]), ...args];
 }
 
 /** A connection that goes to the successor. */
@@ -190,12 +215,13 @@ async function succeed(
   holdConnections(options.connections ?? {}, held);
   const carriers: Passed[] = pair ? [{ fd: pair.far, name: carrierName, origin: 'predecessor', asked: '' }] : [];
   const sockets = [...socketsToPass(), ...held, ...carriers];
-  const program = (attempt.program = await startReleasable(options.command ?? ownCommand(), {
+  const cwd = options.cwd ?? startFolder.named;
+  const program = (attempt.program = await startReleasable(options.command ?? ownCommand(cwd), {
     fds: sockets.map(({ fd }) => fd),
     names: sockets.map(({ name }) => name),
     env: { ...env, [upgradeVariable]: briefing.path, [originsVariable]: originsOf(sockets) },
     notifySocket: progress.address,
-    cwd: startFolder.named,
+    cwd,
     ownGroup: true,
   }));
   const pid = await untilReady(program, progress, allowance);

@@ -76,6 +76,8 @@ export const remedies = {
   LISTENFDS_UPGRADE_FAILED: 'Read what the successor printed, then ask for the upgrade again',
   /** An upgrade was asked for while one is under way, or while the service is starting or stopping. */
   LISTENFDS_UPGRADE_REFUSED: 'Ask again when that is over',
+  /** An upgrade was asked for where the new process would not be followed: its supervisor watches this process only. */
+  LISTENFDS_UPGRADE_UNFOLLOWED: 'Or insist with upgrade({ force: true }), if something else keeps the service alive',
   /** The reason of service.signal: the service stops accepting. Its cause says why it stops. */
   LISTENFDS_STOPPING: 'End what does not end by itself: event streams, long polls, WebSockets',
   /** A listener could not be put into the file descriptor store. It is a warning: the server serves. */

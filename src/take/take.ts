@@ -1,7 +1,7 @@
 // Taking the inherited descriptor that is meant: the same choice, warning and errors for every verb.
-import { type Suitable, choose, reportMismatch } from '../receive/choose.js';
-import { type Description, isUdp, isUnix, wordsFor } from '../receive/descriptor.js';
-import { type InheritedFd, adoptStdin, meantForPid } from '../receive/inherited.js';
+import { type Choice, type Suitable, choose, reportMismatch } from '../receive/choose.js';
+import { type Description, isNodeStream, isUdp, isUnix, summary, wordsFor } from '../receive/descriptor.js';
+import { type InheritedFd, adoptNumber, adoptStdin, meantForPid } from '../receive/inherited.js';
 import { net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { isSocketOpen } from '../system/files.js';
@@ -76,8 +76,24 @@ export function refuseInactive(): never {
 export async function takeInherited(
   wanted: Wanted<Place>,
   suitable: Suitable,
-  { throughPrimary = false } = {},
+  options: { throughPrimary?: boolean } = {},
 ): Promise<InheritedFd | null> {
+  return (await takeChosen(wanted, suitable, options))?.inherited ?? null;
+}
+
+/** The same for a verb that can serve several at once: takes all that `inherited: 'all'` means, and ReusePort= twins. */
+export async function takeSeveral(wanted: Wanted<Place>, suitable: Suitable): Promise<Choice | null> {
+  const choice = await takeChosen(wanted, suitable, { throughPrimary: true });
+  const others = choice?.others.filter(({ description }) => isNodeStream(description)) ?? [];
+  for (const one of others) one.take();
+  return choice && { ...choice, others };
+}
+
+async function takeChosen(
+  wanted: Wanted<Place>,
+  suitable: Suitable,
+  { throughPrimary = false }: { throughPrimary?: boolean },
+): Promise<Choice | null> {
   if (wanted.activation === 'never') return null;
   const required = wanted.activation === 'required';
   let passed = inheritedDescriptors(required, wanted.inetd);
@@ -94,6 +110,7 @@ export async function takeInherited(
     name: wanted.name,
     addresses,
     required,
+    all: wanted.all,
     asked: askedAs(wanted),
     accepted: wanted.inetd || process.env['REMOTE_ADDR'] !== undefined,
   });
@@ -106,6 +123,16 @@ export async function takeInherited(
       `The inherited fd ${inherited.fd} (FileDescriptorName '${inherited.name}', ${wordsFor(inherited.description)}) is bound to ` +
         `${formatAddress(inherited.address)}, not to ${formatAddress(wanted.address)} as asked for`,
     );
+  }
+  inherited.take();
+  return choice;
+}
+
+/** The descriptor of that number, for a program that is told by `--fd N`. @throws ListenFdsError LISTENFDS_WRONG_KIND, LISTENFDS_TAKEN, LISTENFDS_NOT_OPEN */
+export function takeNumbered(fd: number, suitable: Suitable): InheritedFd {
+  const inherited = adoptNumber(fd);
+  if (!suitable.is(inherited.description)) {
+    throw new ListenFdsError('LISTENFDS_WRONG_KIND', `${summary(inherited)} is not ${suitable.what}`, { fd });
   }
   inherited.take();
   return inherited;

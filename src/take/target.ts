@@ -95,6 +95,17 @@ export interface ListenTarget extends ListenOptions, CommonTarget, Limits {
    * @default false
    */
   writableAll?: boolean;
+  /**
+   * `'all'`: every listener that was passed (with `name`: of that name) and that nobody has taken is served by this one app,
+   * IPv4 and IPv6, TCP and unix sockets. `address` is then the one that was asked for, or else the first.
+   * @default 'one'
+   */
+  inherited?: 'one' | 'all';
+  /**
+   * The number of a listening descriptor that was passed in another way than LISTEN_FDS: `--fd N`, as circus and einhorn do it.
+   * It stays with whoever passed it.
+   */
+  fd?: number;
   /** Closes the server when it aborts. */
   signal?: AbortSignal;
   /**
@@ -119,6 +130,10 @@ export interface Wanted<P extends Place = Address> {
   readonly user: number | string | null;
   readonly group: number | string | null;
   readonly removeOnStop: boolean | null;
+  /** Every suitable one is meant. */
+  readonly all: boolean;
+  /** The very descriptor that is meant. */
+  readonly fd: number | null;
   /** A connection on fd 0 is meant, too. */
   readonly inetd: boolean;
   /** maxConnections, maxConnectionsPerSource, allow, deny; null where none is given. */
@@ -209,6 +224,8 @@ export const listenOptions = {
   backlog,
   // Of any other name the manager makes "stored", and we would not find it again.
   store: fdName,
+  inherited: { ...oneOf('one', 'all'), default: 'one' as const },
+  fd: whole(3, 2 ** 31 - 1),
   inetd: { ...boolean, default: false },
   ipv6Only: boolean,
   reusePort: boolean,
@@ -262,6 +279,13 @@ function checkStore(store: string | undefined, name: string | undefined, activat
   if (activation === 'never') throw badValue('activation', activation, "'auto' or 'required' where store is given");
 }
 
+function checkNumber(fd: number | undefined, others: object): void {
+  const [other] = Object.entries(others).find(([, value]) => value !== undefined) ?? [];
+  if (fd !== undefined && other !== undefined) {
+    throw badOption(`The target has fd and ${other}, but fd is the very descriptor already`);
+  }
+}
+
 /** Who writes listen(app, 3000, '127.0.0.1') must not end up on every address. */
 export function refuseMore(verb: string, more: readonly unknown[]): void {
   if (more.length === 0) return;
@@ -300,17 +324,13 @@ export function parseTarget(
   else throw badValue('The target', target, 'a port, an address string or an object of options');
 
   if (!spelling.ports && typeof target === 'number') throw badValue('The target', target, 'an address without a port');
-  if ('fd' in options && options.fd !== undefined) {
-    throw badOption(
-      'There is no option fd: inherited descriptors are found by name or address; a descriptor of your own goes to server.listen({ fd })',
-    );
-  }
   const read = readOptions(spelling.options as typeof listenOptions, options);
-  const { name, store, activation, mismatch, mode, user, group, removeOnStop, inetd, ...rest } = read;
+  const { name, store, activation, mismatch, mode, user, group, removeOnStop, inetd, inherited, fd, ...rest } = read;
   const { address, path, port, host, ...others } = rest;
   const { maxConnections, maxConnectionsPerSource, allow, deny, authorize, ...node } = others;
   const limits = defined({ maxConnections, maxConnectionsPerSource, allow, deny });
   checkStore(store, name, activation);
+  checkNumber(fd, { name, store, inherited: inherited === 'all' ? inherited : undefined });
   const active = activation ?? readVariable('LISTENFDS', env);
   return {
     address: addressOf(defined({ address, path, port, host }), spelling),
@@ -322,6 +342,8 @@ export function parseTarget(
     user: user ?? null,
     group: group ?? null,
     removeOnStop: removeOnStop ?? null,
+    all: inherited === 'all',
+    fd: fd ?? null,
     inetd,
     limits: Object.keys(limits).length > 0 ? limits : null,
     authorize: authorize ?? null,

@@ -1,10 +1,12 @@
 // StandardInput=socket: the socket is descriptor 0, and there is no LISTEN_* variable at all. systemd.exec(5)
 import { once } from 'node:events';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import { activateModule, resultOf } from '../support/activate.ts';
+import { activate, activateModule, resultOf, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { get } from '../support/http.js';
 import { tcpQueue } from '../support/queues.ts';
 import { without } from '../support/tools.ts';
 
@@ -111,3 +113,39 @@ t.test('activation: never leaves it alone', { skip }, async (t) => {
   );
   t.same(result, ['bound', true]);
 });
+
+t.test(
+  'output that is the listener does not end the program, and nothing is lost of an output of its own',
+  async (t) => {
+    const source = `
+    console.log('before');
+    console.error('on standard error');
+    const { listen } = await import('listenfds');
+    const { createServer } = await import('node:http');
+    const { address } = await listen((request, response) => (console.log('served'), response.end('served by ' + process.pid)));
+    require('node:fs').writeFileSync(process.env.OUT, JSON.stringify(address));`;
+    const path = join(temporaryFolder(t), 'out');
+    const shells = {
+      'all three, as StandardInput=socket does it by default': 'exec 1>&0 2>&0; exec "$@"',
+      'standard output alone': 'exec 1>&0; exec "$@"',
+    };
+    for (const [what, shell] of Object.entries(shells)) {
+      const command = [
+        process.execPath,
+        '--import',
+        join(root, 'dist/index.js'),
+        '-e',
+        `(async () => { ${source} })()`,
+      ];
+      const program = activate(t, ['sh', '-c', shell, 'sh', ...command], { stdin: 'tcp()', env: { OUT: path } });
+      while (!existsSync(path) && program.child.exitCode === null)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      const { port } = JSON.parse(readFileSync(path, 'utf8')) as { port: number };
+      rmSync(path);
+      t.equal(await get(port), `served by ${program.pid}`, what);
+      const { stderr } = await program.kill();
+      if (shell.includes('2>')) t.equal(stderr, '');
+      else t.match(stderr, /before\non standard error\nserved/, 'what went to standard output goes to standard error');
+    }
+  },
+);

@@ -1,0 +1,67 @@
+// Further listeners for a server that listens on one: IPv4 and IPv6, TCP and a unix socket, the ReusePort= sockets of one
+// address. node:net has one handle a server, so each gets a net.Server of its own that hands its connections over.
+import type { Server, Socket } from 'node:net';
+import type { Loan } from '../receive/lent.js';
+import { net } from '../system/builtins.js';
+import { backlogToKeep, handleOf, whenClosed } from '../system/node-server.js';
+import { replaceMethod } from '../system/replace.js';
+
+/** What node:net asks a server when it makes a socket of a connection. */
+const behaviour = [
+  'allowHalfOpen',
+  'pauseOnConnect',
+  'noDelay',
+  'keepAlive',
+  'keepAliveInitialDelay',
+  'highWaterMark',
+] as const;
+
+interface Internals extends Partial<Record<(typeof behaviour)[number], unknown>> {
+  _connections: number;
+  _unref?: boolean;
+}
+
+/** Calls listen() with a descriptor and a backlog: next to `fd` only the positional form of the backlog is honoured. */
+export type ListenOn = (this: Server, options: { fd: number }, backlog: number) => Server;
+
+/** The connection is counted by the server it belongs to from now on, and that one waits for it when it closes. */
+function handConnection(from: Internals, server: Server, socket: Socket): void {
+  from._connections -= 1;
+  (server as unknown as Internals)._connections += 1;
+  Object.assign(socket, { server, _server: server });
+  server.emit('connection', socket);
+}
+
+/** Has `server` take the connections of further listeners, as long as it listens itself. */
+export function acceptAlso(
+  server: Server,
+  loans: readonly Loan[],
+  listenOn: ListenOn = net.Server.prototype.listen as ListenOn,
+): void {
+  const handle = handleOf(server);
+  if (loans.length === 0 || !handle) return;
+  const main = server as unknown as Internals;
+  const others = loans.map(({ inherited, fd, giveBack }) => {
+    const other = net.createServer();
+    const internals = other as unknown as Internals;
+    for (const name of behaviour) if (main[name] !== undefined) internals[name] = main[name];
+    other.on('connection', (socket) => handConnection(internals, server, socket));
+    other.on('error', (error) => server.emit('error', error));
+    listenOn.call(other, { fd }, backlogToKeep(inherited));
+    const closes = (): void => whenClosed(handleOf(other)!, giveBack);
+    // A cluster worker asks its primary for the handle.
+    if (handleOf(other)) closes();
+    else other.once('listening', closes);
+    if (main._unref) other.unref();
+    return other;
+  });
+  whenClosed(handle, () => others.forEach((other) => void other.close()));
+  const referenced = handle as { ref(): unknown; unref(): unknown };
+  for (const name of ['ref', 'unref'] as const) {
+    const own = referenced[name];
+    replaceMethod(referenced, name, function (this: object) {
+      others.forEach((other) => other[name]());
+      return Reflect.apply(own, this, []);
+    });
+  }
+}
