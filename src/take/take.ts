@@ -82,17 +82,14 @@ export async function takeInherited(
 }
 
 /** The same for a verb that can serve several at once: takes all that `inherited: 'all'` means, and ReusePort= twins. */
-export async function takeSeveral(wanted: Wanted<Place>, suitable: Suitable): Promise<Choice | null> {
-  const choice = await takeChosen(wanted, suitable, { throughPrimary: true });
-  const others = choice?.others.filter(({ description }) => isNodeStream(description)) ?? [];
-  for (const one of others) one.take();
-  return choice && { ...choice, others };
+export function takeSeveral(wanted: Wanted<Place>, suitable: Suitable): Promise<Choice | null> {
+  return takeChosen(wanted, suitable, { throughPrimary: true, several: true });
 }
 
 async function takeChosen(
   wanted: Wanted<Place>,
   suitable: Suitable,
-  { throughPrimary = false }: { throughPrimary?: boolean },
+  { throughPrimary = false, several = false }: { throughPrimary?: boolean; several?: boolean },
 ): Promise<Choice | null> {
   if (wanted.activation === 'never') return null;
   const required = wanted.activation === 'required';
@@ -125,7 +122,9 @@ async function takeChosen(
     );
   }
   inherited.take();
-  return choice;
+  const others = several ? choice.others.filter(({ description }) => isNodeStream(description)) : [];
+  for (const one of others) one.take();
+  return { ...choice, others };
 }
 
 /** The descriptor of that number, for a program that is told by `--fd N`. @throws ListenFdsError LISTENFDS_WRONG_KIND, LISTENFDS_TAKEN, LISTENFDS_NOT_OPEN */

@@ -143,21 +143,24 @@ t.test('two calls at once never take the same one', { skip }, async (t) => {
     t,
     `${prelude}
     const listening = await Promise.all(['a', 'b'].map((name) => listen(app, { name, host: '127.1', port: 1 })));
-    done(listening.map(({ server }) => server._handle.fd));`,
+    // What is lent is a duplicate: the same socket under another number.
+    const { readlinkSync } = await import('node:fs');
+    const link = (fd) => readlinkSync('/proc/self/fd/' + fd);
+    done(listening.map(({ server }) => [3, 4].find((fd) => link(fd) === link(server._handle.fd))));`,
     { ...two, names: ['a', 'b'] },
   );
   t.same(pair, [3, 4]);
 });
 
-t.test('ReusePort= listeners of one address are served one after the other', { skip }, async (t) => {
+t.test('ReusePort= listeners of one address are taken together, also by calls at once', { skip }, async (t) => {
   const sources = await resultOf(
     t,
     `${prelude}
     const { port } = listenFds()[0].address;
-    const all = await Promise.all([1, 2, 3].map(() => shown(listen(app, { host: '127.0.0.1', port, reusePort: false }))));
+    const all = await Promise.all([1, 2].map(() => shown(listen(app, { host: '127.0.0.1', port, reusePort: false }))));
     done([all.map(({ source, code }) => source ?? code), listenFds().map(({ taken }) => taken)]);`,
     { fds: ['tcp("127.0.0.1", 0, 9, reuseport=1)', 'tcp("127.0.0.1", port_of(3), 9, reuseport=1)', 'tcp()'] },
   );
   t.same(sources[1], [true, true, true]);
-  t.same(sources[0], ['inherited', 'inherited', 'inherited'], 'the last with a warning');
+  t.same(sources[0], ['inherited', 'inherited'], 'the last with a warning');
 });
