@@ -4,21 +4,22 @@
 //   npm run test:mutation                                   8 mutants of each file, the same ones each time
 //   npm run test:mutation -- --sample 40 --seed 2           others, and more of them
 //   npm run test:mutation -- --only src/admit/limits.ts     one file
-//   npm run test:mutation -- --docs                         … and writes the table
+//   npm run test:mutation -- --docs                         nothing, but write the last result of each file to the page
 //
 // The exit status is 1 if a mutant survived that rooms.js does not name.
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { cpSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { addSources, checkout, openFolder } from '../copy.js';
-import { cleanEnvironment } from '../node-versions.js';
+import { cache, cleanEnvironment } from '../node-versions.js';
 import { mutantsOf } from './mutants.js';
 import { accepted, rooms } from './rooms.js';
 
 const page = join(checkout, 'docs/maintainers/mutation.md');
+const resultsFile = join(cache, 'mutation.json');
 /** A mutant that makes its tests take that much longer is noticed. */
 const slower = 4;
 
@@ -87,7 +88,14 @@ async function measure(folder, file) {
     if (survived) survivors.push(mutant);
   }
   writeFileSync(path, source);
-  return { file, possible: all.length, tried: chosen.length, survivors };
+  return {
+    file,
+    possible: all.length,
+    tried: chosen.length,
+    survivors,
+    seed: values.seed,
+    when: new Date().toISOString().slice(0, 10),
+  };
 }
 
 function report(rows) {
@@ -111,9 +119,31 @@ function report(rows) {
   );
   return [
     table.map((cells) => `| ${cells.join(' | ')} |`).join('\n'),
-    `Sample ${values.sample} of each, seed ${values.seed}.`,
+    `Of ${[...new Set(rows.map(({ when }) => when))].sort().join(' and ')}, seed ${[...new Set(rows.map(({ seed }) => seed))].join(', ')}.`,
     ...(left.length > 0 ? [`Survived:\n\n${left.join('\n')}`] : []),
   ].join('\n\n');
+}
+
+/** The last result of each file, with these as the newest. */
+function keep(rows) {
+  const before = existsSync(resultsFile) ? JSON.parse(readFileSync(resultsFile, 'utf8')) : [];
+  const last = new Map([...before, ...rows].map((row) => [row.file, row]));
+  const all = Object.keys(rooms).flatMap((file) => last.get(file) ?? []);
+  mkdirSync(cache, { recursive: true });
+  writeFileSync(resultsFile, JSON.stringify(all, null, 2));
+  return all;
+}
+
+function writePage(rows) {
+  const text = readFileSync(page, 'utf8');
+  const [start, end] = ['<!-- results -->', '<!-- end of results -->'].map((mark) => text.indexOf(mark));
+  writeFileSync(page, `${text.slice(0, start)}<!-- results -->\n\n${report(rows)}\n\n${text.slice(end)}`);
+  execFileSync('npx', ['prettier', '--write', '--log-level=warn', page], { cwd: checkout, stdio: 'inherit' });
+}
+
+if (values.docs) {
+  writePage(keep([]));
+  process.exit();
 }
 
 const folder = openFolder('mutation');
@@ -122,15 +152,12 @@ try {
   addSources(folder);
   cpSync(join(checkout, 'dist'), join(folder, 'dist'), { recursive: true });
   symlinkSync(join(checkout, 'build'), join(folder, 'build'));
-  for (const file of values.only?.split(',') ?? Object.keys(rooms)) rows.push(await measure(folder, file));
+  for (const file of values.only?.split(',') ?? Object.keys(rooms)) {
+    rows.push(await measure(folder, file));
+    keep(rows); // who stops it has what was done
+  }
 } finally {
   rmSync(folder, { recursive: true });
 }
 console.log(report(rows));
-if (values.docs) {
-  const text = readFileSync(page, 'utf8');
-  const [start, end] = ['<!-- results -->', '<!-- end of results -->'].map((mark) => text.indexOf(mark));
-  writeFileSync(page, `${text.slice(0, start)}<!-- results -->\n\n${report(rows)}\n\n${text.slice(end)}`);
-  execFileSync('npx', ['prettier', '--write', '--log-level=warn', page], { cwd: checkout, stdio: 'inherit' });
-}
 process.exitCode = rows.some(({ file, survivors }) => survivors.some(({ what }) => !accepted[file]?.[what])) ? 1 : 0;
