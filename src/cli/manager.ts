@@ -74,6 +74,7 @@ export class Manager {
   /** The signal that ends it all. */
   #stopping: NodeJS.Signals | null = null;
   #interrupted = false;
+  #lastEnd: { exit: Exit; at: number } = { exit: { code: 0, signal: null }, at: 0 };
   #restarting = false;
   readonly #timers: Partial<Record<Waiting, NodeJS.Timeout>> = {};
   #over = false;
@@ -170,6 +171,7 @@ export class Manager {
     const { say, once, now } = this.#options;
     const lived = performance.now() - this.#startedAt;
     const ready = this.#ready || lived >= startTime;
+    this.#lastEnd = { exit, at: performance.now() };
     const what = this.#main === 0 ? 'the command' : `pid ${this.#main}`;
     this.#program = null;
     this.#main = 0;
@@ -243,7 +245,10 @@ export class Manager {
       return;
     }
     if (this.#main === 0) {
-      this.#leave({ code: 0, signal: null });
+      // The terminal tells us and the command at once, and we may hear of its end first.
+      const { exit, at } = this.#lastEnd;
+      const byThat = exit.signal === signal && performance.now() - at < reactionTime;
+      this.#leave(byThat ? exit : { code: 0, signal: null });
       return;
     }
     // A successor leads a group of its own, which the terminal does not know.

@@ -63,6 +63,9 @@ export interface Program {
   release(): Promise<void>;
 }
 
+/** How long an orphan may take to answer what it has accepted. Milliseconds. */
+const orphanPatience = 10_000;
+
 class Started implements Program {
   readonly pid: number;
   exit: Exit | null = null;
@@ -86,8 +89,22 @@ class Started implements Program {
       this.#released();
       return;
     }
+    if (this.#child !== this.pid) this.#endOrphan();
     this.exit = exit;
     this.#resolve(exit);
+  }
+
+  /** The one in between ends after the program; killed before that, it leaves an orphan that nobody here would end. */
+  #endOrphan(): void {
+    if (!this.kill('SIGTERM')) return;
+    const kill = (): void => {
+      try {
+        process.kill(this.pid, 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+    };
+    setTimeout(kill, orphanPatience).unref();
   }
 
   kill(signal: NodeJS.Signals | 0, group = false): boolean {

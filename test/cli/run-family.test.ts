@@ -76,7 +76,7 @@ t.test('a process that has handed over answers what it has, however short --stop
   const port = await run.port();
   const first = pidOf(await get(port));
   await run.says(/is ready/);
-  const slow = get({ host: '127.0.0.1', port, path: '/slow?ms=3000&say' });
+  const slow = get({ host: '127.0.0.1', port, path: '/slow?ms=6000&say' });
   await lineAfter(run, /^asked/);
   run.signal('SIGHUP');
   await run.says(new RegExp(`pid ${first} has handed over`));

@@ -1,5 +1,5 @@
 // An upgrade that comes to nothing: the old process is whole, no request is lost, and the next upgrade finds all as it was.
-import { readdirSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import t from 'tap';
@@ -127,4 +127,17 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 t.test('an empty list of apps is refused', async (t) => {
   const service = activateModule(t, `import { serve } from 'listenfds'; await serve([]);`);
   t.match((await service.ended).stderr, /LISTENFDS_BAD_OPTION|The list of apps is empty/);
+});
+
+t.test('where the process in between is killed, the successor goes as well', async (t) => {
+  const service = await start(t, { options: { port: 0, host: '127.0.0.1' } });
+  service.behave('tell');
+  const asked = upgrade(service.pid);
+  const successor = Number(/^successor (\d+)$/.exec(await service.line())![1]);
+  const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${successor}/status`, 'utf8'))![1]);
+  t.not(parent, service.pid);
+  process.kill(parent, 'SIGKILL');
+  t.equal((await asked).exitCode, 1);
+  while (alive(service).length > 1) await new Promise((resolve) => setImmediate(resolve));
+  t.equal(await answer(service.port), `pid ${service.pid}`);
 });
