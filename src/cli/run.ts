@@ -4,6 +4,7 @@ import { findExecutable } from '../programs/executable.js';
 import { privatePlace } from '../open/private-place.js';
 import type { Exit } from '../programs/spawn.js';
 import { fs, path } from '../system/builtins.js';
+import { launcherOf } from '../text/launchers.js';
 import { visible } from '../text/visible.js';
 import { isKnownUser } from '../system/users.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
@@ -148,6 +149,12 @@ export async function run(line: CommandLine): Promise<number> {
   const say = (text: string): void => {
     if (!quiet) write(2, `${dim('listenfds:')} ${visible(text)}\n`);
   };
+  const launcher = launcherOf(line.operands);
+  if (launcher) {
+    say(
+      `${launcher.name} stays between listenfds and the program, which does not get the sockets: ${launcher.instead}`,
+    );
+  }
   let runner: Runner | null = null;
   const early: ((runner: Runner) => void)[] = [];
   // From here on there is something to clean up.

@@ -1,6 +1,7 @@
 // listenfds unit: which units are wanted, and where they go.
 import { findExecutable } from '../programs/executable.js';
 import { fs, path } from '../system/builtins.js';
+import { launcherOf } from '../text/launchers.js';
 import { hasControls, visible } from '../text/visible.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { checkName, duration, socketWishes } from './socket-options.js';
@@ -164,6 +165,16 @@ function systemctl(user: boolean, ...args: string[]): void {
 }
 
 function noteProblems(plan: UnitPlan): void {
+  const launcher = launcherOf(plan.command);
+  if (launcher) {
+    warn(`${launcher.name} stays between systemd and the program, which does not get the sockets: ${launcher.instead}`);
+  }
+  const open = plan.sockets.filter(({ text }) => text.startsWith('/')).map(({ text }) => text);
+  if (open.length > 0 && !plan.user) {
+    warn(
+      `every user of this machine may connect to ${open.join(' and ')}, past a proxy in front of it: SocketMode=0660 and SocketGroup= in the socket unit say who may`,
+    );
+  }
   if (plan.inHome && !plan.user && plan.image === null) {
     warn(
       `${plan.directory} or the program is in a home directory, which ${plan.runAs ?? 'a dynamic user'} may not be able to enter: move it under /srv or /opt, or say --run-as`,

@@ -349,3 +349,11 @@ t.test('the command has the terminal and what is typed', async (t) => {
   );
   t.strictSame(lines, ['name?', 'Ada', 'hello Ada', 'exit 4']);
 });
+
+t.test('a launcher before the program is noted, with the command to write instead', async (t) => {
+  const path = join(temporaryFolder(t), 's');
+  const run = new Run(t, ['-l', path, '--', process.execPath, '--watch', '/nowhere.js']);
+  await run.says(
+    /node --watch stays between listenfds and the program, which does not get the sockets: write listenfds run --watch/,
+  );
+});

@@ -199,3 +199,14 @@ for (const [what, args, status, message] of mistakes) {
     t.match(stderr, message);
   });
 }
+
+t.test('a launcher before the program, and a socket that is open to every user, are noted', async (t) => {
+  const folder = temporaryFolder(t);
+  const unit = (...args: string[]) => cli(t, ['unit', '--name', 'web', '--output', folder, '--force', ...args]);
+  const watched = await unit('-l', '/run/web.sock', '--', process.execPath, '--watch', 'app.js');
+  t.equal(watched.code, 0);
+  t.match(watched.stderr, /note:.* node --watch stays between systemd and the program.*write listenfds run --watch/);
+  t.match(watched.stderr, /every user of this machine may connect to \/run\/web\.sock.*SocketMode=0660/);
+  const direct = await unit('-l', '3000', '--', process.execPath, 'app.js');
+  t.notMatch(direct.stderr, /stays between|every user/);
+});
