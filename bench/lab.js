@@ -15,12 +15,12 @@ const checkout = resolve(import.meta.dirname, '..');
  *   systemctl: (...args: string[]) => Promise<string>, path: (inside: string) => string, log: () => string }) => Promise<T>} body
  * @returns {Promise<T>}
  */
-export async function withSystemd(units, body) {
+export async function withSystemd(units, body, bind = []) {
   const folder = mkdtempSync(join(tmpdir(), 'lab-'));
   for (const [name, text] of Object.entries(units)) writeFileSync(join(folder, name), text);
   const keeper = spawn(join(checkout, 'test/systemd/lab'), [folder], {
     stdio: 'pipe',
-    env: { PATH: process.env.PATH, LAB_BIND: [checkout, process.execPath].join(':') },
+    env: { PATH: process.env.PATH, LAB_BIND: [checkout, process.execPath, ...bind].join(':') },
   });
   const closed = once(keeper, 'close');
   let log = '';
