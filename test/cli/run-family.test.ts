@@ -81,7 +81,6 @@ t.test('a process that has handed over answers what it has, however short --stop
   run.signal('SIGHUP');
   await run.says(new RegExp(`pid ${first} has handed over`));
   run.signal('SIGTERM');
-  await run.says(new RegExp(`waiting for pid ${first}`));
   t.equal(await slow, `slow ${first}\n`);
   t.match(await run.program.ended, { code: 0 });
 });
