@@ -261,6 +261,7 @@ class Drain implements DrainWatch {
   }
 
   #closeIdle(socket: Socket): void {
+    if (socket.destroyed) return; // cut in between, and counted there
     this.#completed -= 1; // closed() counts it as well
     this.#closedIdle += 1;
     socket.destroy();
