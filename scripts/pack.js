@@ -1,4 +1,5 @@
 // npm run package [-- FOLDER]: packs what is published into FOLDER, by default the checkout, and prints the name of the file.
+// --without-addons leaves out the part that needs compilers.
 //
 // It is built in a copy, from nothing. The code is minified and has no source maps, which would be more than half of the package;
 // functions and classes keep their names, for the stacks. The package has no scripts and no binding.gyp at its root: npm
@@ -6,6 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { generateDtsBundle } from 'dts-bundle-generator';
 import { minify } from 'terser';
 import { checkout, openFolder } from './copy.js';
@@ -13,7 +15,11 @@ import { publishLinks } from './links.js';
 import { cleanEnvironment } from './node-versions.js';
 import { prebuild, targets } from './prebuild.js';
 
-const destination = resolve(process.argv[2] ?? checkout);
+const { values, positionals } = parseArgs({
+  options: { 'without-addons': { type: 'boolean' } },
+  allowPositionals: true,
+});
+const destination = resolve(positionals[0] ?? checkout);
 /** What dist/ is made of, and what is packed as it is. */
 const sources = ['src', 'build.js', 'scripts', 'test/support/insides.ts', 'tsconfig.json', 'package.json'];
 const packed = ['README.md', 'LICENSE', 'CHANGELOG.md', 'native'];
@@ -66,7 +72,7 @@ async function makePrebuilds() {
 
 try {
   await makeDist();
-  await makePrebuilds();
+  if (!values['without-addons']) await makePrebuilds();
   copy(packed, stage);
   cpSync(join(checkout, 'binding.gyp'), join(stage, 'native/binding.gyp'));
   const readme = readFileSync(join(stage, 'README.md'), 'utf8');

@@ -55,10 +55,14 @@ export function readVariable<V extends keyof Variables>(
 
 /** A misspelt variable has no effect, and nothing else would say so. */
 export function warnOfMisspelt(env: NodeJS.ProcessEnv): void {
-  const known = Object.keys(variables);
+  const prefix = 'LISTENFDS_';
+  const known = Object.keys(variables).filter((name) => name.startsWith(prefix));
   for (const name of Object.keys(env)) {
-    if (!name.startsWith('LISTENFDS') || known.includes(name) || privateVariables.includes(name)) continue;
-    const meant = nearest(name, known);
-    if (meant !== null) process.emitWarning(`The environment has ${name}: did you mean ${meant}?`, 'ListenFdsWarning');
+    if (!name.startsWith(prefix) || known.includes(name) || privateVariables.includes(name)) continue;
+    // All of them begin alike: what follows must be like something that follows.
+    const rest = (one: string): string => one.slice(prefix.length);
+    const meant = nearest(rest(name), known.map(rest));
+    if (meant === null) continue;
+    process.emitWarning(`The environment has ${name}: did you mean ${prefix}${meant}?`, 'ListenFdsWarning');
   }
 }

@@ -5,22 +5,18 @@ import { join } from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import t, { type Test } from 'tap';
+import { cleanEnvironment } from '../../scripts/node-versions.js';
 import { root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
-/** The package as npm would publish it. */
-function pack(t: Test): string {
-  const folder = temporaryFolder(t);
-  const args = ['pack', '--ignore-scripts', '--loglevel=error', '--pack-destination', folder];
-  execFileSync('npm', args, { cwd: root, stdio: 'ignore' });
-  return join(
-    folder,
-    readdirSync(folder).find((file) => file.endsWith('.tgz'))!,
-  );
-}
+/** The package as it is published, but for the addons. */
+const tarball = (() => {
+  const args = ['scripts/pack.js', '--without-addons', temporaryFolder(t)];
+  return execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', env: cleanEnvironment() }).trim();
+})();
 
 /** A project with the published package, and what people use beside it. */
-function project(t: Test, tarball: string): string {
+function project(t: Test): string {
   const folder = temporaryFolder(t);
   const modules = join(folder, 'node_modules');
   mkdirSync(join(modules, 'listenfds'), { recursive: true });
@@ -113,25 +109,25 @@ t.jobs = 2;
 t.setTimeout(300_000);
 
 t.test('a project with module nodenext, its own declarations checked', (t) => {
-  const folder = project(t, pack(t));
+  const folder = project(t);
   const strict = { exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true };
   compile(t, folder, { module: 'nodenext', skipLibCheck: false, ...strict }, { 'main.mts': esm });
   t.end();
 });
 
 t.test('every framework of docs/frameworks.md is an App', (t) => {
-  compile(t, project(t, pack(t)), { module: 'nodenext', skipLibCheck: true }, { 'apps.mts': apps });
+  compile(t, project(t), { module: 'nodenext', skipLibCheck: true }, { 'apps.mts': apps });
   t.end();
 });
 
 t.test('a bundler’s project', (t) => {
-  const folder = project(t, pack(t));
+  const folder = project(t);
   compile(t, folder, { module: 'esnext', moduleResolution: 'bundler', skipLibCheck: true }, { 'main.ts': esm });
   t.end();
 });
 
 t.test('CommonJS: require() with nodenext, import() with node16', (t) => {
-  const folder = project(t, pack(t));
+  const folder = project(t);
   const wrap = (head: string): string => `${head}\nasync function main(): Promise<void> {${common}\n}\nvoid main();\n`;
   const imported = types.split(', ').map((name) => `type ${name} = import('listenfds', MODE).${name};`);
   const dynamic = wrap(imported.join('\n').replaceAll('MODE', "{ with: { 'resolution-mode': 'import' } }")).replace(
@@ -145,13 +141,13 @@ t.test('CommonJS: require() with nodenext, import() with node16', (t) => {
 });
 
 t.test('publint has nothing to say', async (t) => {
-  const { messages } = await publint({ pkgDir: root, strict: true });
+  const { messages } = await publint({ pack: { tarball: new Uint8Array(readFileSync(tarball)).buffer }, strict: true });
   t.strictSame(messages, []);
 });
 
 t.test('attw finds nothing but that the package is ESM only', async (t) => {
-  const tarball = new Uint8Array(readFileSync(pack(t)));
-  const analysis = await checkPackage(createPackageFromTarballData(tarball));
+  const bytes = new Uint8Array(readFileSync(tarball));
+  const analysis = await checkPackage(createPackageFromTarballData(bytes));
   const problems = 'problems' in analysis ? analysis.problems : [{ kind: 'no types' }];
   const esmOnly = new Set(['CJSResolvesToESM', 'NoResolution']); // node10 knows no exports
   t.strictSame(
