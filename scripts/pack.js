@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
 const destination = resolve(positionals[0] ?? checkout);
 /** What dist/ is made of, and what is packed as it is. */
 const sources = ['src', 'build.js', 'scripts', 'test/support/insides.ts', 'tsconfig.json', 'package.json'];
-const packed = ['README.md', 'LICENSE', 'CHANGELOG.md', 'native'];
+const packed = ['README.md', 'LICENSE', 'native'];
 
 const manifest = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8'));
 const work = openFolder('pack');
@@ -33,7 +33,7 @@ function copy(names, folder) {
   for (const name of names) cpSync(join(checkout, name), join(folder, name), { recursive: true });
 }
 
-/** dist/ without source maps and what only tests need, minified, one file of declarations for each door. */
+/** dist/ without source maps and what only tests need, minified, the declarations in one file. */
 async function makeDist() {
   copy(sources, build);
   symlinkSync(join(checkout, 'node_modules'), join(build, 'node_modules'));
@@ -48,17 +48,28 @@ async function makeDist() {
     if (name === 'insides.js') continue;
     const text = readFileSync(join(build, 'dist', name), 'utf8');
     const options = {
-      module: name === 'cli.js', // it waits at its top level
-      compress: false,
-      mangle: { keep_fnames: true, keep_classnames: true },
+      module: !name.endsWith('.cjs'),
+      toplevel: true,
+      compress: { keep_fnames: true, keep_classnames: true, passes: 2 },
+      mangle: { keep_fnames: name !== 'cli.js', keep_classnames: true },
       format: { max_line_len: 120 },
     };
     writeFileSync(join(dist, name), name.endsWith('js') ? (await minify(text, options)).code : text);
   }
   const doors = ['index', 'sockets', 'sd'];
-  const entries = doors.map((door) => ({ filePath: join(build, `src/${door}.ts`), output: { noBanner: true } }));
-  const declarations = generateDtsBundle(entries, { preferredConfigPath: join(build, 'tsconfig.json') });
-  doors.forEach((door, index) => writeFileSync(join(dist, `${door}.d.ts`), declarations[index]));
+  // The doors share most of their types, which stand in one file.
+  const all = join(build, 'src/types.ts');
+  writeFileSync(all, doors.map((door) => `export * from './${door}.js';\n`).join(''));
+  const [types] = generateDtsBundle([{ filePath: all, output: { noBanner: true } }], {
+    preferredConfigPath: join(build, 'tsconfig.json'),
+  });
+  writeFileSync(join(dist, 'types.d.ts'), types);
+  for (const door of doors) {
+    const source = readFileSync(join(build, `src/${door}.ts`), 'utf8');
+    const names = [...source.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list]) => list.split(','));
+    const exported = names.map((name) => name.replace('type ', '').trim()).filter((name) => name !== '');
+    writeFileSync(join(dist, `${door}.d.ts`), `export { ${exported.join(', ')} } from './types.js';\n`);
+  }
   for (const name of ['register.d.ts', 'register.d.cts']) cpSync(join(build, 'dist', name), join(dist, name));
 }
 

@@ -84,7 +84,6 @@ t.test('the package', { skip }, async (t) => {
     for (const name of [
       'README.md',
       'LICENSE',
-      'CHANGELOG.md',
       'native/binding.gyp',
       'native/build.js',
       'dist/index.d.ts',
