@@ -81,13 +81,7 @@ t.test('the package', { skip }, async (t) => {
 
   await t.test('has what it says', (t) => {
     const content = readdirSync(installed, { recursive: true }) as string[];
-    for (const name of [
-      'README.md',
-      'LICENSE',
-      'native/binding.gyp',
-      'native/build.js',
-      'dist/index.d.ts',
-    ]) {
+    for (const name of ['README.md', 'LICENSE', 'native/binding.gyp', 'native/build.js', 'dist/index.d.ts']) {
       t.ok(content.includes(name), name);
     }
     const links = readFileSync(join(installed, 'README.md'), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g);
