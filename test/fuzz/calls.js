@@ -141,6 +141,7 @@ const right = {
   readBytes: [descriptor, bytes],
   writeBytes: [descriptor, bytes],
   pipe: [],
+  socketPair: [],
   closeFd: [descriptor],
   createPoll: [descriptor, () => () => {}],
   startPoll: [poll, int],
@@ -254,7 +255,8 @@ function settle(verb, args, result) {
   else if (verb === 'replaceFd' && result === 0) keep(args[1]);
   else if (/^(duplicate|openSocket|acceptSocket|peerPidfd|openQueue|borrowFd)$/.test(verb)) {
     if (result >= 0) addon.closeFd(result);
-  } else if (verb === 'pipe' && Array.isArray(result)) for (const fd of result) addon.closeFd(fd);
+  } else if ((verb === 'pipe' || verb === 'socketPair') && Array.isArray(result))
+    for (const fd of result) addon.closeFd(fd);
 }
 
 const counts = { executions: 0, functions: Object.keys(right).length, refused: 0, errors: 0, fine: 0 };

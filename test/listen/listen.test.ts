@@ -207,7 +207,7 @@ t.test('what cannot be an app or a target is refused before anything is taken', 
     t,
     `${prelude}
     const codes = [];
-    for (const target of ['web', -1, 65536, 1.5, null, true, '/' + 'x'.repeat(200), { port: 1, path: '/x' }, { fd: 3 }, { name: '' },
+    for (const target of ['web', -1, 65536, 1.5, null, true, '/' + 'x'.repeat(200), { port: 1, path: '/x' }, { fd: '3' }, { name: '' },
       { activation: 'maybe' }, { mismatch: 'shout' }, { mode: 9999 }, { mode: '9' }, { user: '' }, { group: -1 }, { backlog: 0 },
       { address: '80', host: '::1' }, { address: 80 }, { path: '' }, { host: 3 }, { port: 0, hots: '::1' }]) {
       codes.push((await shown(listen(app, target))).code);
