@@ -11,6 +11,7 @@ import { buildInsides } from './scripts/insides.js';
 /** File in dist/ → the modules it begins with. What several rooms need belongs to the first of them. */
 const rooms = {
   index: ['src/index.ts'],
+  'unix-path': ['src/open/unix-path.ts'],
   sockets: ['src/sockets.ts', 'src/sockets/room.ts'],
   sd: ['src/sd.ts'],
   limits: ['src/admit/limits.ts'],

@@ -1,7 +1,7 @@
 // Binding as a .socket unit would: the right mode and owner from the first moment, a stale path replaced, a live one
 // respected, and on close nothing unlinked but our own.
 import type { AddressInfo, ListenOptions } from 'node:net';
-import { type PreparedBind, openAbstract, prepareUnixPath } from '../open/unix-path.js';
+import type { PreparedBind } from '../open/unix-path.js';
 import { isTcp } from '../receive/descriptor.js';
 import { type InheritedFd, registry } from '../receive/inherited.js';
 import { keptBy } from '../receive/origin.js';
@@ -80,6 +80,7 @@ async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
     if (process.platform === 'win32' || worker) {
       return { open: (server) => void server.listen({ ...node, path }) };
     }
+    const { openAbstract, prepareUnixPath } = await import('../open/unix-path.js');
     if (path.startsWith('\0')) return { open: (server) => openAbstract(server, path, node) };
     return prepareUnixPath(path, wanted, node);
   }

@@ -75,7 +75,7 @@ t.test('one descriptor is chosen: by name, by address, or as the only one', (t) 
     ['nothing: no listener', [dns, stored], { at: '80' }, null],
     ['nothing: all are taken', [gone], { at: '82' }, null],
   ];
-  for (const [says, passed, wanted, expected] of table) t.same(choose(passed, wish(wanted)), expected, says);
+  for (const [says, passed, wanted, expected] of table) t.match(choose(passed, wish(wanted)), expected, says);
 
   const first = inherited(3, 'web', 'tcp', '127.0.0.1:80');
   const second = inherited(4, 'web', 'tcp', '127.0.0.1:80');

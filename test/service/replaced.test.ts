@@ -48,7 +48,9 @@ t.test('an upgrade takes nothing from the new version', async (t) => {
     const { listening: [{ address }] } = await serve(app, { port: 0, upgrade: 'SIGUSR2' });
     console.log(address.port);`,
   );
-  for (const file of ['sockets.js', 'spawn.js']) writeFileSync(join(own, 'dist', file), `throw new Error('too late');`);
+  // The successor is the new version, and loads it.
+  const tooLate = `\nif (process.pid === ${program.pid}) throw new Error('too late');\n`;
+  for (const file of late) appendFileSync(join(own, 'dist', file), tooLate);
   t.equal(await get({ port }), String(program.pid));
   const gone = new Promise<number | null>((resolve) => program.child.once('exit', resolve));
   program.child.kill('SIGUSR2');
