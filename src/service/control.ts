@@ -46,11 +46,15 @@ export function listenForCommands(service: { upgrade(): Promise<UpgradeResult> }
       socket.destroy();
       return;
     }
+    // Who starts beside us looks whether we are there, and leaves without a word.
+    const leave = (): void => void socket.destroy();
+    socket.once('end', leave);
     socket.setEncoding('utf8').once('data', (command: unknown) => {
       if (command !== 'upgrade\n') {
         socket.destroy();
         return;
       }
+      socket.off('end', leave);
       void obey(service).then((answer) => socket.end(`${JSON.stringify(answer)}\n`));
     });
   });

@@ -12,7 +12,7 @@ export const addon = [`prebuilds/linux-${process.arch}/listenfds.node`, addons[0
 
 /** Copies package.json, dist and the addon to `folder`. */
 export function copyPackage(folder: string): void {
-  for (const part of ['package.json', 'dist', ...addons]) {
+  for (const part of ['package.json', 'dist', 'native', ...addons]) {
     if (existsSync(join(root, part))) cpSync(join(root, part), join(folder, part), { recursive: true });
   }
 }

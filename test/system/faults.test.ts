@@ -48,6 +48,7 @@ const imported: Readonly<Record<string, readonly string[]>> = {
   setsockopt: ['setsockopt'],
   shutdown: ['shutdown'],
   socket: ['socket'],
+  socketpair: ['socketpair'],
   syscall: [], // by its number: see below
   waitpid: ['wait4'],
   write: ['write'],

@@ -78,6 +78,7 @@ tap.test(
         'getsockopt SO_REUSEPORT',
         'getsockopt TCP_INFO',
         'getsockopt SO_TYPE',
+        'fcntl F_DUPFD_CLOEXEC', // lent, for the next listen()
         'listen 128', // instead of the other
         'getsockname',
       ].toSorted(),
