@@ -9,6 +9,7 @@ import { without } from '../support/tools.ts';
 t.test('without the addon a program binds by itself, and is told when that is impossible', async (t) => {
   const copy = temporaryFolder(t);
   cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true });
+  cpSync(join(root, 'native'), join(copy, 'native'), { recursive: true });
   cpSync(join(root, 'package.json'), join(copy, 'package.json'));
   const prelude = `
     import fs from 'node:fs';
