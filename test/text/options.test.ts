@@ -77,7 +77,7 @@ t.test('serve() refuses at the call what it would stumble over at the end', asyn
     [{ drainDelay: '-1s' }, 'drainDelay is "-1s", but must be '],
     [{ signals: ['SIGKILL'] }, "signals is [ 'SIGKILL' ], but must be an array of 'SIGTERM' and 'SIGINT'. "],
     [{ log: 'file' }, 'log is "file", but must be a function. '],
-    [{ fd: 3 }, 'There is no option fd: '],
+    [{ fd: '3' }, 'fd is "3", but must be '],
     [{ Port: 1 }, 'There is no option Port: did you mean port? '],
     [{ watch: true }, 'There is no option watch: the options are drain, drain.timeout, '],
     [{ mode: 0o1777 }, 'mode is 1023, but must be an access mode'],
