@@ -136,9 +136,12 @@ export async function openStoreCarrier(): Promise<Carrier | null> {
   if (!pair) return null;
   const { carrier, far } = pair;
   try {
-    // Nobody is to forget it because our end has closed.
-    notify({ fdStore: true, fdName: carrierName, fdPoll: false }, { fds: [far] });
-    binding().closeFd(far);
+    try {
+      // Nobody is to forget it because our end has closed.
+      notify({ fdStore: true, fdName: carrierName, fdPoll: false }, { fds: [far] });
+    } finally {
+      binding().closeFd(far);
+    }
     await notifyBarrier({ timeout: proofTime });
     if (carrier.isHeld) return carrier;
   } catch {
