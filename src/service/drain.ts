@@ -2,8 +2,15 @@
 import type { ServerResponse } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
-import { type DrainWatch, gatekeeper, isUpgraded, newestResponse, responseInFlight, sessionOf } from '../admit/gate.js';
-import type { Gatekeeper } from '../admit/gate.js';
+import {
+  type DrainWatch,
+  type Gatekeeper,
+  gatekeeper,
+  isUpgraded,
+  newestResponse,
+  responseInFlight,
+  sessionOf,
+} from '../admit/gate.js';
 import { watchFromNow } from '../admit/find-connections.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
 import { type TableOf, type Values, badValue, readOptions, span } from '../text/options.js';
@@ -304,9 +311,16 @@ class Drain implements DrainWatch {
     this.#check();
   }
 
+  /** Asked at each close: one connection that can is enough, so that the rest need not be looked at. */
+  #canEndByItself(): boolean {
+    if (!this.#isHttp) return false;
+    for (const socket of this.#keeper.sockets) if (!isUpgraded(socket)) return true;
+    return false;
+  }
+
   #check(): void {
     const { sockets } = this.#keeper;
-    if (this.#onlyOthersLeft && [...sockets].every((socket) => !this.#isHttp || isUpgraded(socket))) {
+    if (this.#onlyOthersLeft && !this.#canEndByItself()) {
       const callback = this.#onlyOthersLeft;
       this.#onlyOthersLeft = null;
       callback();
