@@ -8,6 +8,7 @@ t.test('the job that may publish installs nothing of the lock file, and the one 
   const workflow = readFileSync(join(root, '.github/workflows/release.yml'), 'utf8');
   const [before = '', publish = ''] = workflow.split(/^ {2}publish:$/m);
   t.match(before, /^\s+- run: npm ci$/m);
+  t.match(before, /^\s+- run: npm run package$/m, 'npm pack is refused');
   t.notMatch(before, /id-token|npm publish|environment:/);
   t.match(publish, /^\s+id-token: write/m);
   t.match(publish, /--ignore-scripts/);
