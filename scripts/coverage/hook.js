@@ -19,11 +19,11 @@ post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
 
 const known = new Map();
 
-/** Which file of dist/ it is, in this copy of the package or another. */
+/** Which file of dist/ it is, in this copy or another. What is published has other offsets, and no insides.js. */
 function ours(url) {
   if (!known.has(url)) {
     const found = /^(?:file:\/\/)?(\/.*\/dist\/([a-z-]+\.c?js))(?:\?.*)?$/.exec(url);
-    const isOurs = found && existsSync(join(dirname(decodeURI(found[1])), 'stored-listener.js'));
+    const isOurs = found && existsSync(join(dirname(decodeURI(found[1])), 'insides.js'));
     known.set(url, isOurs ? found[2] : null);
   }
   return known.get(url);

@@ -102,7 +102,6 @@ const all = {
   'src/sockets/mailbox.ts': `${reference}; a timer that is not there; ${fault}`,
   'src/sockets/message-queue.ts': `${handOver}; ${fault}`,
   'src/sockets/netlink.ts': `${handOver}; ${fault}; events without the fields that all have`,
-  'src/open/opened.ts': 'a successor has it',
   'src/sockets/polled-duplex.ts': `a shortage of memory or buffers; ${fault}; a write that is only begun: a stream of ours is vsock's`,
   'src/sockets/receive.ts': `${label}; ${copy}`,
   'src/sockets/sequential-packet.ts': `${handOver}; ${reference}; ${fault}`,

@@ -1,4 +1,4 @@
-// The room dist/stored-listener.js: a listener that we bound ourselves and the manager keeps while we are gone. Loaded
+// The room dist/stored.js: a listener that we bound ourselves and the manager keeps while we are gone. Loaded
 // for listen(app, { store }).
 import type { Server } from 'node:net';
 import { removeStoredFds, storeFds } from '../manager/fd-store.js';
