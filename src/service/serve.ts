@@ -6,7 +6,6 @@ import { type Listening, listenAdapted } from '../listen/listen.js';
 import { startsUsAgain } from '../receive/origin.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import type { ListenTarget, Target } from '../take/target.js';
-import { badOption } from '../text/options.js';
 import { type Arrivals, receiveConnections } from './arrivals.js';
 import { type Carrier, canMove, openStoreCarrier } from './carrier.js';
 import { listenForCommands } from './control.js';
@@ -201,7 +200,6 @@ export async function serve(
   options: Target | (ListenTarget & ServeOptions) = {},
 ): Promise<Service> {
   const { apps, own } = readServeOptions(app, options);
-  if (apps.length === 0) throw badOption('The list of apps is empty: nothing would be served');
   const service = new RunningService(own);
   await service.start(apps);
   return service;
