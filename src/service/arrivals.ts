@@ -8,14 +8,13 @@ import { connect } from '../sockets/attach.js';
 import { sharedBatch } from '../sockets/receive.js';
 import { binding } from '../system/addon.js';
 import { net } from '../system/builtins.js';
+import { EAGAIN } from '../system/errnos.js';
 import { Watcher, readable } from '../system/watcher.js';
 import { type Moved, canMove, serverKey } from './carrier.js';
 import { isBetweenRequests } from './connections.js';
 
 /** One that has been idle for too long may have sent a request meanwhile: it is read at least that long. Milliseconds. */
 const leastIdle = 1_000;
-
-const eagain = -11;
 
 /** The port of a key such as [::]:80. */
 const portOf = (key: string): string | undefined => /:(\d+)$/.exec(key)?.[1];
@@ -77,7 +76,7 @@ export class Arrivals {
     const batch = sharedBatch();
     for (;;) {
       const count = batch.receive(this.#watcher.fd, 1 << 16, true);
-      if (count === eagain) return;
+      if (count === EAGAIN) return;
       if (count <= 0) break;
       const messages = Array.from({ length: count }, (_, i) => ({ text: batch.message(i), fds: batch.fds(i, true) }));
       for (const { text, fds } of messages) if (text.length > 0) this.#arrived(text.toString(), fds);
