@@ -39,10 +39,6 @@ export class Allowance {
     this.#timer = setTimeout(() => this.#fail(failed(`${this.subject} in time`)), milliseconds);
   }
 
-  get left(): number {
-    return Math.max(0, this.#at - performance.now());
-  }
-
   /** @throws ListenFdsError LISTENFDS_UPGRADE_FAILED where `work` takes longer */
   within<T>(subject: string, work: T | PromiseLike<T>): Promise<T> {
     this.subject = subject;
