@@ -6,7 +6,7 @@ import type { Exit } from '../programs/spawn.js';
 import { fs, path } from '../system/builtins.js';
 import { launcherOf } from '../text/launchers.js';
 import { visible } from '../text/visible.js';
-import { isKnownUser } from '../system/users.js';
+import { isUsOrRoot } from '../system/users.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { Dispatcher } from './dispatcher.js';
 import { Manager } from './manager.js';
@@ -92,7 +92,7 @@ async function openNotifyPath(
   room.openNotifySocket({
     path: address,
     mode: 0o666,
-    accepts: ({ uid, pid }) => (isKnownUser(uid, pid) && (uid === us || uid === 0)) || (us === 0 && accepts(pid)),
+    accepts: ({ uid, pid }) => isUsOrRoot(uid, pid) || (us === 0 && accepts(pid)),
     receiveFds: true,
     heard: deliver,
   });

@@ -1,6 +1,6 @@
 // How far a successor has got: what it says through NOTIFY_SOCKET, whether it lives, and how much time it has left.
 import { privatePath } from '../open/private-place.js';
-import { isKnownUser } from '../system/users.js';
+import { isUsOrRoot } from '../system/users.js';
 import { notify } from '../manager/notify.js';
 import type { Program } from '../programs/spawn.js';
 import { fs } from '../system/builtins.js';
@@ -79,7 +79,6 @@ export interface Progress {
 export async function openProgress(allowance: Allowance): Promise<Progress> {
   const { openNotifySocket } = await import('../sockets/room.js');
   const path = privatePath('notify');
-  const us = process.geteuid!();
   let beReady!: (pid: number | null) => void;
   let leave!: () => void;
   const ready = new Promise<number | null>((resolve) => (beReady = resolve));
@@ -88,7 +87,7 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
     path,
     mode: 0o600,
     receiveFds: true,
-    accepts: ({ uid, pid }) => isKnownUser(uid, pid) && (uid === 0 || uid === us),
+    accepts: ({ uid, pid }) => isUsOrRoot(uid, pid),
     heard(text, fds) {
       relay(text, fds);
       const said = parseNotifyMessage(text);

@@ -10,7 +10,7 @@ import type { Server, Socket } from 'node:net';
 import { peerCredentials } from '../admit/peer.js';
 import { privatePath } from '../open/private-place.js';
 import { net } from '../system/builtins.js';
-import { isKnownUser } from '../system/users.js';
+import { isUsOrRoot } from '../system/users.js';
 import { badOption } from '../text/options.js';
 
 /** What a successor is told. */
@@ -35,7 +35,7 @@ export const upgradeVariable = 'LISTENFDS_UPGRADE';
 export function isOurs(socket: Socket): boolean {
   try {
     const { uid, pid } = peerCredentials(socket);
-    return isKnownUser(uid, pid) && (uid === 0 || uid === process.geteuid!());
+    return isUsOrRoot(uid, pid);
   } catch {
     return false;
   }

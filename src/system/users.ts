@@ -64,7 +64,12 @@ export function isKnownUser(uid: number, pid: number): boolean {
   return pid !== 0 && mapsAll('/proc/self/uid_map');
 }
 
-/** The same for a group id. */
+/** Whether that is this user, or root: nobody else is trusted with what passes between processes of one service. */
+export function isUsOrRoot(uid: number, pid: number): boolean {
+  return isKnownUser(uid, pid) && (uid === 0 || uid === process.geteuid!());
+}
+
+/** The same as isKnownUser() for a group id. */
 export function isKnownGroup(gid: number, pid: number): boolean {
   if (gid !== (overflowGid ??= firstNumber('/proc/sys/kernel/overflowgid') ?? 65534)) return true;
   return pid !== 0 && mapsAll('/proc/self/gid_map');
