@@ -12,6 +12,7 @@ import { privatePath } from '../open/private-place.js';
 import { net } from '../system/builtins.js';
 import { isUsOrRoot } from '../system/users.js';
 import { badOption } from '../text/options.js';
+import { Deadline } from './deadline.js';
 
 /** What a successor is told. */
 export interface Hello {
@@ -122,10 +123,7 @@ export class Briefing {
       (socket) => new Promise<void>((resolve) => socket.once('close', resolve).end(frame({ go: true }))),
     );
     this.#server.close();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, hearingTime)));
-    await Promise.race([Promise.all(heard), late]);
-    clearTimeout(timer);
+    await new Deadline(hearingTime).within('The successor', Promise.all(heard)).catch(() => {}); // it does not hear us
     return this.#kept;
   }
 
