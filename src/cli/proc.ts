@@ -57,12 +57,24 @@ export const descriptorsOf = (pid: number): number[] => numbersIn(`/proc/${pid}/
 /** `socket:[123]`, `anon_inode:[eventpoll]` or a path. */
 export const linkOf = (pid: number, fd: number): string | null => link(`/proc/${pid}/fd/${fd}`);
 
-export function parentOf(pid: number): number {
-  return parentIn(read(`/proc/${pid}/status`) ?? '');
+interface Status {
+  readonly state: string;
+  readonly parent: number;
+  readonly group: number;
 }
 
-/** The text of /proc/PID/status. */
-export const parentIn = (text: string): number => Number(/^PPid:\s*(\d+)/m.exec(text)?.[1] ?? 0);
+function statusOf(pid: number): Status | null {
+  const text = read(`/proc/${pid}/stat`);
+  return text ? statusIn(text) : null;
+}
+
+/** The text of /proc/PID/stat, proc_pid_stat(5): the name, in brackets, may have brackets and spaces in it. */
+export function statusIn(text: string): Status {
+  const [state = '', parent, group] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { state, parent: Number(parent), group: Number(group) };
+}
+
+const parentOf = (pid: number): number => statusOf(pid)?.parent ?? 0;
 
 /** Parent, its parent, … */
 export function ancestorsOf(pid: number): number[] {
@@ -72,14 +84,6 @@ export function ancestorsOf(pid: number): number[] {
 }
 
 const closeOnExec = 0o2000000; // O_CLOEXEC, as fdinfo writes it on every architecture
-
-/** proc_pid_stat(5): the name, in brackets, may have brackets and spaces in it. */
-function statusOf(pid: number): { state: string; parent: number; group: number } | null {
-  const text = read(`/proc/${pid}/stat`);
-  if (!text) return null;
-  const [state = '', parent, group] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { state, parent: Number(parent), group: Number(group) };
-}
 
 export const groupOf = (pid: number): number | null => statusOf(pid)?.group ?? null;
 

@@ -6,7 +6,7 @@ import { ListenFdsError } from 'listenfds';
 import t from 'tap';
 import { parseCommandLine, UsageError } from '../../src/cli/command-line.ts';
 import { commands } from '../../src/cli/commands.ts';
-import { awaitedIn, closesOnExec, commandIn, environmentIn, parentIn, unitIn } from '../../src/cli/proc.ts';
+import { awaitedIn, closesOnExec, commandIn, environmentIn, statusIn, unitIn } from '../../src/cli/proc.ts';
 import { unitFiles } from '../../src/cli/unit-files.ts';
 import { longestTimeout, parseSpan } from '../../src/text/duration.ts';
 import { parseUevent } from '../../src/sockets/netlink.ts';
@@ -106,7 +106,8 @@ t.test('what /proc says about a process', (t) => {
   );
   fc.assert(
     fc.property(fc.nat(), fc.nat({ max: 0o3777777 }), fc.array(fc.nat()), (pid, flags, inodes) => {
-      equal(parentIn(`Name:\tPPid: 7\nTgid:\t3\nPPid:\t${pid}\nTracerPid:\t0\n`), pid);
+      const status = { state: 'S', parent: pid, group: flags };
+      deepEqual(statusIn(`3 (a) S 7 (b) S ${pid} ${flags} 3 34816 9\n`), status);
       equal(closesOnExec(`pos:\t0\nflags:\t0${flags.toString(8)}\nmnt_id:\t9\n`), (flags & 0o2000000) !== 0);
       const waits = inodes.map(
         (inode, i) => `tfd: ${i} events: 19 data: ${i}  pos:0 ino:${inode.toString(16)} sdev:8\n`,
@@ -123,7 +124,7 @@ t.test('what /proc says about a process', (t) => {
   );
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
-      for (const parse of [environmentIn, commandIn, parentIn, closesOnExec, awaitedIn, unitIn]) parse(text);
+      for (const parse of [environmentIn, commandIn, statusIn, closesOnExec, awaitedIn, unitIn]) parse(text);
     }),
   );
   t.end();
