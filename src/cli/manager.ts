@@ -222,11 +222,8 @@ export class Manager {
   }
 
   #signal(signal: NodeJS.Signals): void {
-    if (this.#main === 0 || this.#program?.exit) {
-      // The program is over; a successor has no entry here.
-      if (this.#main === 0 || this.#main === this.#program?.pid) return;
-    }
-    sendSignal(this.#main, signal);
+    const isOver = this.#program?.exit && this.#main === this.#program.pid; // a successor has no entry here
+    if (this.#main !== 0 && !isOver) sendSignal(this.#main, signal);
   }
 
   #killLater(milliseconds: number): void {
@@ -311,21 +308,26 @@ export class Manager {
     return pid !== 0 && this.#main === pid; // 0: a process that this pid namespace does not see
   }
 
+  #handOver(pid: number): void {
+    const { say } = this.#options;
+    // The command may have fewer rights than we: it must not name a process that it could not signal itself.
+    if (!this.#family.has(pid)) {
+      say(`pid ${this.#main} names pid ${pid}, which was not started by it: ignored`);
+      return;
+    }
+    say(`pid ${this.#main} has handed over to pid ${pid}`);
+    this.#family.leaving.add(this.#main);
+    this.#main = pid;
+    if (this.#stopping) this.#signal(this.#stopping);
+  }
+
   /** One datagram from the NOTIFY_SOCKET, sd_notify(3). */
   notified(text: string, passed: readonly number[] = []): void {
     const { say } = this.#options;
     const fields = parseNotifyMessage(text);
     this.#store.notified(fields, passed);
     const pid = Number(fields.get('MAINPID'));
-    if (pid > 0 && pid !== this.#main && this.#main !== 0 && !this.#family.has(pid)) {
-      // The command may have fewer rights than we: it must not name a process that it could not signal itself.
-      say(`pid ${this.#main} names pid ${pid}, which was not started by it: ignored`);
-    } else if (pid > 0 && pid !== this.#main && this.#main !== 0) {
-      say(`pid ${this.#main} has handed over to pid ${pid}`);
-      this.#family.leaving.add(this.#main);
-      this.#main = pid;
-      if (this.#stopping) this.#signal(this.#stopping);
-    }
+    if (pid > 0 && pid !== this.#main && this.#main !== 0) this.#handOver(pid);
     const status = fields.get('STATUS') ?? '';
     const news = status !== '' && status !== this.#status && !counters.test(status) ? `: ${status}` : '';
     if (status !== '') this.#status = status;
