@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { activate, activateModule, resultOf, type Activated, type Activation } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { inject } from '../support/inject.ts';
 import { unless, without } from '../support/tools.ts';
 
 const asRoot = { skip: unless(process.getuid?.() === 0, 'needs root') };
@@ -329,17 +330,7 @@ t.test('killed half-way it leaves a temporary folder at most', { skip: without('
   // Not every architecture has the older ones.
   for (const call of ['listen', '?chmod,?fchmodat', '?link,?linkat']) {
     const program = activateModule(t, `${prelude} await listen(app(), '${path}'); process.exit();`, {
-      through: [
-        'strace',
-        '-f',
-        '-qq',
-        '-o',
-        '/dev/null',
-        '-e',
-        `inject=${call}:signal=KILL:when=1`,
-        '-e',
-        `trace=${call}`,
-      ],
+      through: inject(call, 'signal=KILL:when=1'),
     });
     const { stdout } = await program.ended;
     t.equal(stdout, '');

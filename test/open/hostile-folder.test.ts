@@ -5,6 +5,7 @@ import t from 'tap';
 import { activate, activateModule } from '../support/activate.ts';
 import { as, withoutOtherUsers } from '../support/as.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { inject } from '../support/inject.ts';
 import { without } from '../support/tools.ts';
 
 // Exchanges, as fast as it can, what has just been bound with a link to what is root's alone: the file itself, or the folder
@@ -26,9 +27,7 @@ while True:
 
 // Before each of these calls there is time to exchange names.
 const changes = '?chown,?lchown,?fchownat,?chmod,?fchmodat';
-const slowly = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', `trace=${changes}`, '-e'].concat(
-  `inject=${changes}:delay_enter=10000`,
-);
+const slowly = inject(changes, 'delay_enter=10000');
 const hurries = [
   { how: 'at full speed', tries: 200, through: [] },
   { how: 'slowly', tries: 30, through: slowly },

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { activateModule, type Activated } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { inject } from '../support/inject.ts';
 import { without } from '../support/tools.ts';
 import * as insides from '../../dist/insides.js';
 
@@ -20,9 +21,7 @@ type Kind = keyof typeof calls;
 /** Binds the paths that it reads, and says which inode it is bound to. */
 function racer(t: Test, kind: Kind, delay: number): Activated {
   const changes = '?unlink,?unlinkat,?rename,?renameat,?renameat2';
-  const through = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', `trace=${changes}`, '-e'].concat(
-    `inject=${changes}:delay_enter=${delay}`,
-  );
+  const through = inject(changes, `delay_enter=${delay}`);
   const source = `
     import fs from 'node:fs';
     import { createServer } from 'node:net';

@@ -5,8 +5,9 @@ import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import t from 'tap';
 import { root } from '../support/activate.ts';
-import { receive, type Receiver } from '../support/receiver.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { inject } from '../support/inject.ts';
+import { receive, type Receiver } from '../support/receiver.ts';
 import { without } from '../support/tools.ts';
 import {
   alive,
@@ -164,17 +165,7 @@ t.test('a stop during an upgrade ends both', async (t) => {
 });
 
 // execve(2) takes its time on a busy machine, and here on every one.
-const slowExec = [
-  'strace',
-  '-f',
-  '-qq',
-  '-o',
-  '/dev/null',
-  '-e',
-  'trace=execve',
-  '-e',
-  'inject=execve:delay_enter=500000',
-];
+const slowExec = inject('execve', 'delay_enter=500000');
 
 t.test('nor when the stop comes while the successor is being started', { skip: without('strace') }, async (t) => {
   const options = { port: 0, host: '127.0.0.1', drain: { timeout: 0, grace: 0 } };
