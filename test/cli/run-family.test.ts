@@ -1,22 +1,15 @@
 // `listenfds run` and every process that comes of its command: none is left, none is cut off, each hears of the end.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { activate, root } from '../support/activate.ts';
 import { command, Run } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
+import { gone, isAlive } from '../support/processes.ts';
 
 const fixture = join(root, 'test/fixtures/upgrade.js');
 const pidOf = (body: string): number => Number(/pid (\d+)/.exec(body)?.[1]);
-
-function isAlive(pid: number): boolean {
-  return existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-}
-
-async function gone(pid: number): Promise<void> {
-  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
-}
 
 /** A service that upgrades at SIGHUP, and the file that says how its successors behave. */
 function upgradable(t: Test) {

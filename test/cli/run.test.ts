@@ -7,6 +7,7 @@ import { activate, root } from '../support/activate.ts';
 import { cli, command, Run } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
+import { gone } from '../support/processes.ts';
 
 const serve = [process.execPath, join(root, 'test/fixtures/serve.js')];
 const node = (source: string): string[] => [process.execPath, '-e', source];
@@ -197,14 +198,6 @@ t.test('SIGHUP is passed on, and what the command says to its manager is shown',
   await run.says(/Draining, 0 connections left/);
 });
 
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
 t.test('SIGHUP makes a service upgrade that can, and its successor goes on', async (t) => {
   const fixture = join(root, 'test/fixtures/upgrade.js');
   const behaviour = join(temporaryFolder(t), 'behaviour');
@@ -219,7 +212,7 @@ t.test('SIGHUP makes a service upgrade that can, and its successor goes on', asy
   let pid = first;
   while (pid === first) pid = pidOf(await get(port));
   t.equal(pid, Number(successor));
-  while (isAlive(first)) await new Promise((resolve) => setTimeout(resolve, 20));
+  await gone(first);
   t.equal(pidOf(await get(port)), pid, 'also when the first one has gone');
   t.equal(run.program.child.exitCode, null);
   run.signal('SIGTERM');

@@ -9,6 +9,7 @@ import { type Test } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
 import { freePort } from '../support/port.ts';
+import { gone } from '../support/processes.ts';
 import { exitOf, listening, start, upgrade, type Upgradable } from '../support/upgradable.ts';
 
 interface Told {
@@ -130,17 +131,9 @@ for (const kind of ['tcp', 'unix'] as const) {
     const answers = await Promise.all(clients);
     blocker.destroy();
     t.same([...new Set(answers)], [kind === 'unix' ? 'null' : String(port)]);
-    while (alive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+    await gone(pid);
     if (kind === 'unix') t.notOk(existsSync(path), 'and it removes it at its stop');
   });
-}
-
-function alive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 t.test('nothing would start it again, so it does not leave when it is idle', async (t) => {
