@@ -2,9 +2,9 @@ import { readdirSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import t, { type Test } from 'tap';
-import { activate, root } from '../support/activate.ts';
-import { cli, command, Run } from '../support/cli.ts';
+import t from 'tap';
+import { root } from '../support/activate.ts';
+import { cli, interrupt, onTerminal, Run } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
 import { gone } from '../support/processes.ts';
@@ -293,23 +293,6 @@ t.test('--accept starts one command for each connection', async (t) => {
   run.signal('SIGTERM');
   t.match(await run.program.ended, { code: 0 });
 });
-
-/** What the terminal shows, line by line, when `keys` are typed once `pattern` has been shown. */
-async function onTerminal(t: Test, pattern: string, keys: string, ...args: string[]): Promise<string[]> {
-  const program = activate(t, [
-    'python3',
-    join(root, 'test/support/terminal.py'),
-    pattern,
-    keys,
-    process.execPath,
-    command,
-    ...args,
-  ]);
-  const { stdout } = await program.ended;
-  return stdout.split(/\r?\n/).filter((line) => line !== '');
-}
-
-const interrupt = '\x03';
 
 t.test('on a terminal Ctrl-C reaches the command once, and the end is that of the command', async (t) => {
   const source = `

@@ -6,7 +6,7 @@ import { connect, createServer } from 'node:net';
 import { serialize } from 'node:v8';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { activate, activateModule, root } from '../support/activate.ts';
+import { activate, activateModule } from '../support/activate.ts';
 import { as, withoutOtherUsers } from '../support/as.ts';
 import { cli } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -29,10 +29,8 @@ console.log(listening[0].address.port);`;
 t.test('a command of another user is not obeyed', { skip }, async (t) => {
   const running = activateModule(t, service, { through: as({ uid: 12_345, gid: 1 }) });
   const port = await running.line();
-  const stranger = activate(t, [process.execPath, join(root, 'dist/cli.js'), 'upgrade', String(running.pid)], {
-    through: as({ uid: 54_321, gid: 1 }),
-  });
-  const { code, stderr } = await stranger.ended;
+  const stranger = as({ uid: 54_321, gid: 1 });
+  const { code, stderr } = await cli(t, ['upgrade', String(running.pid)], { through: stranger });
   t.equal(code, 1);
   t.match(stderr, 'does not take upgrades from user 54321');
   t.equal(await get(Number(port)), String(running.pid), 'it is the same process');

@@ -58,6 +58,18 @@ export class Run {
   }
 }
 
+/** Ctrl-C, for onTerminal(). */
+export const interrupt = '\x03';
+
+/** Runs it on a terminal: what that shows, line by line, when `keys` are typed once `pattern` has been shown. */
+export async function onTerminal(t: Test, pattern: string, keys: string, ...args: string[]): Promise<string[]> {
+  const script = join(root, 'test/support/terminal.py');
+  const env = { XDG_RUNTIME_DIR: temporaryFolder(t) };
+  const { stdout } = await activate(t, ['python3', script, pattern, keys, process.execPath, command, ...args], { env })
+    .ended;
+  return stdout.split(/\r?\n/).filter((line) => line !== '');
+}
+
 // crun wants control groups of version 2 and nothing else.
 const onlyVersion2 = 'umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$@"';
 

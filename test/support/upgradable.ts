@@ -3,11 +3,10 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { activate, root, type Activated, type Passed, type Test } from './activate.ts';
+import { activate, type Activated, type Passed, type Test } from './activate.ts';
+import { command } from './cli.ts';
 import { temporaryFolder } from './folder.ts';
 import { get } from './http.js';
-
-const cli = join(root, 'dist/cli.js');
 
 export interface Upgradable extends Activated {
   /** Where the behaviour stands; the variable that names it marks the whole family. */
@@ -100,4 +99,4 @@ export async function exitOf({ child }: Activated): Promise<number | null> {
 
 /** `listenfds upgrade PID`. */
 export const upgrade = (pid: number | string) =>
-  execa(process.execPath, [cli, 'upgrade', String(pid)], { reject: false });
+  execa(process.execPath, [command, 'upgrade', String(pid)], { reject: false });
