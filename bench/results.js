@@ -3,7 +3,7 @@
 import { mkdirSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, release } from 'node:os';
 import { join, resolve } from 'node:path';
-import { format, resolveConfig } from 'prettier';
+import { writeSection } from '../scripts/page.js';
 
 const project = resolve(import.meta.dirname, '..');
 const page = join(project, 'docs/benchmarks.md');
@@ -99,9 +99,6 @@ export async function publish(folder) {
   }
   const results = [...all.values()].sort((a, b) => (a.bench < b.bench ? -1 : 1));
   writeFileSync(published, `${JSON.stringify(results, null, 2)}\n`);
-  const text = readFileSync(page, 'utf8');
-  const [start, end] = ['<!-- results -->', '<!-- end of results -->'].map((mark) => text.indexOf(mark));
   const body = results.length > 0 ? pageTables(results) : 'Nothing is measured yet.';
-  const written = `${text.slice(0, start)}<!-- results -->\n\n${body}\n\n${text.slice(end)}`;
-  writeFileSync(page, await format(written, { ...(await resolveConfig(page)), filepath: page }));
+  await writeSection(page, 'results', body);
 }

@@ -3,7 +3,7 @@
 // docs/coverage.md; --check fails where it is less than that page says. --keep leaves the counts in a folder, which --from reads again. It takes half as long again as `npm test`.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -12,6 +12,7 @@ import { branchesOf } from './coverage/branches.js';
 import { reasons } from './coverage/reasons.js';
 import { mappingsOf } from './coverage/source-map.js';
 import { cleanEnvironment } from './node-versions.js';
+import { writeSection } from './page.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -228,12 +229,7 @@ try {
     if (less.length > 0) console.error(`Less is covered than docs/coverage.md says:\n${less.join('\n')}`);
     process.exitCode = less.length > 0 ? 1 : 0;
   }
-  if (values.docs) {
-    const before = readFileSync(page, 'utf8');
-    const [start, end] = ['<!-- coverage -->', '<!-- end of coverage -->'].map((mark) => before.indexOf(mark));
-    writeFileSync(page, `${before.slice(0, start)}<!-- coverage -->\n\n${text}\n\n${before.slice(end)}`);
-    execFileSync('npx', ['prettier', '--write', '--log-level=warn', page], { cwd: checkout, stdio: 'inherit' });
-  }
+  if (values.docs) await writeSection(page, 'coverage', text);
 } finally {
   if (values.keep || values.from) console.error(`All counts are in ${folder}`);
   else rmSync(folder, { recursive: true });

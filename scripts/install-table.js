@@ -22,6 +22,7 @@ import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parseArgs, promisify } from 'node:util';
 import { cached, cleanEnvironment, majors, nodeBinary } from './node-versions.js';
+import { writeSection } from './page.js';
 
 const run = promisify(execFile);
 const project = resolve(import.meta.dirname, '..');
@@ -288,8 +289,4 @@ console.log(table);
 
 if (failed) process.exitCode = 1;
 if (values.only) process.exit();
-const page = join(project, 'docs/install.md');
-const [start, end] = ['<!-- table -->', '<!-- end of table -->'];
-const content = readFileSync(page, 'utf8');
-const [before, rest] = content.split(start);
-writeFileSync(page, `${before}${start}\n\n${table}\n\n${end}${rest.split(end)[1]}`);
+await writeSection(join(project, 'docs/install.md'), 'table', table);

@@ -27,6 +27,7 @@ import { cache, cleanEnvironment, majors, nodeBinary } from './node-versions.js'
 import { addSources, checkout, openFolder } from './copy.js';
 import { buildInsides } from './insides.js';
 import { emulated, underEmulator } from './emulated.js';
+import { writeSection } from './page.js';
 import { muslNode } from '../test/musl/host.js';
 
 /** The files that run programs of this library; the rest is about the checkout, and other projects' tools, many of them for glibc. */
@@ -307,13 +308,9 @@ function keep(rows) {
   return all;
 }
 
-function writePage(rows) {
-  const text = readFileSync(page, 'utf8');
-  const [start, end] = ['<!-- matrix -->', '<!-- end of matrix -->'].map((mark) => text.indexOf(mark));
+async function writePage(rows) {
   const days = [...new Set(rows.map(({ when }) => when))].sort();
-  const body = `<!-- matrix -->\n\nOf ${days.join(' and ')}:\n\n${report(rows)}\n\n`;
-  writeFileSync(page, text.slice(0, start) + body + text.slice(end));
-  execFileSync('npx', ['prettier', '--write', '--log-level=warn', page], { cwd: checkout, stdio: 'inherit' });
+  await writeSection(page, 'matrix', `Of ${days.join(' and ')}:\n\n${report(rows)}`);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -337,7 +334,7 @@ if (untested.length > 0) {
 }
 
 if (values.docs) {
-  writePage(keep([]));
+  await writePage(keep([]));
   process.exit();
 }
 

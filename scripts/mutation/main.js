@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { addSources, checkout, openFolder } from '../copy.js';
 import { cache, cleanEnvironment } from '../node-versions.js';
+import { writeSection } from '../page.js';
 import { mutantsOf } from './mutants.js';
 import { accepted, rooms } from './rooms.js';
 
@@ -134,15 +135,8 @@ function keep(rows) {
   return all;
 }
 
-function writePage(rows) {
-  const text = readFileSync(page, 'utf8');
-  const [start, end] = ['<!-- results -->', '<!-- end of results -->'].map((mark) => text.indexOf(mark));
-  writeFileSync(page, `${text.slice(0, start)}<!-- results -->\n\n${report(rows)}\n\n${text.slice(end)}`);
-  execFileSync('npx', ['prettier', '--write', '--log-level=warn', page], { cwd: checkout, stdio: 'inherit' });
-}
-
 if (values.docs) {
-  writePage(keep([]));
+  await writeSection(page, 'results', report(keep([])));
   process.exit();
 }
 

@@ -26,6 +26,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkout } from '../copy.js';
 import { cache, cleanEnvironment, majors, nodeBinary } from '../node-versions.js';
+import { writeSection } from '../page.js';
 import { reasonFor, reasons } from './reasons.js';
 import { sides } from './sides.js';
 import { testsOf } from './sources.js';
@@ -229,19 +230,15 @@ function keep(rows) {
   return all;
 }
 
-function writePage(rows) {
+async function writePage(rows) {
   // What has got its reason since is read with it.
   for (const row of rows) for (const one of row.different) one.reason = reasonFor(row.side, one.test);
-  const text = readFileSync(page, 'utf8');
-  const [start, end] = ['<!-- results -->', '<!-- end of results -->'].map((mark) => text.indexOf(mark));
   const samples = [...new Set(rows.map(({ sample }) => sample))];
   const what = samples.map((sample) =>
     sample ? `a sample of ${sample} tests of ${rows[0].areas.join(', ')}` : 'every test',
   );
   const days = [...new Set(rows.map(({ when }) => when))].sort();
-  const body = `<!-- results -->\n\nOf ${days.join(' and ')}, ${what.join('; ')}:\n\n${report(rows)}\n\n`;
-  writeFileSync(page, text.slice(0, start) + body + text.slice(end));
-  execFileSync('npx', ['prettier', '--write', '--log-level=warn', page], { cwd: checkout, stdio: 'inherit' });
+  await writeSection(page, 'results', `Of ${days.join(' and ')}, ${what.join('; ')}:\n\n${report(rows)}`);
 }
 
 const { values, positionals } = parseArgs({
@@ -267,7 +264,7 @@ function listOf(value, all, what) {
 }
 
 if (values.docs) {
-  writePage(keep([]));
+  await writePage(keep([]));
   process.exit();
 }
 const wanted = listOf(values.area, areas, 'area');

@@ -9,12 +9,13 @@
 // The exit status is 1 if a test that the peer passes fails here without a reason in reasons.js.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkout } from '../copy.js';
 import { cached, cleanEnvironment } from '../node-versions.js';
+import { writeSection } from '../page.js';
 import { reasons } from './reasons.js';
 import { suites } from './suites.js';
 
@@ -153,10 +154,5 @@ for (const name of asked) {
   else console.error(`${name}: npm has no tests of it, and there is no checkout (--from)`);
 }
 console.log(report(rows));
-if (values.docs) {
-  const text = readFileSync(page, 'utf8');
-  const [start, end] = ['<!-- results -->', '<!-- end of results -->'].map((mark) => text.indexOf(mark));
-  writeFileSync(page, `${text.slice(0, start)}<!-- results -->\n\n${report(rows)}\n\n${text.slice(end)}`);
-  execFileSync('npx', ['prettier', '--write', '--log-level=warn', page], { cwd: checkout, stdio: 'inherit' });
-}
+if (values.docs) await writeSection(page, 'results', report(rows));
 process.exitCode = rows.some(({ name, lost }) => lost.some((title) => !reasonOf(name, title))) ? 1 : 0;
