@@ -5,6 +5,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+namespace {
+
+napi_value Pair(const Call& call, const int (&ends)[2]) {
+  napi_value out = nullptr;
+  napi_create_array_with_length(call.env, 2, &out);
+  for (uint32_t i = 0; i < 2; i++) napi_set_element(call.env, out, i, call.Number(ends[i]));
+  return out;
+}
+
+}  // namespace
+
 napi_value SetCloexec(Call& call) {
   // FD_CLOEXEC is the only descriptor flag there is, so nothing is lost by not reading it first.
   return call.Result(fcntl(call.Fd(), F_SETFD, call.Flag(1) ? FD_CLOEXEC : 0));
@@ -40,20 +51,14 @@ napi_value WriteBytes(Call& call) {
 napi_value Pipe(Call& call) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return call.Result(-1);
-  napi_value out = nullptr;
-  napi_create_array_with_length(call.env, 2, &out);
-  for (uint32_t i = 0; i < 2; i++) napi_set_element(call.env, out, i, call.Number(ends[i]));
-  return out;
+  return Pair(call, ends);
 }
 
 // Of packets: a message and its descriptors stay together, and the end of one side is the end of file of the other.
 napi_value SocketPair(Call& call) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return call.Result(-1);
-  napi_value out = nullptr;
-  napi_create_array_with_length(call.env, 2, &out);
-  for (uint32_t i = 0; i < 2; i++) napi_set_element(call.env, out, i, call.Number(ends[i]));
-  return out;
+  return Pair(call, ends);
 }
 
 // close(2): not again after EINTR, Linux has let go of the number by then.
