@@ -13,6 +13,7 @@
 
 #include "send.h"
 #include "socket-address.h"
+#include "socket-option.h"
 
 namespace {
 
@@ -31,14 +32,14 @@ class Sender {
   int Acquire() {
     if (fd_ >= 0) {
       uint64_t cookie = 0;
-      if (ReadCookie(fd_, &cookie) && cookie == cookie_) return fd_;
+      if (ReadOption(fd_, SOL_SOCKET, SO_COOKIE, &cookie) && cookie == cookie_) return fd_;
       Forget(false);
     }
     const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -errno;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof(kSendBuffer));
     fd_ = fd;
-    known_ = ReadCookie(fd, &cookie_);
+    known_ = ReadOption(fd, SOL_SOCKET, SO_COOKIE, &cookie_);
     return fd;
   }
 
@@ -53,11 +54,6 @@ class Sender {
   }
 
  private:
-  static bool ReadCookie(int fd, uint64_t* cookie) {
-    socklen_t length = sizeof(*cookie);
-    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &length) == 0;
-  }
-
   int fd_ = -1;
   uint64_t cookie_ = 0;
   bool known_ = false;
@@ -91,9 +87,7 @@ int ConnectVsock(int fd, const sockaddr_vm& address) {
   if (ready < 0) return -errno;
   if (ready == 0) return -ETIMEDOUT;
   int error = 0;
-  socklen_t length = sizeof(error);
-  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) return -errno;
-  return -error;
+  return ReadOption(fd, SOL_SOCKET, SO_ERROR, &error) ? -error : -errno;
 }
 
 // A socket that reaches `address`, or -errno.

@@ -33,9 +33,7 @@ int CheckConnected(int fd) {
   }
   const int error = errno;
   int domain = 0;
-  length = sizeof(domain);
-  if (error != EBADF && error != ENOTSOCK && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 &&
-      domain != AF_UNIX) {
+  if (error != EBADF && error != ENOTSOCK && ReadOption(fd, SOL_SOCKET, SO_DOMAIN, &domain) && domain != AF_UNIX) {
     return EPFNOSUPPORT;
   }
   return error;
@@ -52,14 +50,13 @@ napi_value PeerCredentials(Call& call) {
     if (error != 0) return call.Number(-error);
   }
   ucred credentials = {};
-  socklen_t length = sizeof(credentials);
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return call.Result(-1);
+  if (!ReadOption(fd, SOL_SOCKET, SO_PEERCRED, &credentials)) return call.Result(-1);
   if (credentials.uid == static_cast<uid_t>(-1)) {
     const int error = CheckConnected(fd);
     // A datagram socket that was connected to another: the kernel recorded nobody.
     return call.Number(error != 0 ? -error : -ENODATA);
   }
-  length = static_cast<socklen_t>((call[1].size - kGroupsAt) * sizeof(uint32_t));
+  socklen_t length = static_cast<socklen_t>((call[1].size - kGroupsAt) * sizeof(uint32_t));
   // Where they do not fit, the kernel says how much they need.
   if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, words + kGroupsAt, &length) != 0 && errno != ERANGE) {
     return call.Result(-1);
@@ -91,8 +88,7 @@ napi_value PeerPidfd(Call& call) {
 
 napi_value ListenerOwner(Call& call) {
   ucred owner = {};
-  socklen_t length = sizeof(owner);
-  if (getsockopt(call.Fd(), SOL_SOCKET, SO_PEERCRED, &owner, &length) != 0) return call.Result(-1);
+  if (!ReadOption(call.Fd(), SOL_SOCKET, SO_PEERCRED, &owner)) return call.Result(-1);
   Object out(call.env);
   out.SetNumber("pid", owner.pid);
   out.SetNumber("uid", owner.uid);
