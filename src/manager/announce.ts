@@ -1,5 +1,6 @@
 // What has to reach the manager: said again, without standing in the way of anything, until its full queue has room. Order
 // is kept: READY=1 never overtakes the RELOADING=1 before it.
+import { EAGAIN, isShortage } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 import type { NotifyState } from '../text/notify-state.js';
 import { type NotifyOptions, notify } from './notify.js';
@@ -8,8 +9,11 @@ import { type NotifyOptions, notify } from './notify.js';
 const firstPause = 5;
 const longestPause = 100;
 
-/** What the manager, or the kernel, will have room for again. */
-const passing = new Set(['EAGAIN', 'ENOBUFS', 'ENOMEM', 'EMFILE', 'ENFILE', 'ETOOMANYREFS']);
+/** Whether the manager, or the kernel, will have room again. */
+function isPassing(error: unknown): boolean {
+  const { errno = 0 } = error as NodeJS.ErrnoException;
+  return errno === EAGAIN || isShortage(errno);
+}
 
 interface Announcement {
   readonly state: NotifyState;
@@ -26,7 +30,7 @@ function attempt({ state, options, settle }: Announcement): boolean {
   try {
     settle(notify(state, options));
   } catch (error) {
-    if (passing.has((error as NodeJS.ErrnoException).code!)) return false;
+    if (isPassing(error)) return false;
     settle(false, error);
   }
   return true;
