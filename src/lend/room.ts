@@ -1,4 +1,3 @@
 // The room dist/lend.js: inherited sockets for cluster workers.
 export { acceptAlso } from './also.js';
 export { lendToWorkers } from './to-workers.js';
-export { passedToPrimary } from '../receive/from-primary.js';

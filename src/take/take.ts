@@ -1,6 +1,7 @@
 // Taking the inherited descriptor that is meant: the same choice, warning and errors for every verb.
 import { type Choice, type Suitable, choose, reportMismatch } from '../receive/choose.js';
 import { type Description, isNodeStream, isUdp, isUnix, summary, wordsFor } from '../receive/descriptor.js';
+import { passedToPrimary } from '../receive/from-primary.js';
 import { type InheritedFd, adoptNumber, adoptStdin, meantForPid } from '../receive/inherited.js';
 import { net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
@@ -50,10 +51,8 @@ export async function comparable(address: Place | null): Promise<Place[]> {
  *
  * @throws ListenFdsError LISTENFDS_CLUSTER_PRIMARY
  */
-async function primaryDescriptors(): Promise<readonly InheritedFd[]> {
-  if (process.env['LISTENFDS_PRIMARY'] !== undefined && isClusterWorker()) {
-    return (await import('../lend/room.js')).passedToPrimary();
-  }
+function primaryDescriptors(): readonly InheritedFd[] {
+  if (process.env['LISTENFDS_PRIMARY'] !== undefined && isClusterWorker()) return passedToPrimary();
   if (meantForPid() === process.ppid && isClusterWorker()) {
     const found = `Descriptors were passed to the cluster's primary (LISTEN_PID=${process.ppid}), which still has to consume them`;
     throw new ListenFdsError('LISTENFDS_CLUSTER_PRIMARY', found);
@@ -94,7 +93,7 @@ async function takeChosen(
   if (wanted.activation === 'never') return null;
   const required = wanted.activation === 'required';
   let passed = inheritedDescriptors(required, wanted.inetd);
-  if (passed.length === 0 && throughPrimary) passed = await primaryDescriptors();
+  if (passed.length === 0 && throughPrimary) passed = primaryDescriptors();
   if (passed.length === 0) {
     if (required) refuseInactive();
     warnOfPassedElsewhere();
