@@ -58,7 +58,7 @@ export interface InheritedFd {
   take(): number;
 }
 
-class Inherited implements InheritedFd {
+export class Inherited implements InheritedFd {
   readonly fd: number;
   readonly name: string;
   readonly description: Description;
@@ -289,11 +289,6 @@ export function adoptNumber(fd: number): InheritedFd {
   const found = new Inherited('unknown', description, { origin: 'manager' });
   known.set(fd, found);
   return found;
-}
-
-/** Undoes take() for a descriptor that its taker could not use, if it is still the same open one. */
-export function putBack(inherited: InheritedFd): void {
-  if (isOpenOn(inherited.fd, inherited.description)) (inherited as Inherited).putBack();
 }
 
 /** The address that a predecessor had asked for, as text; null for what no predecessor had bound. */

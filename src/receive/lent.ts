@@ -3,7 +3,7 @@
 import { binding, systemError } from '../system/addon.js';
 import { isOpenOn } from './descriptor.js';
 import { isPrimaryFd } from './from-primary.js';
-import { type InheritedFd, putBack } from './inherited.js';
+import type { Inherited, InheritedFd } from './inherited.js';
 import { keptBy } from './origin.js';
 
 export interface Loan {
@@ -14,6 +14,15 @@ export interface Loan {
   giveBack(): void;
 }
 
+/**
+ * Undoes take() for a descriptor that its taker could not use, if it is still the same open one. The primary's, which a
+ * cluster worker was told of, is open there.
+ */
+export function putBack(inherited: InheritedFd): void {
+  if (isPrimaryFd(inherited)) inherited.putBack();
+  else if (isOpenOn(inherited.fd, inherited.description)) (inherited as Inherited).putBack();
+}
+
 /** For what has been taken. What nobody keeps is not lent but given: closed, it is closed. */
 export function lend(inherited: InheritedFd): Loan {
   if (keptBy(inherited.origin) === null) return { inherited, fd: inherited.fd, giveBack: () => {} };
@@ -21,8 +30,7 @@ export function lend(inherited: InheritedFd): Loan {
   const giveBack = (): void => {
     if (!out) return;
     out = false;
-    if (isPrimaryFd(inherited)) inherited.putBack();
-    else putBack(inherited);
+    putBack(inherited);
   };
   if (isPrimaryFd(inherited)) return { inherited, fd: inherited.fd, giveBack };
   const fd = binding().duplicate(inherited.fd);

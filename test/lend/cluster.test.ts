@@ -13,7 +13,7 @@ const register = join(root, 'dist/register.js');
 
 interface How {
   readonly primary: 'library' | 'nothing';
-  readonly worker: 'library' | 'unmodified';
+  readonly worker: 'library' | 'unmodified' | 'failing';
   readonly policy: 'rr' | 'none';
   readonly preload?: boolean;
   readonly target?: unknown;
@@ -97,6 +97,16 @@ t.test('workers listen on a unix socket, and on the one they name', async (t) =>
     t.match(await get(path), /^[0-9]+$/);
     await running.kill();
   }
+});
+
+t.test('where an app does not start, the worker has the socket for the next one', async (t) => {
+  const { fd, port } = await held(t);
+  const how = { primary: 'library', worker: 'failing', policy: 'rr', target: port } as const;
+  const running = start(t, how, { fds: [fd] });
+  t.strictSame(await running.json(), { message: 'not this time', source: 'inherited' });
+  while ((await running.json()) !== 'ready');
+  t.match(await get(port), /^[0-9]+$/);
+  await running.kill();
 });
 
 t.test('a primary that has not consumed is an error in the worker, not a second socket', async (t) => {
