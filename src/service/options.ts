@@ -25,6 +25,11 @@ import { type UpgradeOptions, type UpgradeResult, upgradeOptions } from './upgra
 /** Why a service ends. */
 export type StopReason = NodeJS.Signals | 'idle' | 'error' | 'close' | 'upgrade';
 
+/** The signals that end a service. */
+export type StopSignal = 'SIGTERM' | 'SIGINT';
+export const stopSignals: readonly StopSignal[] = ['SIGTERM', 'SIGINT'];
+export const isStopSignal = (reason: unknown): reason is StopSignal => stopSignals.includes(reason as StopSignal);
+
 /** What a stop hook is told. */
 export interface StopContext {
   /** What ended it: a signal, or the word for what it was. */
@@ -188,8 +193,6 @@ const trigger: Option<Trigger> = {
   },
 };
 
-const ending = ['SIGTERM', 'SIGINT'];
-
 /** The options of serve() that are the service's; the others are the target's. */
 export const serveOptions = {
   drain: nested(drainOptions),
@@ -202,9 +205,9 @@ export const serveOptions = {
   upgrade: trigger,
   otherHandlers: { ...oneOf('after', 'together'), default: 'after' as const },
   exit: { ...boolean, default: true },
-  signals: given<readonly ('SIGTERM' | 'SIGINT')[]>(
+  signals: given<readonly StopSignal[]>(
     "an array of 'SIGTERM' and 'SIGINT'",
-    (value) => Array.isArray(value) && value.every((signal) => ending.includes(signal)),
+    (value) => Array.isArray(value) && value.every(isStopSignal),
   ),
   log: callback as Option<(message: string, error?: unknown) => void>,
 } satisfies TableOf<ServeOptions>;
@@ -217,7 +220,7 @@ export interface OwnOptions extends Omit<Values<typeof serveOptions>, 'idleTimeo
   /** Null for never. */
   idleTimeout: number | null;
   upgrade: Trigger;
-  signals: readonly ('SIGTERM' | 'SIGINT')[];
+  signals: readonly StopSignal[];
   log: (message: string, error?: unknown) => void;
 }
 
@@ -263,7 +266,7 @@ export function readServeOptions(
     drain: service.drain ?? readOptions(drainOptions, {}),
     idleTimeout: service.idleTimeout ?? readVariable('LISTENFDS_IDLE_TIMEOUT', process.env),
     upgrade: service.upgrade ?? null,
-    signals: service.signals ?? ['SIGTERM', 'SIGINT'],
+    signals: service.signals ?? stopSignals,
     log: service.log ?? ((...said) => console.error(...said)),
   };
   if (!Array.isArray(app)) return { apps: [{ app: app as App, wanted: parseTarget(target) }], own };

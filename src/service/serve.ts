@@ -19,6 +19,7 @@ import {
   type ServedApp,
   type Service,
   type StopReason,
+  isStopSignal,
   readServeOptions,
 } from './options.js';
 import { openTogether } from './opening.js';
@@ -127,7 +128,7 @@ class RunningService implements Service, Stoppable, Member {
   async openCarrier(reason: StopReason): Promise<Carrier | null> {
     if (reason === 'upgrade') return this.#handOver.carrier();
     // The others are no restart: nobody would read what the manager keeps.
-    if (reason !== 'SIGTERM' && reason !== 'SIGINT' && reason !== 'error') return null;
+    if (!isStopSignal(reason) && reason !== 'error') return null;
     if (!this.apps.some(({ server }) => canMove(server))) return null;
     return openStoreCarrier();
   }

@@ -5,7 +5,7 @@ import { ListenFdsError } from '../system/errors.js';
 import type { Carrier } from './carrier.js';
 import { Deadline, idleExitGrace } from './deadline.js';
 import { type DrainResult, type DrainTimes, drain } from './drain.js';
-import type { OwnOptions, StopContext, StopReason } from './options.js';
+import { type OwnOptions, type StopContext, type StopReason, isStopSignal } from './options.js';
 import { type Voice, oneLine } from './voice.js';
 
 /** What has to end in order gets this long when the deadline has passed: hooks of frameworks, onStop. Milliseconds. */
@@ -85,7 +85,7 @@ export class Stop {
     if (this.#ending || (reason === 'close' && this.#stopping)) return;
     this.#ending = true;
     const { options } = this.#service;
-    const delay = reason === 'SIGTERM' || reason === 'SIGINT' ? options.drainDelay : 0;
+    const delay = isStopSignal(reason) ? options.drainDelay : 0;
     this.#stop({ reason }, delay).then(
       () => this.#ended(0),
       (error: unknown) => {
@@ -267,7 +267,7 @@ export class Stop {
   /** Once, and only where there is a manager that could keep them. */
   #waitsForIdle(connections: number): void {
     const { reason } = this.#context;
-    if (this.#waitTold || !process.env['NOTIFY_SOCKET'] || (reason !== 'SIGTERM' && reason !== 'SIGINT')) return;
+    if (this.#waitTold || !process.env['NOTIFY_SOCKET'] || !isStopSignal(reason)) return;
     this.#waitTold = true;
     const what =
       `The stop waits for ${connections} idle connections and nothing else. ` +

@@ -1,10 +1,8 @@
 // What all services of a process have in common: the signals that end them, uncaught errors, and the one exit. They stop
 // together; the process ends when the last of them has.
 import { type SignalHandler, isOwnHandler, markHandler } from '../system/own-handlers.js';
-import type { OwnOptions, StopReason } from './options.js';
+import { type OwnOptions, type StopReason, type StopSignal, isStopSignal, stopSignals } from './options.js';
 
-export type StopSignal = 'SIGTERM' | 'SIGINT';
-const stopSignals: readonly StopSignal[] = ['SIGTERM', 'SIGINT'];
 const numbers = { SIGTERM: 15, SIGINT: 2 } as const;
 
 /** One service. */
@@ -81,7 +79,7 @@ function comeFirst(): void {
   if (ownEmit) return;
   const { emit } = process;
   ownEmit = ((event: string, ...args: unknown[]): boolean => {
-    if (event === 'SIGTERM' || event === 'SIGINT') {
+    if (isStopSignal(event)) {
       if ([...members].some(({ serves, options }) => serves && options.signals.includes(event))) {
         signalled(event);
         return true;
