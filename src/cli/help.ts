@@ -15,7 +15,7 @@ function wrap(text: string, width = 80): string {
 const indent = (text: string): string => text.replace(/^(?=.)/gm, '  ');
 
 /** `-l, --listen ADDRESS` */
-export function optionSpelling(name: string, { short, value }: { short?: string; value?: string }): string {
+function optionSpelling(name: string, { short, value }: { short?: string; value?: string }): string {
   return `${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`;
 }
 

@@ -13,7 +13,7 @@ export interface Style {
 }
 
 /** NO_COLOR (no-color.org) and FORCE_COLOR decide; else colours go to terminals only. */
-export function wantsColour(fd: number, env: NodeJS.ProcessEnv = process.env): boolean {
+function wantsColour(fd: number, env: NodeJS.ProcessEnv = process.env): boolean {
   if (env['NO_COLOR']) return false;
   if (env['FORCE_COLOR'] !== undefined) return env['FORCE_COLOR'] !== '0';
   return env['TERM'] !== 'dumb' && process.getBuiltinModule('node:tty').isatty(fd);

@@ -12,7 +12,7 @@ export interface StatsMessage {
 
 const leastInterval = 1000;
 
-export const statsOf = ({ accepted, active, refused, refusedBy }: ConnectionStats): ConnectionStats => ({
+const statsOf = ({ accepted, active, refused, refusedBy }: ConnectionStats): ConnectionStats => ({
   accepted,
   active,
   refused,

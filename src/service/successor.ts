@@ -25,7 +25,7 @@ export interface Hello {
 }
 
 /** Bytes of serialised state at most. */
-export const maxStateBytes = 64 << 20;
+const maxStateBytes = 64 << 20;
 
 /** A successor whose event loop stands still does not hear us. Milliseconds. */
 const hearingTime = 5_000;
