@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { get } from '../test/support/http.js';
 
 /** Binds a free port of 127.0.0.1 and hands out its descriptor; close() gives up our copy. */
 async function makeListener() {
@@ -41,6 +42,22 @@ export async function runActivated(program) {
   let stdout = '';
   for await (const chunk of child.stdout.setEncoding('utf8')) stdout += chunk;
   return { stdout };
+}
+
+/**
+ * ms from the start of a program until its first answer, and its CPU time until then, in ms, which is what it answers in µs.
+ *
+ * @param {string} program
+ * @param {{ node?: string, env?: Record<string, string> }} [options]
+ */
+export async function firstAnswer(program, options) {
+  const start = performance.now();
+  const { child, port } = await startActivated(program, options);
+  const cpu = Number(await get(port)) / 1000;
+  const wall = performance.now() - start;
+  // Node writes its cache when it ends by itself.
+  await stop(child, options?.env?.NODE_COMPILE_CACHE ? 'SIGUSR2' : 'SIGKILL');
+  return { wall, cpu };
 }
 
 export async function stop(child, signal = 'SIGKILL') {

@@ -4,21 +4,9 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { majors, nodeBinary } from '../scripts/node-versions.js';
-import { get } from '../test/support/http.js';
-import { startActivated, stop } from './activate.js';
+import { firstAnswer } from './activate.js';
 import { installPackage } from './installed.js';
 import { interleave, median, row } from './rounds.js';
-
-/** ms until the first answer, and the CPU time of the program until then, in ms. */
-async function firstAnswer(node, program, env) {
-  const start = performance.now();
-  const { child, port } = await startActivated(program, { node, env });
-  const cpu = Number(await get(port)) / 1000;
-  const wall = performance.now() - start;
-  // Node writes its cache when it ends by itself.
-  await stop(child, env.NODE_COMPILE_CACHE ? 'SIGUSR2' : 'SIGKILL');
-  return { wall, cpu };
-}
 
 /** One file, with listenfds outside: it has an addon. */
 function bundle(program, outfile) {
@@ -48,15 +36,15 @@ export default async function firstRequest({ rounds = 15 }) {
         const node = await nodeBinary(major);
         const cache = join(dirname(plain), `cache-${major}`);
         mkdirSync(cache, { recursive: true });
-        const cached = { NODE_COMPILE_CACHE: cache };
+        const cached = { node, env: { NODE_COMPILE_CACHE: cache } };
         const sides = {
-          plain: () => firstAnswer(node, plain, {}),
-          bundled: () => firstAnswer(node, bundled, {}),
+          plain: () => firstAnswer(plain, { node }),
+          bundled: () => firstAnswer(bundled, { node }),
         };
         // Node.js 20 has no compile cache.
         if (major >= 22) {
-          sides['with a cache'] = () => firstAnswer(node, plain, cached);
-          sides['bundled, with a cache'] = () => firstAnswer(node, bundled, cached);
+          sides['with a cache'] = () => firstAnswer(plain, cached);
+          sides['bundled, with a cache'] = () => firstAnswer(bundled, cached);
         }
         const { plain: base, ...others } = await interleave(sides, rounds);
         const of = (side, key) => median(side.map((one) => one[key]));

@@ -6,9 +6,9 @@ import { join, resolve } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, withSystemd } from './lab.js';
-import { startLoad } from './mixed-load.js';
+import { now, startLoad } from './mixed-load.js';
 import { row } from './rounds.js';
-import { now, settle, summary, tell } from './under-load.js';
+import { settle, summary, tell } from './under-load.js';
 
 const bench = 'fleet';
 const checkout = realpathSync(resolve(import.meta.dirname, '..'));

@@ -21,7 +21,6 @@ const kinds = {
   'now and then': { clients: 6, think: [500, 4000], asks: ['get', 'post'], keepAlive: true },
   'HTTP/2': { clients: 2, think: [10, 50], asks: ['get', 'post', 'slow 20'], keepAlive: true },
 };
-export const kindNames = Object.keys(kinds).flatMap((kind) => [`${kind}, tcp`, `${kind}, unix`]);
 
 /**
  * @typedef {object} Load
@@ -56,7 +55,7 @@ export async function startLoad(target) {
 
 const bodies = [100, 3_000, 60_000].map((size) => randomBytes(size));
 const patience = 20_000;
-const now = () => performance.timeOrigin + performance.now();
+export const now = () => performance.timeOrigin + performance.now();
 const between = ([from, to]) => from + Math.random() * (to - from);
 const pick = (list) => list[Math.floor(Math.random() * list.length)];
 const hostOf = (address) =>

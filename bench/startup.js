@@ -2,22 +2,11 @@
 // what `import 'listenfds'` with listenFds() costs beside an empty program.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { get } from '../test/support/http.js';
-import { runActivated, startActivated, stop } from './activate.js';
+import { firstAnswer, runActivated } from './activate.js';
 import { installPackage } from './installed.js';
 import { interleave, median, medianDifference, row } from './rounds.js';
 
 const run = promisify(execFile);
-
-/** ms until the first answer, and the CPU time of the program until then, in ms. */
-async function firstAnswer(program) {
-  const start = performance.now();
-  const { child, port } = await startActivated(program);
-  const cpu = Number(await get(port)) / 1000;
-  const wall = performance.now() - start;
-  await stop(child);
-  return { wall, cpu };
-}
 
 /** The two figures that the import-* programs print. */
 function figures({ stdout }) {

@@ -1,12 +1,13 @@
 // A service under a real systemd and the mixed load: what restart.js and upgrade.js share.
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { cached } from '../scripts/node-versions.js';
 import { freePort, withSystemd } from './lab.js';
-import { startLoad } from './mixed-load.js';
+import { now, startLoad } from './mixed-load.js';
 
 const checkout = realpathSync(resolve(import.meta.dirname, '..'));
 const node = process.execPath;
@@ -62,8 +63,6 @@ export async function underLoad(target, times, act, pause = 300) {
   return { requests, actions };
 }
 
-export const now = () => performance.timeOrigin + performance.now();
-
 /**
  * From its begin until somebody who came after its end has an answer: READY=1 is said when all listen, and then there is a
  * queue to work through.
@@ -82,15 +81,11 @@ export function restarted(name, times, pause) {
 
 /** `pm2 reload` of a cluster of two, without socket activation. pm2 is big, so it is fetched only here. */
 export async function reloadedByPm2(times) {
+  const installed = await cached('pm2-7', { pm2: '7' });
   const folder = mkdtempSync(join(tmpdir(), 'pm2-'));
   const env = { ...process.env, PM2_HOME: join(folder, 'home'), PM2_DISCRETE_MODE: 'true' };
-  const pm2 = (...args) => run(join(folder, 'node_modules/.bin/pm2'), args, { cwd: folder, env });
+  const pm2 = (...args) => run(join(installed, 'node_modules/.bin/pm2'), args, { cwd: folder, env });
   try {
-    writeFileSync(join(folder, 'package.json'), '{}');
-    execFileSync('npm', ['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', 'pm2@7'], {
-      cwd: folder,
-      stdio: 'ignore',
-    });
     const [tcp, h2] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
     const [unix, h2unix] = [join(folder, 'web.sock'), join(folder, 'h2.sock')];
     const web = {

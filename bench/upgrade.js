@@ -9,9 +9,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './lab.js';
-import { startLoad } from './mixed-load.js';
+import { now, startLoad } from './mixed-load.js';
 import {
-  now,
   percentile,
   reloadedByPm2,
   restarted,
