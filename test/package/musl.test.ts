@@ -12,16 +12,9 @@ import { held } from '../support/held.ts';
 import { get } from '../support/http.js';
 import { type MuslRoot, glibcIn, muslContainer, muslRoot, noRoot } from '../support/musl.ts';
 import { without } from '../support/tools.ts';
-import { receive, type ReceivedMessage, type Receiver } from '../support/receiver.ts';
+import { receive, type Receiver } from '../support/receiver.ts';
 
 t.setTimeout(600_000); // Node.js is fetched at the first run
-
-async function until(manager: Receiver, variable: RegExp): Promise<ReceivedMessage> {
-  for (;;) {
-    const message = await manager.message();
-    if (variable.test(message.text)) return message;
-  }
-}
 
 async function managerOf(t: Test, { folder }: MuslRoot): Promise<Receiver> {
   mkdirSync(join(folder, 'run'), { recursive: true });
@@ -45,11 +38,11 @@ for (const major of majors) {
       },
     });
     t.match(await service.line(), new RegExp(`^listening ${service.pid} .*"port":${port}`));
-    t.match(await until(manager, /^READY=1$/m), { pid: service.pid });
+    t.match(await manager.until(/^READY=1$/m), { pid: service.pid });
     t.equal(await get(port), `pid ${service.pid}\n`);
 
     process.kill(service.pid, 'SIGUSR2');
-    const { text } = await until(manager, /^MAINPID=/m);
+    const { text } = await manager.until(/^MAINPID=/m);
     const successor = Number(/^MAINPID=(\d+)$/m.exec(text)![1]);
     t.teardown(() => {
       try {
@@ -62,7 +55,7 @@ for (const major of majors) {
     // Both accept until the old one has been told.
     while ((await get(port)) !== `pid ${successor}\n`);
     process.kill(successor, 'SIGTERM');
-    await until(manager, /^STOPPING=1$/m);
+    await manager.until(/^STOPPING=1$/m);
     t.match(await service.ended, { code: 0 }, 'the old one has ended, and the new one, which has its output');
   });
 }
@@ -125,6 +118,6 @@ t.test('Bun on musl: adopts, serves with net.Server, notifies', { skip: noRoot }
     env: { ...system.env, NOTIFY_SOCKET: '/run/notify', SERVER: 'net', REPORT: 'serve' },
   });
   t.match(await running.json(), { source: 'inherited', address: { port } });
-  t.match(await until(manager, /^READY=1$/m), { pid: running.pid });
+  t.match(await manager.until(/^READY=1$/m), { pid: running.pid });
   await running.kill();
 });

@@ -35,8 +35,7 @@ t.test('with LISTENFDS_DRAIN=first a handler that never ends is not extended for
   t.equal(await program.line(), 'up');
   program.child.kill('SIGTERM');
   t.equal(await program.line(), 'own handler');
-  let text = '';
-  while (!/STOPPING/.test(text)) text = (await manager.message()).text;
+  const { text } = await manager.until(/STOPPING/);
   const extended = Number(/EXTEND_TIMEOUT_USEC=(\d+)/.exec(text)?.[1]) / 1000;
   t.ok(extended <= 3_000, `${extended} ms`);
   t.notMatch((await manager.message()).text, /EXTEND_TIMEOUT_USEC/, 'the next time nothing is asked for');

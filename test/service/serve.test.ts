@@ -35,12 +35,7 @@ async function managed(
       while (texts.length < count) texts.push(await next());
       return texts;
     },
-    async until(pattern) {
-      for (;;) {
-        const text = await next();
-        if (pattern.test(text)) return text;
-      }
-    },
+    until: async (pattern) => (await receiver.until(pattern)).text,
   };
 }
 

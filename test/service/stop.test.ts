@@ -101,8 +101,7 @@ t.test(
     );
     const started = performance.now();
     program.child.kill('SIGTERM');
-    let stopping = '';
-    while (!/STOPPING/.test(stopping)) stopping = (await manager.message()).text;
+    const { text: stopping } = await manager.until(/STOPPING/);
     const extended = Number(/EXTEND_TIMEOUT_USEC=(\d+)/.exec(stopping)?.[1]) / 1000;
     t.ok(extended > 500 && extended <= 2_500, `${extended} ms`);
     t.match(await program.ended, {

@@ -7,7 +7,7 @@ import t from 'tap';
 import { root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { inject } from '../support/inject.ts';
-import { receive, type Receiver } from '../support/receiver.ts';
+import { receive } from '../support/receiver.ts';
 import { without } from '../support/tools.ts';
 import {
   alive,
@@ -110,7 +110,7 @@ for (const [behaviour, reason] of [
     // The connections of the questions above close in their own time; what leaks never does.
     while (descriptors(service.pid).length > before) await new Promise((resolve) => setImmediate(resolve));
     t.match(
-      await until(manager, /STATUS=Upgrade failed/),
+      (await manager.until(/STATUS=Upgrade failed/)).text,
       /READY=1\nSTATUS=Upgrade failed, going on as before: The succ/,
     );
     service.behave('');
@@ -121,13 +121,6 @@ for (const [behaviour, reason] of [
 async function upgradeFails(service: Upgradable): Promise<void> {
   service.behave('crash');
   await upgrade(service.pid);
-}
-
-async function until(manager: Receiver, pattern: RegExp): Promise<string> {
-  for (;;) {
-    const { text } = await manager.message();
-    if (pattern.test(text)) return text;
-  }
 }
 
 t.test('a second upgrade while one runs is refused, and the first goes on', async (t) => {
@@ -195,8 +188,8 @@ t.test('the manager is told of the new main process and of its readiness in one 
   });
   t.equal((await upgrade(service.pid)).exitCode, 0);
   const { pid } = await listening(service);
-  t.match(await until(manager, /^RELOADING=1/), /MONOTONIC_USEC=\d+/);
-  const told = await until(manager, /MAINPID/);
+  t.match((await manager.until(/^RELOADING=1/)).text, /MONOTONIC_USEC=\d+/);
+  const { text: told } = await manager.until(/MAINPID/);
   t.match(told, new RegExp(`MAINPID=${pid}\\n`));
   t.match(told, /READY=1/);
   for (;;) {
@@ -224,14 +217,10 @@ t.test('what the successor tells the manager before it takes over is not lost', 
     env: { NOTIFY_SOCKET: manager.address },
   });
   const upgraded = upgrade(service.pid);
-  for (;;) {
-    const { text, fds, pid } = await manager.message();
-    if (!text.startsWith('FDSTORE=1')) continue;
-    t.match(text, /^FDNAME=kept$/m);
-    t.equal(fds.length, 1);
-    t.equal(pid, service.pid, 'the main process says it, whom the manager listens to');
-    break;
-  }
+  const { text, fds, pid } = await manager.until(/^FDSTORE=1/);
+  t.match(text, /^FDNAME=kept$/m);
+  t.equal(fds.length, 1);
+  t.equal(pid, service.pid, 'the main process says it, whom the manager listens to');
   t.equal((await upgraded).exitCode, 0);
   await listening(service);
   t.same(await service.json(), { stored: true, told: true });

@@ -18,13 +18,6 @@ async function start(t: Test, env: Record<string, string>) {
 
 const manager = (t: Test): Promise<Receiver> => receive(t, `@listenfds-test-${randomUUID()}`);
 
-async function until(receiver: Receiver, pattern: RegExp): Promise<string> {
-  for (;;) {
-    const { text } = await receiver.message();
-    if (pattern.test(text)) return text;
-  }
-}
-
 /** The manager stops reading, and its queue has no room left. */
 async function fill(receiver: Receiver): Promise<void> {
   await receiver.command('pause');
@@ -44,7 +37,7 @@ t.test('READY=1 that found no room is said again, and the service serves meanwhi
   const service = await start(t, { NOTIFY_SOCKET: receiver.address });
   t.equal((await get({ port: service.port, path: '/health' })).trim(), 'ready');
   await receiver.command('resume');
-  t.match(await until(receiver, /READY/), /^READY=1\nSTATUS=/);
+  t.match((await receiver.until(/READY/)).text, /^READY=1\nSTATUS=/);
 });
 
 t.test('STOPPING=1 does not overtake the READY=1 that waits', async (t) => {
@@ -56,8 +49,8 @@ t.test('STOPPING=1 does not overtake the READY=1 that waits', async (t) => {
   process.kill(service.pid, 'SIGTERM');
   t.equal(await service.line(), 'draining 0');
   await receiver.command('resume');
-  t.match(await until(receiver, /READY|STOPPING/), /^READY=1/);
-  t.match(await until(receiver, /READY|STOPPING/), /^STOPPING=1/);
+  t.match((await receiver.until(/READY|STOPPING/)).text, /^READY=1/);
+  t.match((await receiver.until(/READY|STOPPING/)).text, /^STOPPING=1/);
   t.equal(await slow, 'slow');
 });
 
@@ -68,13 +61,13 @@ t.test('an upgrade succeeds when the manager has room for MAINPID= again', async
     env: { NOTIFY_SOCKET: receiver.address },
   });
   service.behave('slow');
-  await until(receiver, /^READY/);
+  await receiver.until(/^READY/);
   const upgraded = upgrade(service.pid);
-  await until(receiver, /RELOADING/);
+  await receiver.until(/RELOADING/);
   await fill(receiver);
   t.match(await service.line(), /^listening \d+/, 'the successor is ready, and the manager does not read');
   await receiver.command('resume');
-  t.match(await until(receiver, /MAINPID/), /READY=1/);
+  t.match((await receiver.until(/MAINPID/)).text, /READY=1/);
   t.match(await upgraded, { exitCode: 0 });
 });
 
@@ -86,9 +79,9 @@ for (const [what, message] of [
   t.test(`a reload ends with READY=1 when the message of the error ${what}`, async (t) => {
     const receiver = await manager(t);
     const service = await start(t, { NOTIFY_SOCKET: receiver.address, RELOAD: 'fail', RELOAD_ERROR: message });
-    await until(receiver, /^READY/);
+    await receiver.until(/^READY/);
     process.kill(service.pid, 'SIGHUP');
-    const text = await until(receiver, /^READY/);
+    const { text } = await receiver.until(/^READY/);
     t.match(text, /STATUS=Reload failed, going on as before: \S/);
     t.ok(Buffer.byteLength(text) < 1100, `${Buffer.byteLength(text)} bytes`);
     t.notMatch(text, /\uFFFD|(?!\n)\p{Cc}/u, 'whole characters, in one line');
@@ -101,6 +94,6 @@ for (const errno of [45_012, 1.5, Number.MAX_SAFE_INTEGER]) {
     const service = await start(t, { NOTIFY_SOCKET: receiver.address });
     const path = `/crash?error=${encodeURIComponent(JSON.stringify({ errno }))}`;
     await get({ port: service.port, path }).catch(() => {});
-    t.match(await until(receiver, /Failed/), /STATUS=Failed: crashed on request\nEXIT_STATUS=1$/);
+    t.match((await receiver.until(/Failed/)).text, /STATUS=Failed: crashed on request\nEXIT_STATUS=1$/);
   });
 }

@@ -39,6 +39,14 @@ export class Receiver {
     return this.#messages.shift() ?? (await this.#next());
   }
 
+  /** The next message that matches; those before it are lost. */
+  async until(pattern: RegExp): Promise<ReceivedMessage> {
+    for (;;) {
+      const message = await this.message();
+      if (pattern.test(message.text)) return message;
+    }
+  }
+
   /** Has it do something (see receiver.py) and waits until it is done. */
   async command(name: 'pause' | 'resume' | 'hold' | 'release' | 'listen'): Promise<void> {
     if (name !== 'listen') this.#child.stdin!.write(`${name}\n`);
