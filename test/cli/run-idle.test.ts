@@ -5,10 +5,13 @@ import { root } from '../support/activate.ts';
 import { Run } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
+import { unless } from '../support/tools.ts';
 
 const serve = [process.execPath, join(root, 'test/fixtures/serve.js')];
 
-t.test('while nothing happens it does not wake up', { skip: !existsSync('/proc/self/task') }, async (t) => {
+const skip = unless(existsSync('/proc/self/task'), 'needs /proc');
+
+t.test('while nothing happens it does not wake up', { skip }, async (t) => {
   // What happens beside the watched folder wakes it, too: other tests work beside a temporary one.
   const watched = join(temporaryFolder(t), 'src');
   mkdirSync(watched);

@@ -6,6 +6,7 @@ import { activateModule, resultOf } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import * as insides from '../../dist/insides.js';
 import { receive } from '../support/receiver.ts';
+import { unless } from '../support/tools.ts';
 
 const { maxMessageFds } = insides;
 
@@ -123,7 +124,9 @@ t.test('descriptors and pids that are none are refused', async (t) => {
   t.equal((await receiver.message()).text, 'READY=1', 'and nothing had been sent');
 });
 
-t.test('pid speaks for another process where that is allowed', { skip: process.getuid!() !== 0 }, async (t) => {
+const notRoot = unless(process.getuid!() === 0, 'needs root');
+
+t.test('pid speaks for another process where that is allowed', { skip: notRoot }, async (t) => {
   const receiver = await receive(t, join(temporaryFolder(t), 'notify'));
   const other = activateModule(t, 'setInterval(() => {}, 1000)');
   notify({ ready: true }, { pid: other.pid, ...to(receiver.address) });
@@ -136,7 +139,7 @@ t.test('pid speaks for another process where that is allowed', { skip: process.g
   t.equal((await receiver.message()).pid, process.pid);
 });
 
-t.test('after privileges are dropped', { skip: process.getuid!() !== 0 }, async (t) => {
+t.test('after privileges are dropped', { skip: notRoot }, async (t) => {
   const folder = temporaryFolder(t);
   chmodSync(folder, 0o755);
   const receiver = await receive(t, join(folder, 'notify'));

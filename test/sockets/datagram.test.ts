@@ -19,7 +19,7 @@ import { listenDatagram, type DatagramInfo, type DatagramTarget, type UnixDatagr
 import { activate, activateModule, resultOf } from '../support/activate.ts';
 import * as insides from '../../dist/insides.js';
 import { temporaryFolder } from '../support/folder.ts';
-import { without } from '../support/tools.ts';
+import { unless, without } from '../support/tools.ts';
 
 type Message = [Buffer, DatagramInfo];
 
@@ -396,7 +396,7 @@ t.test('a worker thread that ends closes what it opened', async (t) => {
 
 t.test(
   'permissions decide who may send',
-  { skip: process.getuid!() !== 0 ? 'needs root to become somebody else' : false },
+  { skip: unless(process.getuid!() === 0, 'needs root to become somebody else') },
   async (t) => {
     const folder = temporaryFolder(t);
     const path = join(folder, 's');
