@@ -67,6 +67,7 @@ const all = {
   'src/listen/frameworks/adapt.ts': 'a framework whose own close() has closed the server before, or has not',
   'src/admit/gate.ts': 'a TLS connection without a raw one below it: other streams than sockets',
   'src/receive/inherited.ts': `${copy}; ${other}; ${fault}`,
+  'src/receive/stdin.ts': fault,
   'src/lend/lender.ts': `${reference}; ${fault}`,
   'src/preload/life.ts': `${gone}; ${race}; a manager that refuses a message`,
   'src/preload/preload.ts': defaults,

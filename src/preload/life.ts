@@ -5,7 +5,7 @@ import type { Server } from 'node:net';
 import { gatekeeper } from '../admit/gate.js';
 import type { Gatekeeper } from '../admit/gate.js';
 import { startWatchdog } from '../manager/watchdog.js';
-import { hasCarriers } from '../receive/inherited.js';
+import { hasCarriers } from '../receive/carriers.js';
 import { Deadline, idleExitGrace } from '../service/deadline.js';
 import { Voice } from '../service/voice.js';
 import { isClusterWorker, mayBePrimary, nodeCluster } from '../system/process-role.js';

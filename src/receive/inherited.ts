@@ -1,11 +1,9 @@
 // listenFds(): consume LISTEN_* once, verify every descriptor, let each be owned once. The result belongs to the
 // process, not to the module: two copies of the package must never adopt the same socket.
 import type { AddressInfo } from 'node:net';
-import { binding, bindingIfAny, systemError } from '../system/addon.js';
-import { fs } from '../system/builtins.js';
+import { binding, systemError } from '../system/addon.js';
 import { ListenFdsError } from '../system/errors.js';
 import { isWorkerThread } from '../system/process-role.js';
-import { isServiceStdin } from '../system/stdin.js';
 import { type Announcement, type ListenVariables, firstFd, listenVariables } from '../text/environment.js';
 import {
   type Description,
@@ -16,10 +14,8 @@ import {
   isOpenOn,
   procLink,
   summary,
-  isUnix,
 } from './descriptor.js';
 import type { Origin } from './origin.js';
-import { detachOutput } from './output.js';
 import { type Whence, inodeKey, originsVariable } from './told-origins.js';
 
 /** One descriptor that was passed to this process, as it was found when listenFds() verified it. */
@@ -163,25 +159,6 @@ export function registry(): Registry {
   return holder[registryKey];
 }
 
-/** FileDescriptorName= of what brings connections of the process before. */
-export const carrierName = 'listenfds-connections';
-
-/** Sets aside what is not for the program. */
-export function withoutCarriers(found: readonly InheritedFd[]): readonly InheritedFd[] {
-  const carriers = found.filter(({ name, description }) => name === carrierName && isUnix(description, 'seqpacket'));
-  if (carriers.length === 0) return found;
-  registry().carriers = carriers;
-  return Object.freeze(found.filter((one) => !carriers.includes(one)));
-}
-
-export const hasCarriers = (): boolean => (registry().carriers?.length ?? 0) > 0;
-
-/** Descriptors, each of which is given out once. */
-export function takeCarriers(): number[] {
-  const state = registry();
-  return (state.carriers?.splice(0) ?? []).map((one) => one.take());
-}
-
 export function refuseWorkerThread(): void {
   if (isWorkerThread()) {
     throw new ListenFdsError('LISTENFDS_WORKER_THREAD', 'Inherited descriptors were asked for in a worker thread');
@@ -304,47 +281,4 @@ export function setOrigin(inherited: InheritedFd, origin: Origin): void {
 /** The process that LISTEN_PID names when it is not us: the likely reason why nothing was found. */
 export function meantForPid(): number | null {
   return registry().announcement?.meantFor ?? null;
-}
-
-/** Gives fd 0 another number and puts /dev/null in its place. @returns the number */
-function moveStdin(): number {
-  const { duplicate, replaceFd: replace } = binding();
-  const nothing = fs.openSync('/dev/null', 'r');
-  try {
-    const fd = duplicate(0);
-    if (fd < 0) throw systemError(fd, 'fcntl', 'fd 0');
-    const replaced = replace(nothing, 0);
-    if (replaced < 0) {
-      fs.closeSync(fd);
-      throw systemError(replaced, 'dup2', 'fd 0');
-    }
-    return fd;
-  } finally {
-    fs.closeSync(nothing);
-  }
-}
-
-/**
- * The socket on fd 0 that StandardInput=socket passes without any LISTEN_* variable, if `wanted` says yes to it. It moves
- * to a number of its own and fd 0 becomes /dev/null: no child inherits it as its standard input, and nothing else ever
- * lands on number 0 when the server closes. Taken once it stays known; refused it stays where it is.
- */
-export function adoptStdin(
-  isSocket: (fd: number) => boolean,
-  wanted: (found: Description) => boolean,
-): InheritedFd | null {
-  refuseWorkerThread();
-  const state = registry();
-  if (state.stdin) return state.stdin;
-  if (!isSocket(0)) return null;
-  // A child's standard input is often a socket of its parent's. Only for one that was passed is a missing addon an error.
-  if (bindingIfAny() === null && isServiceStdin() !== true) return null;
-  const facts = binding().facts(0);
-  if (typeof facts === 'number') return null;
-  const description = describeFacts(facts);
-  if (!wanted(description)) return null;
-  const fd = moveStdin();
-  detachOutput(facts.inode);
-  state.stdin = new Inherited('stdin', { ...description, fd, cloexec: true }, { origin: 'manager' });
-  return state.stdin;
 }

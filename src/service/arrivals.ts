@@ -3,7 +3,7 @@
 import type { Server, Socket, SocketConstructorOpts } from 'node:net';
 import { newestResponse, responseInFlight } from '../admit/gate.js';
 import { notify } from '../manager/notify.js';
-import { carrierName, takeCarriers } from '../receive/inherited.js';
+import { carrierName, takeCarriers } from '../receive/carriers.js';
 import { connect } from '../sockets/attach.js';
 import { sharedBatch } from '../sockets/receive.js';
 import { binding } from '../system/addon.js';

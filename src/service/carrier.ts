@@ -7,7 +7,7 @@ import type { Server, Socket } from 'node:net';
 import { isUpgraded, responseInFlight, sessionOf } from '../admit/gate.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
 import { notify, notifyBarrier } from '../manager/notify.js';
-import { carrierName } from '../receive/inherited.js';
+import { carrierName } from '../receive/carriers.js';
 import { binding, bindingIfAny } from '../system/addon.js';
 import { net } from '../system/builtins.js';
 import { isClusterWorker } from '../system/process-role.js';

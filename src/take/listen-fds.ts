@@ -1,14 +1,7 @@
 // listenFds(): what was passed, and word of it for the workers of a cluster.
 
-import {
-  type Consumed,
-  type InheritedFd,
-  adopt,
-  consume,
-  refuseWorkerThread,
-  registry,
-  withoutCarriers,
-} from '../receive/inherited.js';
+import { withoutCarriers } from '../receive/carriers.js';
+import { type Consumed, type InheritedFd, adopt, consume, refuseWorkerThread, registry } from '../receive/inherited.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
 import { originsVariable, toldOrigins } from '../receive/told-origins.js';
 import { binding } from '../system/addon.js';

@@ -2,10 +2,10 @@
 import { type Choice, type Suitable, choose, reportMismatch } from '../receive/choose.js';
 import { type Description, isNodeStream, isUdp, isUnix, summary, wordsFor } from '../receive/descriptor.js';
 import { passedToPrimary } from '../receive/from-primary.js';
-import { type InheritedFd, adoptNumber, adoptStdin, meantForPid } from '../receive/inherited.js';
+import { type InheritedFd, adoptNumber, meantForPid } from '../receive/inherited.js';
+import { adoptStdin } from '../receive/stdin.js';
 import { net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
-import { isSocketOpen } from '../system/files.js';
 import { isClusterWorker, isWorkerThread } from '../system/process-role.js';
 import { type Place, formatAddress } from '../text/address.js';
 import { passedElsewhere, warnOfPassedElsewhere } from '../receive/not-for-us.js';
@@ -23,8 +23,7 @@ export function inheritedDescriptors(required: boolean, inetd: boolean): readonl
   if (!required && process.env['LISTEN_FDS'] === undefined && isWorkerThread()) return [];
   const passed = listenFds();
   if (passed.length > 0) return passed;
-  // Most programs have a terminal, a pipe or /dev/null here; they need no addon to find out.
-  const stdin = adoptStdin(isSocketOpen, (found) => isService(found) || (inetd && found.connected));
+  const stdin = adoptStdin((found) => isService(found) || (inetd && found.connected));
   return stdin ? [stdin] : [];
 }
 

@@ -1,0 +1,22 @@
+// What brings connections of the process before: passed like the rest, and no business of the program's.
+import { isUnix } from './descriptor.js';
+import { type InheritedFd, registry } from './inherited.js';
+
+/** FileDescriptorName= of what brings connections of the process before. */
+export const carrierName = 'listenfds-connections';
+
+/** Sets aside what is not for the program. */
+export function withoutCarriers(found: readonly InheritedFd[]): readonly InheritedFd[] {
+  const carriers = found.filter(({ name, description }) => name === carrierName && isUnix(description, 'seqpacket'));
+  if (carriers.length === 0) return found;
+  registry().carriers = carriers;
+  return Object.freeze(found.filter((one) => !carriers.includes(one)));
+}
+
+export const hasCarriers = (): boolean => (registry().carriers?.length ?? 0) > 0;
+
+/** Descriptors, each of which is given out once. */
+export function takeCarriers(): number[] {
+  const state = registry();
+  return (state.carriers?.splice(0) ?? []).map((one) => one.take());
+}
