@@ -19,17 +19,20 @@ const behaviour = [
 interface Internals extends Partial<Record<(typeof behaviour)[number], unknown>> {
   _connections: number;
   _unref?: boolean;
+  _emitCloseIfDrained?(): void;
 }
 
 /** Calls listen() with a descriptor and a backlog: next to `fd` only the positional form of the backlog is honoured. */
 export type ListenOn = (this: Server, options: { fd: number }, backlog: number) => Server;
 
 /** The connection is counted by the server it belongs to from now on, and that one waits for it when it closes. */
-function handConnection(from: Internals, server: Server, socket: Socket): void {
-  from._connections -= 1;
-  (server as unknown as Internals)._connections += 1;
-  Object.assign(socket, { server, _server: server });
-  server.emit('connection', socket);
+export function handConnection(socket: Socket, from: Server, to: Server): void {
+  const [before, after] = [from, to] as unknown as [Internals, Internals];
+  before._connections -= 1;
+  after._connections += 1;
+  Object.assign(socket, { server: to, _server: to });
+  before._emitCloseIfDrained?.();
+  to.emit('connection', socket);
 }
 
 /** Has `server` take the connections of further listeners, as long as it listens itself. */
@@ -45,7 +48,7 @@ export function acceptAlso(
     const other = net.createServer();
     const internals = other as unknown as Internals;
     for (const name of behaviour) if (main[name] !== undefined) internals[name] = main[name];
-    other.on('connection', (socket) => handConnection(internals, server, socket));
+    other.on('connection', (socket) => handConnection(socket, other, server));
     other.on('error', (error) => server.emit('error', error));
     listenOn.call(other, { fd }, backlogToKeep(inherited));
     const closes = (): void => whenClosed(handleOf(other)!, giveBack);

@@ -3,12 +3,7 @@
 import type { Server, Socket } from 'node:net';
 import type { InheritedFd } from '../receive/inherited.js';
 import { replaceMethod } from '../system/replace.js';
-
-/** The parts of node:net that count the connections of a server. */
-interface Counted {
-  _connections: number;
-  _emitCloseIfDrained?(): void;
-}
+import { handConnection } from './also.js';
 
 const served = {
   http: ['request', 'stream', 'session', 'upgrade', 'connect'],
@@ -20,15 +15,6 @@ const served = {
 function isServed(server: Server): boolean {
   const kind = 'timeout' in server ? 'http' : 'setSecureContext' in server ? 'tls' : 'net';
   return served[kind].some((event) => server.listenerCount(event) > 0);
-}
-
-function move(socket: Socket & { server?: unknown; _server?: unknown }, from: Server, to: Server): void {
-  const [before, after] = [from, to] as unknown as [Counted, Counted];
-  before._connections -= 1;
-  after._connections += 1;
-  socket._server = to;
-  socket.server = to;
-  before._emitCloseIfDrained?.();
 }
 
 interface Unserved {
@@ -62,8 +48,8 @@ export class UnservedConnections {
     if (!server.listening || !isServed(server)) return;
     for (const { socket, from } of this.#waiting.get(inherited)?.splice(0) ?? []) {
       if (socket.destroyed) continue;
-      if (from !== server) move(socket, from, server);
-      server.emit('connection', socket);
+      if (from === server) server.emit('connection', socket);
+      else handConnection(socket, from, server);
     }
   }
 }
