@@ -1,12 +1,12 @@
 // Puts a lender before the calls that open sockets: net.Server.prototype.listen, dgram.Socket.prototype.bind and, for
 // workers of a cluster without round robin, the call by which the primary makes their handle.
 import type { BindOptions, Socket as DatagramSocket } from 'node:dgram';
-import type { AddressInfo, ListenOptions, Server } from 'node:net';
+import type { ListenOptions, Server } from 'node:net';
 import { type Description, isNodeStream, isUdp } from '../receive/descriptor.js';
 import type { Loan } from '../receive/lent.js';
 import { net, path as paths } from '../system/builtins.js';
 import { EADDRINUSE } from '../system/errnos.js';
-import { type UvHandle, backlogToKeep, bindItself, handleOf, namePath, whenClosed } from '../system/node-server.js';
+import { type UvHandle, backlogToKeep, bindItself, handleOf, nameAddress, whenClosed } from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 import { type Address, unixAddress } from '../text/address.js';
 import { type ListenOn, acceptAlso } from './also.js';
@@ -62,13 +62,9 @@ function chosenAddress(options: { port?: unknown; host?: unknown; path?: unknown
 /** A program that asked for a port reads `address().port`, also where it was lent a unix socket: it gets what it asked for. */
 function presentAddress(server: Server, { port: given, host }: Opening, path: string): void {
   const port = numberedPort(given);
-  if (port === null) return namePath(server, path);
+  if (port === null) return nameAddress(server, path);
   const address = host && net.isIP(host) ? host : host ? '127.0.0.1' : '::';
-  const standIn: AddressInfo = { address, family: net.isIPv6(address) ? 'IPv6' : 'IPv4', port };
-  server.once(
-    'close',
-    replaceMethod(server, 'address', () => (server.listening ? standIn : null)),
-  );
+  nameAddress(server, { address, family: net.isIPv6(address) ? 'IPv6' : 'IPv4', port });
 }
 
 export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly: boolean): void {

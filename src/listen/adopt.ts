@@ -9,7 +9,7 @@ import type { InheritedFd } from '../receive/inherited.js';
 import { type Loan, lend, putBack } from '../receive/lent.js';
 import { doesQueueStay, keptBy } from '../receive/origin.js';
 import { ListenFdsError } from '../system/errors.js';
-import { backlogToKeep, descriptorOf, handleOf, namePath, whenClosed } from '../system/node-server.js';
+import { backlogToKeep, descriptorOf, handleOf, nameAddress, whenClosed } from '../system/node-server.js';
 import { type Endpoint, endpoint } from '../take/endpoint.js';
 import type { Wanted } from '../take/target.js';
 import { formatAddress } from '../text/address.js';
@@ -76,7 +76,7 @@ function ownNow(server: Server, address: Opened['address'], wanted: Wanted): voi
 function listenOn(server: Server, { inherited, fd }: Loan, path: string | null, signal?: AbortSignal): void {
   const listen = server.listen as (options: ListenOptions & { fd: number }, backlog: number) => Server;
   listen.call(server, signal ? { fd, signal } : { fd }, backlogToKeep(inherited));
-  if (path !== null) namePath(server, path);
+  if (path !== null) nameAddress(server, path);
 }
 
 /** Where clients find an inherited unix socket: it may have been moved since it was bound, as prepareBind() does. */
@@ -87,7 +87,7 @@ function servedPath({ address, description }: InheritedFd, wanted: Wanted): stri
 
 /**
  * Some runtimes take { fd } for "any port": then the server is up, but on a socket nobody knows. For a unix socket
- * namePath() hides that, so the runtime is asked: Node and Deno say null, Bun says {}.
+ * nameAddress() hides that, so the runtime is asked: Node and Deno say null, Bun says {}.
  */
 function verifyAdopted(server: Server, address: AddressInfo | string | null, { inherited, fd: lent }: Loan): void {
   const fd = descriptorOf(server);

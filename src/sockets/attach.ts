@@ -2,7 +2,7 @@
 // (lib/internal/cluster/child.js), so that listening, close(), ref() and the rest of net.Server work as ever.
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { replaceMethod } from '../system/replace.js';
+import { nameAddress } from '../system/node-server.js';
 
 /** What net.Server asks of its handle. */
 export interface Listener {
@@ -24,10 +24,7 @@ const internals = (server: Server): Internals => server as unknown as Internals;
 /** Makes `server` listen through `listener`, at `address`; 'listening' follows. */
 export function attach(server: Server, listener: Listener, address: AddressInfo | string | null): void {
   internals(server)._handle = listener;
-  server.once(
-    'close',
-    replaceMethod(server, 'address', () => (server.listening ? address : null)),
-  );
+  nameAddress(server, address);
   process.nextTick(() => server.listening && server.emit('listening'));
 }
 

@@ -1,6 +1,6 @@
 // What Node's servers do with a descriptor, and how they are told otherwise.
 
-import type { Server } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { replaceMethod } from './replace.js';
 
 /** What libuv has behind a server or a connection of node:net. */
@@ -54,10 +54,10 @@ export function backlogToKeep({ backlog }: { readonly backlog: number | null }):
   return backlog ?? 0x7fffffff;
 }
 
-/** Node does not know the path of a unix socket that it did not bind, and frameworks crash on null. */
-export function namePath(server: Server, path: string): void {
+/** Node does not know the address of what it did not bind, the path of a unix socket for example; frameworks crash on null. */
+export function nameAddress(server: Server, address: AddressInfo | string | null): void {
   server.once(
     'close',
-    replaceMethod(server, 'address', () => (server.listening ? path : null)),
+    replaceMethod(server, 'address', () => (server.listening ? address : null)),
   );
 }
