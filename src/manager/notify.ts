@@ -4,7 +4,7 @@ import { fs, net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { maxPathBytes } from '../text/address.js';
 import { type NotifyState, encodeState, maxMessageFds } from '../text/notify-state.js';
-import { type TableOf, environment, given, readOptions, span, whole } from '../text/options.js';
+import { type TableOf, type Values, environment, given, readOptions, span, whole } from '../text/options.js';
 
 /** Options of {@link notify}. */
 export interface NotifyOptions {
@@ -96,7 +96,8 @@ function send(text: string, value: string, fds: readonly number[], pid: number):
 }
 
 const none: readonly number[] = [];
-const unsaid = readOptions(notifyOptions, {});
+// What reading no options gives. Reading them here would be work at every start.
+const unsaid: Values<typeof notifyOptions> = { pid: notifyOptions.pid.default };
 
 /**
  * Tells the service manager something, as sd_pid_notify_with_fds(3). Returns true when the message was sent, which says
