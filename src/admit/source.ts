@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { AF } from '../receive/descriptor.js';
 import { bindingIfAny } from '../system/addon.js';
 import { net } from '../system/builtins.js';
+import { handleOf } from '../system/node-server.js';
 import { peerCredentials } from './peer.js';
 
 /** What is known without asking who it is. */
@@ -23,8 +24,7 @@ const withoutMapping = (address: string): string => address.replace(/^::ffff:(?=
 function originOfNetSocket(socket: Socket): Origin {
   const { remoteAddress } = socket;
   if (remoteAddress !== undefined) return { family: 'inet', address: withoutMapping(remoteAddress) };
-  const { _handle: handle } = socket as { _handle?: object | null };
-  return handle?.constructor.name === 'Pipe' ? unix : unknown;
+  return handleOf(socket)?.constructor.name === 'Pipe' ? unix : unknown;
 }
 
 /**
