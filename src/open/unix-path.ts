@@ -15,13 +15,7 @@ import { formatAddress } from '../text/address.js';
 import { PrivateFolder } from './private-folder.js';
 
 /** The shape of the error that server.listen() gives for a path. */
-export function listenError(
-  code: string,
-  errno: number,
-  path: string,
-  why: string,
-  cause?: unknown,
-): NodeJS.ErrnoException {
+function listenError(code: string, errno: number, path: string, why: string, cause?: unknown): NodeJS.ErrnoException {
   const error = new Error(`listen ${code}: ${why} ${path}`, cause === undefined ? undefined : { cause });
   return Object.assign(error, { code, errno, syscall: 'listen', address: path });
 }
@@ -162,7 +156,7 @@ export interface PreparedBind {
 }
 
 /** A socket bound to exactly this name, abstract where it starts with NUL; or -errno. */
-export function bindExactly(path: string): number {
+function bindExactly(path: string): number {
   const { openSocket, bindUnix, closeFd } = binding();
   const fd = openSocket(AF.UNIX, SOCK.STREAM, 0);
   if (fd < 0) return fd;

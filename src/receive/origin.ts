@@ -1,5 +1,5 @@
-// Where a socket came from, and what follows from it. Whoever drains, idles out, upgrades or cleans up asks here: a column
-// of the table in docs/design.md is a function of this file.
+// Where a socket came from, and what follows from it. Whoever drains, idles out or upgrades asks here: the columns of the table
+// in docs/design.md are functions of this file, but for the last. Whose the unix path is, open/own.ts says.
 
 /**
  * Where a descriptor came from.
@@ -37,10 +37,4 @@ export function doesQueueStay(origin: Origin): boolean {
 /** Whether a new client has the manager start this service again: only then may it leave when it is idle. */
 export function startsUsAgain(origin: Origin): boolean {
   return origin === 'manager';
-}
-
-/** When its path is ours to remove: never, when the service is stopped and not restarted, or whenever it is closed. */
-export function removesPath(origin: Origin): 'never' | 'at a stop' | 'when closed' {
-  if (origin === 'manager') return 'never';
-  return origin === 'store' ? 'at a stop' : 'when closed';
 }

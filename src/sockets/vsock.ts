@@ -13,7 +13,7 @@ import { DescriptorStream } from './descriptor-stream.js';
 const any = 0xffffffff;
 
 /** Has `server` take the connections of a listening descriptor; 'listening' follows. */
-export function acceptFrom(server: Server, fd: number, address: string | null): void {
+function acceptFrom(server: Server, fd: number, address: string | null): void {
   const { allowHalfOpen = false } = server as { allowHalfOpen?: boolean };
   const acceptor = new Acceptor(fd, {
     accepted: (connection, remoteAddress) => {

@@ -31,7 +31,7 @@ type Variables = typeof variables;
 type Value<V extends keyof Variables> = Exclude<ReturnType<Variables[V]['read']>, undefined>;
 
 /** Those that processes of this package set for each other. */
-export const privateVariables = ['LISTENFDS_ORIGINS', 'LISTENFDS_PRIMARY', 'LISTENFDS_UPGRADE'];
+const privateVariables = ['LISTENFDS_ORIGINS', 'LISTENFDS_PRIMARY', 'LISTENFDS_UPGRADE'];
 
 /**
  * Reads one variable.

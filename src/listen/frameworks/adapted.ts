@@ -44,7 +44,7 @@ export function createHttpServer(listener?: RequestListener): Server {
   return process.getBuiltinModule('node:http').createServer(listener);
 }
 
-export function untilListening(server: Server, open: () => void, failed: (error: Error) => void): Promise<void> {
+function untilListening(server: Server, open: () => void, failed: (error: Error) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: Error): void => {
       server.off('listening', settle).off('error', settle).off('close', closed);
@@ -66,8 +66,9 @@ export function untilListening(server: Server, open: () => void, failed: (error:
   });
 }
 
-export const nobody = (): void => {};
-export function startServer(server: Server, open: () => void): Promise<void> {
+const nobody = (): void => {};
+
+function startServer(server: Server, open: () => void): Promise<void> {
   return untilListening(server, open, nobody);
 }
 
@@ -75,7 +76,7 @@ export function startServer(server: Server, open: () => void): Promise<void> {
  * Lets the framework's own listen() run, hooks, log lines and all, and puts `open` in the place of the one call to
  * server.listen() that it makes. One that makes none (Hapi with autoListen: false) is opened when it is ready.
  */
-export async function startThrough(ownListen: () => unknown, server: Server, open: () => void): Promise<void> {
+async function startThrough(ownListen: () => unknown, server: Server, open: () => void): Promise<void> {
   let opened = false;
   let restore = nobody;
   const listening = new Promise<void>((resolve, reject) => {
@@ -105,7 +106,7 @@ export async function startThrough(ownListen: () => unknown, server: Server, ope
   }
 }
 
-export function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
@@ -113,7 +114,7 @@ export function closeServer(server: Server): Promise<void> {
  * Lets the framework's own close() run. A server that somebody else has closed gets an error for its second close(),
  * which some frameworks pass on and others take for "all connections are gone"; here it waits for that instead.
  */
-export async function closeThrough(ownClose: () => unknown, server: Server, isClosed: () => boolean): Promise<void> {
+async function closeThrough(ownClose: () => unknown, server: Server, isClosed: () => boolean): Promise<void> {
   if (server.listening) {
     await ownClose();
     return;
