@@ -1,6 +1,5 @@
 // Programs as their authors publish them, run with the preload and nothing else: they take the socket they were passed,
 // answer, say READY=1 through the preload and are restarted under load.
-import { randomUUID } from 'node:crypto';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -137,7 +136,7 @@ async function prove(t: Test, program: Program): Promise<void> {
   const { node } = await runtimes();
   const folder = await installed(program.name, node);
   const { fd, port } = await held(t, host);
-  const receiver = await receive(t, `@listenfds-${randomUUID()}`);
+  const receiver = await receive(t);
   const data = temporaryFolder(t);
   const env: Record<string, string> = {
     NOTIFY_SOCKET: receiver.address,

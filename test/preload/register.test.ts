@@ -1,5 +1,4 @@
 // The preload: what a program that knows nothing of it does with the sockets it was passed.
-import { randomUUID } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { unlinkSync } from 'node:fs';
@@ -24,8 +23,6 @@ function start(t: Test, steps: readonly string[], activation: Activation = {}): 
 }
 
 t.jobs = 4;
-
-const manager = (t: Test): Promise<Receiver> => receive(t, `@listenfds-${randomUUID()}`);
 
 t.test('the socket at the address asked for is taken, without a word', async (t) => {
   const { fd, port } = await held(t);
@@ -240,7 +237,7 @@ t.test('an ES module is served as well', async (t) => {
 });
 
 t.test('READY=1 is sent when all that was passed is listened on, and only then', async (t) => {
-  const receiver = await manager(t);
+  const receiver = await receive(t);
   const [one, two] = [await held(t), await held(t)];
   const env = { NOTIFY_SOCKET: receiver.address };
   const steps = ['listen', `[${one.port}]`, 'probe', `[${two.port}]`, 'listen', '[0]', 'listen', `[${two.port}]`];
@@ -312,7 +309,7 @@ t.test('a restart under load loses nothing', async (t) => {
 });
 
 t.test('LISTENFDS_IDLE_TIMEOUT ends a program that has nothing to do', async (t) => {
-  const receiver = await manager(t);
+  const receiver = await receive(t);
   const { fd, port } = await held(t);
   const env = { NOTIFY_SOCKET: receiver.address, LISTENFDS_IDLE_TIMEOUT: '300ms', WATCHDOG_USEC: '600000' };
   const running = start(t, ['listen', `[${port}]`], { fds: [fd], env });

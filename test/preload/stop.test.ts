@@ -1,5 +1,4 @@
 // The preload's stop ends by its deadline, whoever hangs.
-import { randomUUID } from 'node:crypto';
 import { get as request } from 'node:http';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -25,7 +24,7 @@ t.test('a cluster worker whose event loop stands still is killed at the deadline
 });
 
 t.test('with LISTENFDS_DRAIN=first a handler that never ends is not extended for ever', async (t) => {
-  const manager = await receive(t, `@listenfds-${randomUUID()}`);
+  const manager = await receive(t);
   const source = `
     import { createServer } from 'node:http';
     process.on('SIGTERM', () => setInterval(() => {}, 1000) && console.log('own handler'));

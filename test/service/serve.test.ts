@@ -1,5 +1,4 @@
 // serve(): a service from its first listener to its exit, as a manager and its clients see it.
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
@@ -26,7 +25,7 @@ async function start(t: Test, options: object, env: Record<string, string> = {},
 async function managed(
   t: Test,
 ): Promise<{ address: string; states(count: number): Promise<string[]>; until(pattern: RegExp): Promise<string> }> {
-  const receiver = await receive(t, `@listenfds-test-${randomUUID()}`);
+  const receiver = await receive(t);
   const next = async (): Promise<string> => (await receiver.message()).text;
   return {
     address: receiver.address,

@@ -1,6 +1,5 @@
 // The stop of a service under adverse circumstances: it ends by its deadline, and what one part does wrong is not the loss
 // of another.
-import { randomUUID } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { activate, activateModule, type Activated, type Activation } from '../support/activate.ts';
 import { get } from '../support/http.js';
@@ -90,7 +89,7 @@ t.test('an app whose close hook fails does not cost the request of another one',
 t.test(
   'hooks that never end hold the stop up to its deadline, and the manager is not kept waiting longer',
   async (t) => {
-    const manager = await receive(t, `@listenfds-test-${randomUUID()}`);
+    const manager = await receive(t);
     const program = await start(
       t,
       `import fastify from 'fastify';

@@ -1,5 +1,4 @@
 // storeConnections(): what can go to the manager does, what cannot is left as it is.
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:tls';
 import t from 'tap';
@@ -10,7 +9,7 @@ import { receive } from '../support/receiver.ts';
 
 t.test('a TLS connection is not stored, by none of its sockets, and stays whole', async (t) => {
   const { key, cert } = makeCertificate(temporaryFolder(t));
-  const manager = await receive(t, `@listenfds-test-${randomUUID()}`);
+  const manager = await receive(t);
   const service = activateModule(
     t,
     `import { readFileSync } from 'node:fs';

@@ -1,5 +1,4 @@
 // What the manager has to hear of a service reaches it: past a full queue, and whatever errors have in them.
-import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { notify } from 'listenfds';
@@ -16,8 +15,6 @@ async function start(t: Test, env: Record<string, string>) {
   return Object.assign(service, { port: (JSON.parse(address!) as AddressInfo).port });
 }
 
-const manager = (t: Test): Promise<Receiver> => receive(t, `@listenfds-test-${randomUUID()}`);
-
 /** The manager stops reading, and its queue has no room left. */
 async function fill(receiver: Receiver): Promise<void> {
   await receiver.command('pause');
@@ -32,7 +29,7 @@ async function fill(receiver: Receiver): Promise<void> {
 }
 
 t.test('READY=1 that found no room is said again, and the service serves meanwhile', async (t) => {
-  const receiver = await manager(t);
+  const receiver = await receive(t);
   await fill(receiver);
   const service = await start(t, { NOTIFY_SOCKET: receiver.address });
   t.equal((await get({ port: service.port, path: '/health' })).trim(), 'ready');
@@ -41,7 +38,7 @@ t.test('READY=1 that found no room is said again, and the service serves meanwhi
 });
 
 t.test('STOPPING=1 does not overtake the READY=1 that waits', async (t) => {
-  const receiver = await manager(t);
+  const receiver = await receive(t);
   await fill(receiver);
   const service = await start(t, { NOTIFY_SOCKET: receiver.address });
   const slow = get({ port: service.port, path: '/slow?ms=1500' });
@@ -55,7 +52,7 @@ t.test('STOPPING=1 does not overtake the READY=1 that waits', async (t) => {
 });
 
 t.test('an upgrade succeeds when the manager has room for MAINPID= again', async (t) => {
-  const receiver = await manager(t);
+  const receiver = await receive(t);
   const service = await startUpgradable(t, {
     options: { port: 0, host: '127.0.0.1' },
     env: { NOTIFY_SOCKET: receiver.address },
@@ -77,7 +74,7 @@ for (const [what, message] of [
   ['has control characters', 'a\rb\u001b[31mc'],
 ] as const) {
   t.test(`a reload ends with READY=1 when the message of the error ${what}`, async (t) => {
-    const receiver = await manager(t);
+    const receiver = await receive(t);
     const service = await start(t, { NOTIFY_SOCKET: receiver.address, RELOAD: 'fail', RELOAD_ERROR: message });
     await receiver.until(/^READY/);
     process.kill(service.pid, 'SIGHUP');
@@ -90,7 +87,7 @@ for (const [what, message] of [
 
 for (const errno of [45_012, 1.5, Number.MAX_SAFE_INTEGER]) {
   t.test(`the manager hears of an uncaught error whose errno is ${errno}`, async (t) => {
-    const receiver = await manager(t);
+    const receiver = await receive(t);
     const service = await start(t, { NOTIFY_SOCKET: receiver.address });
     const path = `/crash?error=${encodeURIComponent(JSON.stringify({ errno }))}`;
     await get({ port: service.port, path }).catch(() => {});

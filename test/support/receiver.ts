@@ -1,5 +1,6 @@
 // A service manager's end of NOTIFY_SOCKET, in a process of its own (receiver.py): what arrived, from whom, with what.
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -65,8 +66,15 @@ export class Receiver {
   }
 }
 
-/** Starts a receiver at a path, an @abstract name or vsock-stream:CID:PORT. */
-export async function receive(t: { teardown(action: () => unknown): unknown }, address: string): Promise<Receiver> {
+/**
+ * Starts a receiver at a path, an @abstract name or vsock-stream:CID:PORT.
+ *
+ * @param address default: an abstract name that nobody else has
+ */
+export async function receive(
+  t: { teardown(action: () => unknown): unknown },
+  address: string = `@listenfds-test-${randomUUID()}`,
+): Promise<Receiver> {
   const child = spawn('python3', [script, address], { stdio: ['pipe', 'pipe', 'inherit'] });
   const receiver = new Receiver(address, child);
   t.teardown(() => receiver.close());
