@@ -2,8 +2,7 @@
 // SIGTERM, idle exit and the watchdog. Whatever the program does of this, it goes on doing.
 import type { Worker } from 'node:cluster';
 import type { Server } from 'node:net';
-import { gatekeeper } from '../admit/gate.js';
-import type { Gatekeeper } from '../admit/gate.js';
+import { type Gatekeeper, gatekeeper } from '../admit/gate.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import { hasCarriers } from '../receive/carriers.js';
 import { Deadline, idleExitGrace } from '../service/deadline.js';

@@ -1,8 +1,7 @@
 // Idle exit: when nothing has happened on any listener for long enough, the service may leave; the manager keeps its
 // sockets and starts it again for the next connection.
 import type { Socket } from 'node:net';
-import { isUpgraded, responseInFlight, sessionOf } from '../admit/gate.js';
-import type { Gatekeeper } from '../admit/gate.js';
+import { type Gatekeeper, isUpgraded, responseInFlight, sessionOf } from '../admit/gate.js';
 
 /** Bytes seen on a connection at the last look. */
 type Seen = WeakMap<Socket, number>;
