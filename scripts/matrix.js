@@ -28,7 +28,7 @@ import { addSources, checkout, openFolder } from './copy.js';
 import { buildInsides } from './insides.js';
 import { emulated, underEmulator } from './emulated.js';
 import { writeSection } from './page.js';
-import { muslNode } from '../test/musl/host.js';
+import { mountPoint, muslNode } from '../test/musl/host.js';
 
 /** The files that run programs of this library; the rest is about the checkout, and other projects' tools, many of them for glibc. */
 const onMusl =
@@ -48,7 +48,7 @@ const booted = (files) => files.filter((file) => file.startsWith('test/systemd/'
 // ---------------------------------------------------------------------------------------------------------------------
 // What is tested: a target has parts, each of which becomes a row.
 
-/** @typedef {{ what: string, files: string[], node: string, systemd?: string, emulator?: boolean }} Part */
+/** @typedef {{ what: string, files: string[], node: string, systemd?: string, emulator?: boolean, musl?: boolean }} Part */
 
 /** @type {Record<string, (files: string[]) => Promise<Part[]>>} */
 const targets = {};
@@ -64,7 +64,7 @@ for (const major of majors) {
 for (const major of majors) {
   targets[`musl${major}`] = async (files) => {
     const own = units(files).filter((file) => onMusl.test(file));
-    return [{ what: 'with musl, the library', files: own, node: await muslNode(major) }];
+    return [{ what: 'with musl, the library', files: own, node: await muslNode(major), musl: true }];
   };
 }
 targets.arm64 = async (files) => {
@@ -112,24 +112,13 @@ async function unpackWithTests() {
  * The command with `node` being another binary, for it and all that it starts. Replacing it keeps its path: services in a
  * hardened unit see no home directories, and other users none of root's.
  */
-function withNode({ node, emulator }, command) {
+function withNode({ node, emulator, musl }, command) {
   if (emulator) return [join(checkout, 'scripts/emulate'), node, ...command];
   if (node === process.execPath) return command;
   if (process.getuid() !== 0) return ['env', `PATH=${dirname(node)}:${process.env.PATH}`, ...command];
-  const script = 'mount --bind "$1" "$2"; shift 2; exec "$@"';
-  return [
-    'unshare',
-    '--mount',
-    '--propagation',
-    'private',
-    'sh',
-    '-ec',
-    script,
-    'sh',
-    node,
-    process.execPath,
-    ...command,
-  ];
+  const mounts = [[node, process.execPath], ...(musl ? [[join(dirname(dirname(node)), 'lib'), mountPoint]] : [])];
+  const script = [...mounts.map(([from, to]) => `mount --bind '${from}' '${to}'`), 'exec "$@"'].join(' && ');
+  return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', ...command];
 }
 
 async function output(part, cwd, command, env = {}) {

@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { cache, cached, nodeHome } from '../../scripts/node-versions.js';
 
 export const loader = '/lib/ld-musl-x86_64.so.1';
+/** Where the libraries are looked for as well: other users cannot enter root's cache, and find them where they are mounted. */
+export const mountPoint = '/mnt';
 
 /** The libraries: source → the name that is asked for, and flags. */
 const libraries = {
@@ -57,7 +59,7 @@ export async function muslHome(major) {
     const node = join(work, 'bin/node');
     copyFileSync(join(home, 'bin/node'), node);
     // One after the other: patchelf 0.14 loses the path where it adds a library in the same run.
-    run('patchelf', '--set-interpreter', loader, '--set-rpath', join(folder, 'lib'), node);
+    run('patchelf', '--set-interpreter', loader, '--set-rpath', `${join(folder, 'lib')}:${mountPoint}`, node);
     run('patchelf', '--add-needed', 'libglibc-locale.so', node);
     renameSync(work, folder);
   } catch (error) {
