@@ -11,7 +11,7 @@ import { get } from '../support/http.js';
 import { load } from '../support/load.ts';
 import { freePort } from '../support/port.ts';
 import { tcpQueue } from '../support/queues.ts';
-import { receive, type Receiver } from '../support/receiver.ts';
+import { receive } from '../support/receiver.ts';
 import { without } from '../support/tools.ts';
 
 const register = join(root, 'dist/register.js');
