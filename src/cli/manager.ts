@@ -69,7 +69,7 @@ export class Manager {
   #ready = false;
   #status = '';
   readonly #family: Family;
-  /** How the last of them ended, when nothing follows. */
+  /** How the last of them ended, when nothing follows: from then on nothing is started. */
   #exit: Exit | null = null;
   /** The signal that ends it all. */
   #stopping: NodeJS.Signals | null = null;
@@ -77,7 +77,6 @@ export class Manager {
   #lastEnd: { exit: Exit; at: number } = { exit: { code: 0, signal: null }, at: 0 };
   #restarting = false;
   readonly #timers: Partial<Record<Waiting, NodeJS.Timeout>> = {};
-  #over = false;
   #pause = 0;
   readonly #starts: number[] = [];
   readonly #store = new Store();
@@ -163,6 +162,8 @@ export class Manager {
   #leave(exit: Exit): void {
     if (this.#exit !== null) return;
     this.#exit = exit;
+    this.#clear('retry');
+    for (const watcher of this.#watchers) watcher.want(0);
     const rest = this.#family.whenGone(() => this.#finish(exit));
     if (rest.length > 0) this.#options.say(`waiting for pid ${rest.join(', ')}`);
   }
@@ -291,7 +292,7 @@ export class Manager {
 
   #restart(file: string): void {
     this.#clear('settling');
-    if (this.#over || this.#stopping || this.#restarting) return;
+    if (this.#exit !== null || this.#stopping || this.#restarting) return;
     if (this.#main !== 0) {
       this.#options.say(`${file} has changed: restarting pid ${this.#main}`);
       this.#restarting = true;
@@ -326,6 +327,7 @@ export class Manager {
     const { say } = this.#options;
     const fields = parseNotifyMessage(text);
     this.#store.notified(fields, passed);
+    if (this.#main === 0) return; // of the rest of a command that has ended
     const pid = Number(fields.get('MAINPID'));
     if (pid > 0 && pid !== this.#main && this.#main !== 0) this.#handOver(pid);
     const status = fields.get('STATUS') ?? '';
@@ -347,9 +349,7 @@ export class Manager {
     if (more > 0 && this.#timers.killer) this.#killLater(Math.max(more, this.#options.stopTimeout));
   }
 
-  #finish(exit: Exit | null): void {
-    if (this.#over) return;
-    this.#over = true;
+  #finish(exit: Exit): void {
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     for (const socket of this.#options.sockets) socket.remove();
     for (const watcher of this.#watchers) watcher.close();

@@ -1,6 +1,9 @@
 // `listenfds run` and every process that comes of its command: none is left, none is cut off, each hears of the end.
 import { writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { root } from '../support/activate.ts';
 import { interrupt, onTerminal, Run } from '../support/cli.ts';
@@ -76,6 +79,54 @@ t.test('a process that has handed over answers what it has, however short --stop
   run.signal('SIGTERM');
   t.equal(await slow, `slow ${first}\n`);
   t.match(await run.program.ended, { code: 0 });
+});
+
+t.test('it waits for the process that has handed over, also when its successor is gone', async (t) => {
+  const { env } = upgradable(t);
+  const run = new Run(t, ['-l', '127.0.0.1:0', '--now', '--', process.execPath, fixture], { env });
+  const port = await run.port();
+  const first = pidOf(await get(port));
+  await run.says(/is ready/);
+  // Answered when it has been sent whole, which is up to us.
+  const slow = request({ host: '127.0.0.1', port, path: '/whole?say', method: 'POST', agent: false });
+  const answer = new Promise<string>((resolve, reject) => {
+    slow.once('response', (response) => text(response).then(resolve, reject)).once('error', reject);
+  });
+  slow.write('the first half');
+  await lineAfter(run, /^asked/);
+  run.signal('SIGHUP');
+  const [, successor] = await run.says(new RegExp(`pid ${first} has handed over to pid (\\d+)`));
+  process.kill(Number(successor), 'SIGKILL');
+  run.signal('SIGTERM');
+  await run.says(new RegExp(`waiting for pid ${first}`));
+  t.notOk(isAlive(Number(successor)));
+  slow.end('the second half');
+  t.equal(await answer, `whole ${first}\n`);
+  await run.program.ended;
+  t.notOk(isAlive(first));
+});
+
+t.test('while it waits for what is left behind nothing is started any more', async (t) => {
+  const deaf = `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('deaf', process.pid)`;
+  const answerOnce = `
+    const child = require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(deaf)}], { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+    child.stdout.once('data', (line) => {
+      process.stdout.write(line);
+      require('node:net').createServer((socket) => socket.end('once', () => process.exit())).listen({ fd: 3 });
+    });`;
+  const run = new Run(t, ['-l', '127.0.0.1:0', '--', process.execPath, '-e', answerOnce]);
+  const port = await run.port();
+  t.equal(await text(connect(port, '127.0.0.1')), 'once');
+  const left = Number(/^deaf (\d+)$/.exec(await lineAfter(run, /^deaf/))![1]);
+  await run.says(/the sockets stay open/);
+  run.signal('SIGTERM');
+  await run.says(new RegExp(`waiting for pid ${left}`));
+  const late = connect(port, '127.0.0.1').on('error', () => {});
+  await new Promise((resolve) => late.once('connect', resolve));
+  process.kill(left, 'SIGKILL');
+  t.match(await run.program.ended, { code: 0 });
+  t.equal(run.program.stderr.match(/started/g)?.length, 1);
+  late.destroy();
 });
 
 t.test('a stop in the moment of the hand-over reaches everybody', async (t) => {
