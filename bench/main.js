@@ -1,5 +1,5 @@
 // npm run bench -- [NAME…] [--rounds N] [--json] [--missing] [--docs]: measures what is named, or everything, and prints one
-// table. docs/benchmarks.md says what and how. It exits 0 whatever the figures are: a benchmark informs, a test decides.
+// table. docs/maintainers/benchmarks.md says what and how. It exits 0 whatever the figures are: a benchmark informs, a test decides.
 import { readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';

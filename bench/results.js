@@ -1,13 +1,13 @@
 // What the benchmarks found: one file each in bench-results/, which git does not have, until `--docs` takes them over into
-// docs/benchmarks.json and the tables of docs/benchmarks.md.
+// docs/maintainers/benchmarks.json and the tables of docs/maintainers/benchmarks.md.
 import { mkdirSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, release } from 'node:os';
 import { join, resolve } from 'node:path';
 import { writeSection } from '../scripts/page.js';
 
 const project = resolve(import.meta.dirname, '..');
-const page = join(project, 'docs/benchmarks.md');
-const published = join(project, 'docs/benchmarks.json');
+const page = join(project, 'docs/maintainers/benchmarks.md');
+const published = join(project, 'docs/maintainers/benchmarks.json');
 
 /**
  * @typedef {object} Result

@@ -1,10 +1,10 @@
 // The rooms of src/, read from its imports: the rule that test/package/architecture.test.ts holds, and the picture of
-// docs/design.md. `node scripts/architecture.js` draws docs/architecture.svg; `npm run docs` does so too.
+// docs/maintainers/design.md. `node scripts/architecture.js` draws docs/maintainers/architecture.svg; `npm run docs` does so too.
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 const src = resolve(import.meta.dirname, '../src');
-export const svg = resolve(import.meta.dirname, '../docs/architecture.svg');
+export const svg = resolve(import.meta.dirname, '../docs/maintainers/architecture.svg');
 
 /** The rooms in their order, and what each is for. An import leads to a room further up in this list. */
 export const rooms = {

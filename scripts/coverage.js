@@ -1,6 +1,6 @@
 // npm run coverage [-- --docs] [FILE …]: the tests with every Node.js process counting what of dist/ it runs, and with the
 // addon built to count as well. Prints lines and branches by room and what is not covered; --docs writes that to
-// docs/coverage.md; --check fails where it is less than that page says. --keep leaves the counts in a folder, which --from reads again. It takes half as long again as `npm test`.
+// docs/maintainers/coverage.md; --check fails where it is less than that page says. --keep leaves the counts in a folder, which --from reads again. It takes half as long again as `npm test`.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
@@ -216,7 +216,7 @@ function fallen(before, after) {
   );
 }
 
-const page = join(checkout, 'docs/coverage.md');
+const page = join(checkout, 'docs/maintainers/coverage.md');
 const folder = values.from ?? openFolder('coverage');
 const counts = join(folder, 'counts');
 try {
@@ -226,7 +226,7 @@ try {
   console.log(text);
   if (values.check) {
     const less = fallen(readFileSync(page, 'utf8'), text);
-    if (less.length > 0) console.error(`Less is covered than docs/coverage.md says:\n${less.join('\n')}`);
+    if (less.length > 0) console.error(`Less is covered than docs/maintainers/coverage.md says:\n${less.join('\n')}`);
     process.exitCode = less.length > 0 ? 1 : 0;
   }
   if (values.docs) await writeSection(page, 'coverage', text);

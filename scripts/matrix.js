@@ -1,10 +1,10 @@
 // npm run test:matrix: the tests against the package as it is published, on every Node.js that it is for, with musl instead
-// of glibc, on arm64, and under this machine's systemd and the newest. docs/matrix.md says how, and holds the table that this prints.
+// of glibc, on arm64, and under this machine's systemd and the newest. docs/maintainers/matrix.md says how, and holds the table that this prints.
 //
 //   npm run test:matrix                                      everything
 //   npm run test:matrix -- --only node22,systemd-sid         some of it; --list says what there is
 //   npm run test:matrix -- --only node26 test/admit/peer.test.ts   some files of it
-//   npm run test:matrix -- --docs                            nothing, but write the last results to docs/matrix.md
+//   npm run test:matrix -- --docs                            nothing, but write the last results to docs/maintainers/matrix.md
 //
 // The exit status is 1 when a test failed. What failed beside others is run once more by itself: who passes then was short
 // of time, not wrong, and is told apart in the table.
@@ -35,7 +35,7 @@ const onMusl =
   /^test\/(?:admit|lend|listen|manager|open|receive|service|sockets|take|text)\/|^test\/programs\/spawn|^test\/system\/errors/;
 
 const resultsFile = join(cache, 'matrix.json');
-const page = join(checkout, 'docs/matrix.md');
+const page = join(checkout, 'docs/maintainers/matrix.md');
 
 /** What tap is told to run. */
 const testFiles = () =>

@@ -1,4 +1,4 @@
-// Why something of a file is in the table of docs/coverage.md. Whoever changes a file so that another line is not run says why here,
+// Why something of a file is in the table of docs/maintainers/coverage.md. Whoever changes a file so that another line is not run says why here,
 // or writes the test.
 
 const fault = 'a system call fails: injected by test/system/faults.test.ts, whose processes are not counted';

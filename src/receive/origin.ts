@@ -1,5 +1,5 @@
 // Where a socket came from, and what follows from it. Whoever drains, idles out or upgrades asks here: the columns of the table
-// in docs/design.md are functions of this file, but for the last. Whose the unix path is, open/own.ts says.
+// in docs/maintainers/design.md are functions of this file, but for the last. Whose the unix path is, open/own.ts says.
 
 /**
  * Where a descriptor came from.

@@ -33,7 +33,7 @@ export async function drain(server: Server, options?: DrainOptions): Promise<Dra
 }
 
 /**
- * Runs a service from its first listener to its exit: {@link listen}, READY=1, watchdog pings, counts in STATUS=, SIGHUP
+ * Runs a service from its first listener to its exit: `listen()`, READY=1, watchdog pings, counts in STATUS=, SIGHUP
  * to reload, SIGTERM or SIGINT to drain and exit 0 (a second one ends at once), idle exit, and after an uncaught error a
  * short drain and exit 1.
  *
@@ -43,7 +43,7 @@ export async function drain(server: Server, options?: DrainOptions): Promise<Dra
  * @example
  * await serve([{ app, name: 'web' }, { app: admin, name: 'admin', port: 9000 }], { onReload: readConfiguration });
  *
- * @throws ListenFdsError as {@link listen} does; then nothing is left listening and no signal is caught
+ * @throws ListenFdsError as `listen()` does; then nothing is left listening and no signal is caught
  */
 export function serve(app: App, options?: Target | (ListenTarget & ServeOptions)): Promise<Service>;
 export function serve(apps: readonly ServedApp[], options?: ServeOptions): Promise<Service>;

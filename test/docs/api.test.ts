@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { apiPages } from '../../scripts/api/pages.js';
 import { activate, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
@@ -18,4 +19,16 @@ t.test('docs/api is up to date, and nothing public is undocumented', async (t) =
     const same = readFileSync(join(out, page), 'utf8') === readFileSync(join(root, 'docs/api', page), 'utf8');
     t.ok(same, `npm run docs:api writes docs/api/${page}`);
   }
+});
+
+t.test('every public name is on one page', async (t) => {
+  const pages = apiPages.map(([name]) => readFileSync(join(root, `docs/api/${name}.md`), 'utf8'));
+  const headings = pages.flatMap((page) => [...page.matchAll(/^### (\w+)(?:\(\))?$/gm)].map(([, name]) => name));
+  const exported = ['index', 'sockets', 'sd'].flatMap((entrance) => {
+    const source = readFileSync(join(root, `src/${entrance}.ts`), 'utf8');
+    const lists = [...source.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].map(([, names = '']) => names);
+    return lists.flatMap((names) => names.split(',').map((name) => name.replace('type ', '').trim())).filter(Boolean);
+  });
+  t.ok(exported.length > 60);
+  t.same(headings.toSorted(), [...new Set(exported)].toSorted());
 });

@@ -1,8 +1,9 @@
 // What README.md and docs/ show is run: JavaScript is an excerpt of a file in examples/, a shell command has a test.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, normalize } from 'node:path';
 import t from 'tap';
+import { books, written } from '../../scripts/pages.js';
 import { activate, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { unless } from '../support/tools.ts';
@@ -17,8 +18,8 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const pages = [
   'README.md',
   'CONTRIBUTING.md',
-  ...readdirSync(join(root, 'docs'))
-    .filter((file) => file.endsWith('.md'))
+  ...(readdirSync(join(root, 'docs'), { recursive: true }) as string[])
+    .filter((file) => file.endsWith('.md') && !file.startsWith('api/'))
     .map((file) => `docs/${file}`),
 ];
 
@@ -48,7 +49,9 @@ t.test('every piece of JavaScript is an excerpt of an example, paragraph by para
     .filter((file) => file.endsWith('.js'))
     .map((file) => read(`examples/${file}`).split('\n'));
   // It shows how a benchmark is written, and is measured by nobody.
-  const shown = blocks.filter(({ page, language }) => /^[jt]s$/.test(language) && page !== 'docs/benchmarks.md');
+  const shown = blocks.filter(
+    ({ page, language }) => /^[jt]s$/.test(language) && page !== 'docs/maintainers/benchmarks.md',
+  );
   t.ok(shown.length > 25);
   for (const { page, text } of shown) {
     const paragraphs = text
@@ -81,19 +84,12 @@ const commands: readonly [RegExp, string][] = [
   [/^npm install( +#.*)?$|^npm install listenfds$/, '.ci/run'],
 ];
 
-// Pages about installing and releasing are checked by the scripts they describe.
-const byScripts = [
-  'docs/install.md',
-  'docs/releasing.md',
-  'docs/hardening.md',
-  'docs/benchmarks.md',
-  'docs/matrix.md',
-  'docs/coverage.md',
-];
+// Pages about installing, and those for maintainers, are checked by the scripts they describe.
+const byScripts = (page: string): boolean => page === 'docs/install.md' || page.startsWith('docs/maintainers/');
 
 t.test('every shell command has a test that runs its kind', (t) => {
   for (const [, file] of commands) t.ok(existsSync(join(root, file)), file);
-  for (const { page, text } of blocks.filter(({ page, language }) => language === 'sh' && !byScripts.includes(page))) {
+  for (const { page, text } of blocks.filter(({ page, language }) => language === 'sh' && !byScripts(page))) {
     for (const line of text.split('\n').filter((line) => line.trim() !== '')) {
       t.ok(
         commands.some(([pattern]) => pattern.test(line)),
@@ -104,13 +100,43 @@ t.test('every shell command has a test that runs its kind', (t) => {
   t.end();
 });
 
-t.test('every link leads to a file', (t) => {
-  for (const page of [...pages, 'SECURITY.md']) {
-    for (const [, target = ''] of read(page).matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)) {
-      t.ok(existsSync(join(root, page, '..', target)), `${page}: ${target}`);
+/** The anchors of a page, made of its headings as GitHub makes them, and those written as HTML. */
+function anchorsOf(page: string): Set<string> {
+  const text = read(page).replaceAll(/^```[\s\S]*?^```$/gm, '');
+  const found = new Set([...text.matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id));
+  for (const [, heading = ''] of text.matchAll(/^#+ (.+)$/gm)) {
+    const words = heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1').replaceAll(/\\?[^\p{L}\p{N}\s_-]/gu, '');
+    const anchor = words.trim().toLowerCase().replaceAll(' ', '-');
+    let number = 0;
+    while (found.has(number ? `${anchor}-${number}` : anchor)) number++;
+    found.add(number ? `${anchor}-${number}` : anchor);
+  }
+  return found;
+}
+
+t.test('every link leads to a file, and to a heading that is there', (t) => {
+  const api = readdirSync(join(root, 'docs/api')).map((file) => `docs/api/${file}`);
+  for (const page of [...pages, ...api, 'SECURITY.md', 'examples/README.md'].filter((path) =>
+    existsSync(join(root, path)),
+  )) {
+    for (const [, target = '', anchor = ''] of read(page)
+      .replaceAll(/^```[\s\S]*?^```$/gm, '')
+      .matchAll(/(?<!\\)\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)) {
+      const path = target === '' ? page : normalize(join(page, '..', target));
+      t.ok(existsSync(join(root, path)), `${page}: ${target}`);
+      if (anchor !== '' && path.endsWith('.md')) t.ok(anchorsOf(path).has(anchor), `${page}: ${target}#${anchor}`);
     }
   }
   t.end();
+});
+
+t.test('each page leads to the one before it, the one after it and the top; the list has all pages', async (t) => {
+  for (const [file, text] of await written()) t.equal(read(file), text, `node scripts/pages.js writes ${file}`);
+  for (const [folder, { groups: list }] of Object.entries(books)) {
+    const listed = list.flatMap(([, group]) => group.map(([file]) => file));
+    const there = readdirSync(join(root, folder)).filter((file) => file.endsWith('.md') && file !== 'README.md');
+    t.same(listed.toSorted(), there.toSorted(), folder);
+  }
 });
 
 // Ports, /run and /etc of their own: the examples say 3000 and /run/app, as one does.

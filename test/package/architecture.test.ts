@@ -1,4 +1,4 @@
-// The one way through the house: docs/design.md has the map.
+// The one way through the house: docs/maintainers/design.md has the map.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -29,15 +29,15 @@ t.test('the rule is broken by each import that is turned round', (t) => {
   t.end();
 });
 
-t.test('docs/design.md names every room, and its picture is drawn from the imports', (t) => {
-  const page = readFileSync(join(root, 'docs/design.md'), 'utf8');
+t.test('docs/maintainers/design.md names every room, and its picture is drawn from the imports', (t) => {
+  const page = readFileSync(join(root, 'docs/maintainers/design.md'), 'utf8');
   for (const room of Object.keys(rooms)) t.match(page, `\`${room}\``);
   t.equal(readFileSync(svg, 'utf8'), picture(), 'node scripts/architecture.js draws it');
   t.end();
 });
 
-t.test('docs/design.md answers where things are by a file that has them', (t) => {
-  const page = readFileSync(join(root, 'docs/design.md'), 'utf8');
+t.test('docs/maintainers/design.md answers where things are by a file that has them', (t) => {
+  const page = readFileSync(join(root, 'docs/maintainers/design.md'), 'utf8');
   const rows = [...page.matchAll(/^\| .*\? +\| (src\/\S+) +\| `(\w+)` +\|$/gm)];
   t.ok(rows.length >= 10);
   for (const [, file = '', name = ''] of rows) {

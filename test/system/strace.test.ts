@@ -1,4 +1,4 @@
-// What the library asks of the kernel, as strace sees it. docs/design.md gives the reason of every call.
+// What the library asks of the kernel, as strace sees it. docs/maintainers/design.md gives the reason of every call.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// What only a newer systemd does. On an older one these tests are skipped: docs/matrix.md says how to boot the newest.
+// What only a newer systemd does. On an older one these tests are skipped: docs/maintainers/matrix.md says how to boot the newest.
 import { execFileSync } from 'node:child_process';
 import t from 'tap';
 import { get, getJson } from '../support/http.js';
