@@ -164,6 +164,7 @@ class Gatekeeper implements ConnectionStats {
   }
 
   #add(socket: Socket): void {
+    if (socket.closed) return; // it would never say so again, and a drain would wait for that
     this.sockets.add(socket);
     socket.once('close', () => this.#gone(socket, false));
     this.draining?.opened(socket);

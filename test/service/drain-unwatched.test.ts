@@ -95,3 +95,14 @@ t.test('what only the program can end is named: connections without HTTP, and th
   await connected(t, web.server, 'upgrade', client);
   t.match(await draining(web.server, { timeout: 50, grace: 10 }), { named: 1, destroyed: 1, closedIdle: 0 });
 });
+
+t.test('a connection that had closed before it was seen holds up no drain', async (t) => {
+  const { server, port } = await opened(t, createServer());
+  const client = connect(port);
+  t.teardown(() => client.destroy());
+  const [accepted] = (await once(server, 'connection')) as [Socket];
+  accepted.destroy();
+  await once(accepted, 'close');
+  server.once('draining', () => server.emit('connection', accepted));
+  t.match(await draining(server, { timeout: 1000 }), { completed: 0, destroyed: 0 });
+});
