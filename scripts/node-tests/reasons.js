@@ -2,25 +2,55 @@
 // true of, for each side (sides.js). A difference that is not listed here fails `npm run test:node`.
 
 export const reasons = {
-  later:
-    'The test asks a server for its address, or connects, in the turn of listen(), and listen() of the package opens it later',
   taken:
-    'The test asks for a port that it cannot have and expects an error. The socket that was passed is taken in its place, with a warning',
+    'The test asks for a port, or for its own address in a worker, that it cannot have, and expects an error. The socket that was passed is taken in its place, with a warning',
+  elsewhere:
+    'The test listens on ::1 and connects there. The socket that was passed is taken in its place, with a warning, and has an address of its own',
+  worker:
+    'The test expects that a cluster worker with reusePort asks its primary for nothing. The primary may have been passed the socket, so it is asked',
+  watched: "The test counts the listeners of a connection, and the package listens for its 'close'",
   queue:
     'The test closes its server and expects that clients in its queue are cut. The queue of a socket that was passed stays with the manager',
+  turn: 'The test expects the effect of close() in the same turn: it listens again at once, or never hears that the server listens. drain() is called after the package is loaded, and takes its turns',
+  later:
+    'The test asks a server for its address, or connects, in the turn of listen(), and listen() of the package opens it later',
   internals:
-    "The test looks at what Node's internals call the address asked for, and the server listens on a descriptor",
+    "The test looks at Node's internals: what they call the address asked for, a timer of node:http at the time of 'close', which drain() stops at its end, or a handle that the test itself closed",
 };
 
 /** @type {Record<string, Record<string, string[]>>} side → reason → tests */
 const accepted = {
   passed: {
-    taken: ['test-net-better-error-messages-listen', 'test-net-server-try-ports'],
+    taken: [
+      'test-cluster-ipc-throw',
+      'test-cluster-shared-handle-bind-error',
+      'test-cluster-worker-disconnect-on-error',
+      'test-http-bind-twice',
+      'test-net-better-error-messages-listen',
+      'test-net-bind-twice',
+      'test-net-eaddrinuse',
+      'test-net-listen-error',
+      'test-net-server-call-listen-multiple-times',
+      'test-net-server-try-ports',
+    ],
+    elsewhere: ['test-http-autoselectfamily', 'test-https-autoselectfamily', 'test-net-autoselectfamily'],
+    worker: ['test-cluster-net-reuseport'],
+    watched: ['test-http-connect'],
   },
   inherited: {
     taken: ['test-net-better-error-messages-listen', 'test-net-server-try-ports'],
     queue: ['test-http2-invalidheaderfield'],
     internals: ['test-net-listen-invalid-port'],
+  },
+  drain: {
+    turn: [
+      'test-http-agent',
+      'test-net-listen-close-server',
+      'test-net-listen-close-server-callback-is-not-function',
+      'test-net-server-call-listen-multiple-times',
+      'test-tls-net-connect-prefer-path',
+    ],
+    internals: ['test-child-process-send-returns-boolean', 'test-http-server-close-destroy-timeout'],
   },
   listen: {
     later: ['test-net-connect-reset-before-connected'],

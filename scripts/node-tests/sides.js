@@ -25,6 +25,7 @@ async function listeners(count, host) {
  * @property {string} what
  * @property {string[]} args before the test's own flags
  * @property {() => Promise<{ fd: number, port: number }[]>} [passed]
+ * @property {RegExp} [concerns] what a test has to name for it to be changed at all
  */
 
 /** @type {Record<string, Side>} */
@@ -40,7 +41,12 @@ export const sides = {
     what: 'the preload, every listen(0) on a socket that was passed',
     args: ['--require', register, '--require', shim('listen-inherited')],
     passed: () => listeners(6, '::'),
+    concerns: /\blisten\b/,
   },
-  drain: { what: 'drain() in the place of close()', args: ['--require', shim('drain')] },
-  listen: { what: 'listen() of the package in the place of server.listen()', args: ['--require', shim('listen')] },
+  drain: { what: 'drain() in the place of close()', args: ['--require', shim('drain')], concerns: /\bclose\b/ },
+  listen: {
+    what: 'listen() of the package in the place of server.listen()',
+    args: ['--require', shim('listen')],
+    concerns: /\blisten\b/,
+  },
 };
