@@ -43,7 +43,7 @@ export function adoptStdin(wanted: (found: Description) => boolean): InheritedFd
   const description = describeFacts(facts);
   if (!wanted(description)) return null;
   const fd = moveStdin();
-  detachOutput(facts.inode);
+  detachOutput(fd);
   state.stdin = new Inherited('stdin', { ...description, fd, cloexec: true }, { origin: 'manager' });
   return state.stdin;
 }

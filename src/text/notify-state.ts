@@ -111,33 +111,38 @@ const alive = given<boolean | 'trigger'>(
 /** MAX_ERRNO of the kernel. */
 const maxErrno = 4095;
 
-/** Every field of {@link NotifyState}. */
-export const stateFields = {
-  ready: flag('READY=1'),
-  reloading: flag(() => `RELOADING=1\nMONOTONIC_USEC=${monotonicUsec()}`),
-  stopping: flag('STOPPING=1'),
-  status: assigned('STATUS', line),
-  errno: integer('ERRNO', 1, maxErrno),
-  busError: assigned('BUSERROR', errorName),
-  varlinkError: assigned('VARLINKERROR', errorName),
-  exitStatus: integer('EXIT_STATUS', 0, 255),
-  mainPid: integer('MAINPID', 1, maxInt),
-  mainPidfdId: integer('MAINPIDFDID', 1, 2 ** 64 - 1),
-  mainPidfd: flag('MAINPIDFD=1'),
-  watchdog: {
-    ...alive,
-    encode: (value: boolean | 'trigger') => (value === false ? '' : `WATCHDOG=${value === true ? 1 : value}`),
-  },
-  watchdogTimeout: time('WATCHDOG_USEC', span({ zero: true })),
-  extendTimeout: time('EXTEND_TIMEOUT_USEC', span()),
-  fdStore: flag('FDSTORE=1'),
-  fdStoreRemove: flag('FDSTOREREMOVE=1'),
-  fdName: assigned('FDNAME', fdName),
-  fdPoll: flag('FDPOLL=0', false),
-  notifyAccess: assigned('NOTIFYACCESS', oneOf('none', 'main', 'exec', 'all')),
-  restartReset: flag('RESTART_RESET=1'),
-  barrier: flag('BARRIER=1'),
-} satisfies { readonly [field in Exclude<keyof NotifyState, `X_${string}`>]-?: Field };
+/** Every field of {@link NotifyState}. Made when a state is first read: most of it is work that no start should wait for. */
+const makeFields = () =>
+  ({
+    ready: flag('READY=1'),
+    reloading: flag(() => `RELOADING=1\nMONOTONIC_USEC=${monotonicUsec()}`),
+    stopping: flag('STOPPING=1'),
+    status: assigned('STATUS', line),
+    errno: integer('ERRNO', 1, maxErrno),
+    busError: assigned('BUSERROR', errorName),
+    varlinkError: assigned('VARLINKERROR', errorName),
+    exitStatus: integer('EXIT_STATUS', 0, 255),
+    mainPid: integer('MAINPID', 1, maxInt),
+    mainPidfdId: integer('MAINPIDFDID', 1, 2 ** 64 - 1),
+    mainPidfd: flag('MAINPIDFD=1'),
+    watchdog: {
+      ...alive,
+      encode: (value: boolean | 'trigger') => (value === false ? '' : `WATCHDOG=${value === true ? 1 : value}`),
+    },
+    watchdogTimeout: time('WATCHDOG_USEC', span({ zero: true })),
+    extendTimeout: time('EXTEND_TIMEOUT_USEC', span()),
+    fdStore: flag('FDSTORE=1'),
+    fdStoreRemove: flag('FDSTOREREMOVE=1'),
+    fdName: assigned('FDNAME', fdName),
+    fdPoll: flag('FDPOLL=0', false),
+    notifyAccess: assigned('NOTIFYACCESS', oneOf('none', 'main', 'exec', 'all')),
+    restartReset: flag('RESTART_RESET=1'),
+    barrier: flag('BARRIER=1'),
+  }) satisfies { readonly [field in Exclude<keyof NotifyState, `X_${string}`>]-?: Field };
+
+let fields: ReturnType<typeof makeFields> | undefined;
+
+export const stateFields = (): ReturnType<typeof makeFields> => (fields ??= makeFields());
 
 /** What a status may take of a message, in bytes. */
 const maxStatusBytes = 1024;
@@ -167,12 +172,13 @@ export function decorate(state: NotifyState): NotifyState {
 }
 
 function encodeField(name: string, value: unknown): string {
-  if (Object.hasOwn(stateFields, name)) {
-    const field: Field = stateFields[name as keyof typeof stateFields];
+  const known: Readonly<Record<string, Field>> = stateFields();
+  if (Object.hasOwn(known, name)) {
+    const field = known[name]!;
     return field.encode(readOption(field, value, name) as never);
   }
   if (!/^X_[A-Za-z0-9_]+$/.test(name)) {
-    const meant = nearest(name, Object.keys(stateFields));
+    const meant = nearest(name, Object.keys(known));
     const help = meant === null ? 'variables of your own begin with X_' : `did you mean ${meant}?`;
     throw badOption(`The state has no field ${JSON.stringify(name)}: ${help}`);
   }

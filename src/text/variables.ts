@@ -3,32 +3,33 @@ import { ListenFdsError } from '../system/errors.js';
 import { longestTimeout, parseSpan, spanText } from './duration.js';
 import { type Option, nearest, oneOf } from './options.js';
 
-const span: Option<number> = {
+const span = (): Option<number> => ({
   allowed: `${spanText}, above 0 and at most 24 days`,
   read(value) {
     const found = parseSpan(value as string);
     return found !== null && found > 0 && found <= longestTimeout ? found : undefined;
   },
-};
+});
 
-/** What people set for a program. An empty one counts as absent. */
+/** What people set for a program, made when it is read. An empty one counts as absent. */
 export const variables = {
   /** Whether inherited sockets are used: `required` fails where nothing was passed, `never` does not look. */
-  LISTENFDS: { ...oneOf('auto', 'required', 'never'), default: 'auto' as const },
+  LISTENFDS: () => ({ ...oneOf('auto', 'required', 'never'), default: 'auto' as const }),
   /** Whose LISTEN_PID counts: `parent` also that of the process that started this one, `any` whatever it says. */
-  LISTENFDS_PID: { ...oneOf('self', 'parent', 'any'), default: 'self' as const },
+  LISTENFDS_PID: () => ({ ...oneOf('self', 'parent', 'any'), default: 'self' as const }),
   /** End the service with status 0 when nothing has been going on for so long. */
   LISTENFDS_IDLE_TIMEOUT: span,
   /** With the preload: how long a drain may take. */
-  LISTENFDS_DRAIN_TIMEOUT: { ...span, default: 30_000 },
+  LISTENFDS_DRAIN_TIMEOUT: () => ({ ...span(), default: 30_000 }),
   /** With the preload: `first` drains before the program's own handlers of SIGTERM run, too. */
-  LISTENFDS_DRAIN: { ...oneOf('auto', 'first'), default: 'auto' as const },
+  LISTENFDS_DRAIN: () => ({ ...oneOf('auto', 'first'), default: 'auto' as const }),
   /** With the preload: what happens when the socket is bound elsewhere than the program asks; with `error` its server emits one. */
-  LISTENFDS_MISMATCH: { ...oneOf('warn', 'error', 'ignore'), default: 'warn' as const },
-} satisfies Record<string, Option>;
+  LISTENFDS_MISMATCH: () => ({ ...oneOf('warn', 'error', 'ignore'), default: 'warn' as const }),
+} satisfies Record<string, () => Option>;
 
 type Variables = typeof variables;
-type Value<V extends keyof Variables> = Exclude<ReturnType<Variables[V]['read']>, undefined>;
+type Read<V extends keyof Variables> = ReturnType<Variables[V]>;
+type Value<V extends keyof Variables> = Exclude<ReturnType<Read<V>['read']>, undefined>;
 
 /** Those that processes of this package set for each other. */
 const privateVariables = ['LISTENFDS_ORIGINS', 'LISTENFDS_PRIMARY', 'LISTENFDS_UPGRADE'];
@@ -41,8 +42,8 @@ const privateVariables = ['LISTENFDS_ORIGINS', 'LISTENFDS_PRIMARY', 'LISTENFDS_U
 export function readVariable<V extends keyof Variables>(
   name: V,
   env: NodeJS.ProcessEnv,
-): Value<V> | (Variables[V] extends { default: unknown } ? never : null) {
-  const option: Option = variables[name];
+): Value<V> | (Read<V> extends { default: unknown } ? never : null) {
+  const option: Option = variables[name]();
   const value = env[name];
   const read = value === undefined || value === '' ? (option.default ?? null) : option.read(value, name);
   if (read !== undefined) return read as Value<V>;

@@ -29,7 +29,7 @@ export const calls: readonly [heading: string, table: Table, type: string][] = [
   ['serve-upgrade', upgradeTriggerOptions, 'UpgradeTrigger'],
   ['drain', drainOptions, 'DrainOptions'],
   ['upgrade', upgradeOptions, 'UpgradeOptions'],
-  ['notify-state', stateFields, 'NotifyState'],
+  ['notify-state', stateFields(), 'NotifyState'],
   ['notify', notifyOptions, 'NotifyOptions'],
   ['notifyBarrier', notifyBarrierOptions, 'NotifyBarrierOptions'],
   ['watchdogEnabled', watchdogOptions, 'WatchdogOptions'],

@@ -308,7 +308,8 @@ t.test('types and TSDoc say what the tables say; docs/options.md is written from
 
 t.test('the table of environment variables', (t) => {
   const source = readFileSync(join(root, 'src/text/variables.ts'), 'utf8');
-  const rows = Object.entries(variables).map(([name, option]) => {
+  const rows = Object.entries(variables).map(([name, make]) => {
+    const option = make();
     const [, comment] = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s*${name}:`).exec(source)!;
     const meaning = comment!.replaceAll(/\s*\n\s*\*?\s*/g, ' ').trim();
     const fallback = 'default' in option ? option.default : 'never';
