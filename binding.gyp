@@ -21,13 +21,15 @@
         "native/poll.cc",
         "native/process.cc",
         "native/queue.cc",
+        "native/runtime.cc",
         "native/send.cc",
         "native/socket-address.cc",
         "native/socket.cc",
         "native/status.cc",
         "native/users.cc"
       ],
-      "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],
       "cflags_cc": [
         "-std=c++17",
         "-Os",
@@ -54,7 +56,7 @@
       ],
       "conditions": [
         ["OS!='linux'", { "type": "none" }],
-        ["target_arch=='x64'", { "cflags_cc": ["-fcf-protection=full"] }],
+        ["target_arch=='x64'", { "cflags_cc": ["-fcf-protection=full", "-fno-plt"] }],
         ["target_arch=='arm64'", { "cflags_cc": ["-mbranch-protection=standard"] }]
       ]
     }

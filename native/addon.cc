@@ -82,10 +82,12 @@ constexpr Function kFunctions[] = {
     {"startGuardedProcess", StartGuardedProcess, {kName, kNames, kNames, kInts, kNameOrNull, kFlag, kFlag, kInt}},
 };
 
-}  // namespace
-
-NAPI_MODULE_INIT() {
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
   KeepSender(env);
-  for (const Function& function : kFunctions) Export(env, exports, &function);
+  for (const Function& function : kFunctions) Export(exports, &function);
   return exports;
 }
+
+}  // namespace
+
+NODE_API_MODULE(listenfds, Init)

@@ -1,38 +1,33 @@
 #include "address.h"
 
-#include "call.h"
 #include "socket-address.h"
 
-napi_value AddressToJs(napi_env env, const sockaddr_storage& storage, socklen_t length) {
+Napi::Value AddressToJs(Napi::Env env, const sockaddr_storage& storage, socklen_t length) {
   SocketAddress address;
-  if (!ReadSocketAddress(&storage, length < sizeof(storage) ? length : sizeof(storage), &address)) {
-    napi_value null = nullptr;
-    napi_get_null(env, &null);
-    return null;
-  }
-  Object out(env);
-  out.SetNumber("family", address.family);
+  if (!ReadSocketAddress(&storage, length < sizeof(storage) ? length : sizeof(storage), &address)) return env.Null();
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("family", address.family);
   switch (address.family) {
     case AF_INET:
     case AF_INET6:
-      out.SetText("address", address.host, NAPI_AUTO_LENGTH);
-      out.SetNumber("port", address.port);
+      out.Set("address", address.host);
+      out.Set("port", address.port);
       break;
     case AF_UNIX:
       if (address.path_size == 0) {
-        out.SetNull("path");
+        out.Set("path", env.Null());
       } else {
-        out.SetText("path", address.path, address.path_size);
+        out.Set("path", Napi::String::New(env, address.path, address.path_size));
       }
       break;
     case AF_VSOCK:
-      out.SetNumber("cid", address.cid);
-      out.SetNumber("port", address.port);
+      out.Set("cid", address.cid);
+      out.Set("port", address.port);
       break;
     case AF_NETLINK:
-      out.SetNumber("pid", address.pid);
-      out.SetNumber("groups", address.groups);
+      out.Set("pid", address.pid);
+      out.Set("groups", address.groups);
       break;
   }
-  return out.value();
+  return out;
 }

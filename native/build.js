@@ -1,6 +1,7 @@
-// Builds the addon where no shipped one fits: another CPU, musl. It needs a C++ compiler and the headers of Node.js, and
-// neither Python nor make:
+// Builds the addon where no shipped one fits, on another CPU for instance. It needs a C++ compiler, the headers of Node.js
+// and those of node-addon-api, and neither Python nor make:
 //
+//   npm install --no-save node-addon-api@8
 //   node native/build.js      → build/Release/listenfds.node
 //
 // CXX names the compiler (default c++), npm_config_nodedir the folder that has include/node (default: beside the node that
@@ -8,6 +9,7 @@
 // scripts/prebuild.js go by as well.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -16,8 +18,9 @@ const run = promisify(execFile);
 const here = resolve(import.meta.dirname, '..');
 
 /**
- * @param {{ compiler: string, headers: string, output: string, root?: string, cpu?: string, link?: string[] }} options `headers` is
- *   the folder of node_api.h and uv.h, `link` has flags for the linker, `output` the file to write, `root` the folder of the package
+ * @param {{ compiler: string, headers: string[], output: string, root?: string, cpu?: string, link?: string[] }} options `headers`
+ *   are the folders of node_api.h, uv.h and napi.h, `link` has flags for the linker, `output` is the file to write, `root` the folder
+ *   of the package
  * @returns {Promise<void>}
  */
 export async function buildAddon({ compiler, headers, output, root = here, cpu = process.arch, link = [] }) {
@@ -29,11 +32,12 @@ export async function buildAddon({ compiler, headers, output, root = here, cpu =
   const own = recipe.conditions.find(([condition]) => condition === `target_arch=='${cpu}'`)?.[1].cflags_cc ?? [];
   const flags = [...recipe.cflags_cc, ...own];
   const defines = recipe.defines.map((define) => `-D${define}`);
+  const includes = headers.map((folder) => `-I${folder}`);
   mkdirSync(dirname(output), { recursive: true });
   const work = mkdtempSync(`${output}.`);
   const object = (source) => join(work, `${basename(source)}.o`);
   const compile = async (source) => {
-    const all = ['-fPIC', '-pthread', ...flags, ...defines, `-I${headers}`];
+    const all = ['-fPIC', '-pthread', ...flags, ...defines, ...includes];
     // Paths relative to the package: the result is the same wherever it is built.
     await run(compiler, [...all, '-c', source, '-o', object(source)], { cwd: root });
   };
@@ -69,11 +73,27 @@ function headersHere() {
   );
 }
 
+/**
+ * Where napi.h is: beside this package, or in the project in which the command is given.
+ *
+ * @returns {string}
+ */
+export function headersOfAddonApi() {
+  for (const folder of [here, process.cwd()]) {
+    try {
+      return dirname(createRequire(join(folder, 'package.json')).resolve('node-addon-api/package.json'));
+    } catch {
+      // The other folder may have it.
+    }
+  }
+  throw new Error('The headers of node-addon-api are missing: npm install --no-save node-addon-api@8');
+}
+
 const started = process.argv[1];
 if (started !== undefined && existsSync(started) && realpathSync(started) === realpathSync(import.meta.filename)) {
   const output = join(here, 'build/Release/listenfds.node');
   try {
-    await buildAddon({ compiler: process.env['CXX'] ?? 'c++', headers: headersHere(), output });
+    await buildAddon({ compiler: process.env['CXX'] ?? 'c++', headers: [headersHere(), headersOfAddonApi()], output });
     console.log(output);
   } catch (error) {
     const noCompiler = error.code === 'ENOENT' && error.syscall?.startsWith('spawn');

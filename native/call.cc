@@ -69,59 +69,58 @@ const char* Expectation(Kind kind) {
   }
 }
 
-bool IsType(napi_env env, napi_value value, napi_valuetype wanted) {
-  napi_valuetype type;
-  return napi_typeof(env, value, &type) == napi_ok && type == wanted;
-}
-
-bool ReadNumber(napi_env env, napi_value value, double least, double most, Argument* out) {
-  double number;
+bool ReadNumber(Napi::Value value, double least, double most, Argument* out) {
+  if (!value.IsNumber()) return false;
+  const double number = value.As<Napi::Number>().DoubleValue();
   // NaN is no part of any range, and truncation would make another number of a fraction.
-  if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= least && number <= most)) return false;
+  if (!(number >= least && number <= most)) return false;
   if (static_cast<double>(static_cast<int64_t>(number)) != number) return false;
   out->number = number;
   return true;
 }
 
-bool ReadFlag(napi_env env, napi_value value, Argument* out) {
-  bool flag;
-  if (napi_get_value_bool(env, value, &flag) != napi_ok) return false;
-  out->number = flag ? 1 : 0;
+bool ReadFlag(Napi::Value value, Argument* out) {
+  if (!value.IsBoolean()) return false;
+  out->number = value.As<Napi::Boolean>().Value() ? 1 : 0;
   return true;
 }
 
-bool ReadText(napi_env env, napi_value value, Memory* memory, Argument* out) {
+// Not Napi::String::Utf8Value(), which needs std::string.
+bool ReadText(Napi::Value value, Memory* memory, Argument* out) {
   size_t size;
-  if (napi_get_value_string_utf8(env, value, nullptr, 0, &size) != napi_ok) return false;
+  if (napi_get_value_string_utf8(value.Env(), value, nullptr, 0, &size) != napi_ok) return false;
   char* text = static_cast<char*>(memory->Get(size + 1));
-  if (text == nullptr || napi_get_value_string_utf8(env, value, text, size + 1, &out->size) != napi_ok) return false;
+  if (text == nullptr) return false;
+  if (napi_get_value_string_utf8(value.Env(), value, text, size + 1, &out->size) != napi_ok) return false;
   out->data = text;
   return true;
 }
 
-bool ReadName(napi_env env, napi_value value, Memory* memory, Argument* out) {
-  return ReadText(env, value, memory, out) && memchr(out->data, '\0', out->size) == nullptr;
+bool ReadName(Napi::Value value, Memory* memory, Argument* out) {
+  return ReadText(value, memory, out) && memchr(out->data, '\0', out->size) == nullptr;
 }
 
-bool ReadArray(napi_env env, napi_value value, napi_typedarray_type wanted, Argument* out) {
-  napi_typedarray_type type;
-  napi_value buffer;
-  bool detached = false;
-  if (napi_get_typedarray_info(env, value, &type, &out->size, &out->data, &buffer, nullptr) != napi_ok) return false;
-  if (type != wanted || napi_is_detached_arraybuffer(env, buffer, &detached) != napi_ok) return false;
-  return !detached;
+template <typename Array>
+bool ReadArray(Napi::Value value, napi_typedarray_type wanted, Argument* out) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != wanted) return false;
+  Array array = value.As<Array>();
+  if (array.ArrayBuffer().IsDetached()) return false;
+  out->data = array.Data();
+  out->size = array.ElementLength();
+  return true;
 }
 
-bool ReadNames(napi_env env, napi_value value, Memory* memory, Argument* out) {
-  uint32_t length;
+bool ReadNames(Napi::Value value, Memory* memory, Argument* out) {
   // The array itself, not what only looks like one: reading that would run code of its owner.
-  if (napi_get_array_length(env, value, &length) != napi_ok) return false;
+  if (!value.IsArray()) return false;
+  Napi::Array array = value.As<Napi::Array>();
+  const uint32_t length = array.Length();
   char** names = static_cast<char**>(memory->Get((static_cast<size_t>(length) + 1) * sizeof(char*)));
   if (names == nullptr) return false;
   for (uint32_t i = 0; i < length; i++) {
-    napi_value element;
-    Argument name = {};
-    if (napi_get_element(env, value, i, &element) != napi_ok || !ReadName(env, element, memory, &name)) return false;
+    Argument name;
+    Napi::Value element = array.Get(i);
+    if (element.IsEmpty() || !ReadName(element, memory, &name)) return false;
     names[i] = static_cast<char*>(name.data);
   }
   names[length] = nullptr;
@@ -130,40 +129,40 @@ bool ReadNames(napi_env env, napi_value value, Memory* memory, Argument* out) {
   return true;
 }
 
-bool Read(napi_env env, Kind kind, napi_value value, Memory* memory, Argument* out) {
+bool Read(Kind kind, Napi::Value value, Memory* memory, Argument* out) {
   out->value = value;
   if (kind == kNameOrNull || kind == kBytesOrNull || kind == kIntsOrNull) {
-    out->null = IsType(env, value, napi_null);
+    out->null = value.IsNull();
     if (out->null) return true;
   }
   switch (kind) {
     case kInt:
-      return ReadNumber(env, value, INT32_MIN, INT32_MAX, out);
+      return ReadNumber(value, INT32_MIN, INT32_MAX, out);
     case kUint:
-      return ReadNumber(env, value, 0, UINT32_MAX, out);
+      return ReadNumber(value, 0, UINT32_MAX, out);
     case kSize:
-      return ReadNumber(env, value, 0, 9007199254740991, out);
+      return ReadNumber(value, 0, 9007199254740991, out);
     case kFlag:
-      return ReadFlag(env, value, out);
+      return ReadFlag(value, out);
     case kName:
     case kNameOrNull:
-      return ReadName(env, value, memory, out);
+      return ReadName(value, memory, out);
     case kText:
-      return ReadText(env, value, memory, out);
+      return ReadText(value, memory, out);
     case kBytes:
     case kBytesOrNull:
-      return ReadArray(env, value, napi_uint8_array, out);
+      return ReadArray<Napi::Uint8Array>(value, napi_uint8_array, out);
     case kInts:
     case kIntsOrNull:
-      return ReadArray(env, value, napi_int32_array, out);
+      return ReadArray<Napi::Int32Array>(value, napi_int32_array, out);
     case kWords:
-      return ReadArray(env, value, napi_uint32_array, out);
+      return ReadArray<Napi::Uint32Array>(value, napi_uint32_array, out);
     case kNames:
-      return ReadNames(env, value, memory, out);
+      return ReadNames(value, memory, out);
     case kFunction:
-      return IsType(env, value, napi_function);
+      return value.IsFunction();
     default:
-      return IsType(env, value, napi_object);
+      return value.Type() == napi_object;
   }
 }
 
@@ -175,93 +174,44 @@ void Append(char* message, size_t room, const char* text) {
   message[used + size] = '\0';
 }
 
-napi_value Refuse(napi_env env, const Function& function, size_t i) {
-  bool thrown = false;
-  napi_is_exception_pending(env, &thrown);
-  if (thrown) return nullptr;  // by what reading the argument ran
+void Refuse(Napi::Env env, const Function& function, size_t i) {
+  if (env.IsExceptionPending()) return;  // by what reading the argument ran
   char message[160] = "argument ";
   const char position[] = {static_cast<char>('1' + i), '\0'};
   const char* parts[] = {position, " of ", function.name, "() must be ", Expectation(function.takes[i])};
   for (const char* part : parts) Append(message, sizeof(message), part);
-  napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", message);
-  return nullptr;
+  ThrowTypeError(env, message);
 }
 
-napi_value Enter(napi_env env, napi_callback_info info) {
-  napi_value values[kMostArguments];
-  size_t count = kMostArguments;
-  void* data;
-  if (napi_get_cb_info(env, info, &count, values, nullptr, &data) != napi_ok) return nullptr;
-  const Function& function = *static_cast<const Function*>(data);
-  Call call(env);
+Napi::Value Enter(const Napi::CallbackInfo& info) {
+  const Function& function = *static_cast<const Function*>(info.Data());
+  Call call(info.Env());
   for (size_t i = 0; function.takes[i] != kNothing; i++) {
-    if (!Read(env, function.takes[i], values[i], &call.memory, &call.arguments[i])) return Refuse(env, function, i);
+    if (!Read(function.takes[i], info[i], &call.memory, &call.arguments[i])) {
+      Refuse(call.env, function, i);
+      return Napi::Value();
+    }
   }
   return function.run(call);
 }
 
 }  // namespace
 
-void Export(napi_env env, napi_value exports, const Function* function) {
-  napi_value value;
-  if (napi_create_function(env, function->name, NAPI_AUTO_LENGTH, Enter, const_cast<Function*>(function), &value) ==
-      napi_ok) {
-    napi_set_named_property(env, exports, function->name, value);
-  }
+void ThrowTypeError(Napi::Env env, const char* message) {
+  Napi::TypeError error = Napi::TypeError::New(env, message);
+  error.Set("code", "ERR_INVALID_ARG_TYPE");
+  error.ThrowAsJavaScriptException();
 }
 
-napi_value Call::Number(double value) const {
-  napi_value out = nullptr;
-  napi_create_double(env, value, &out);
-  return out;
+void Export(Napi::Object exports, const Function* function) {
+  exports.Set(function->name,
+              Napi::Function::New<Enter>(exports.Env(), function->name, const_cast<Function*>(function)));
 }
 
-napi_value Call::Boolean(bool value) const {
-  napi_value out = nullptr;
-  napi_get_boolean(env, value, &out);
-  return out;
+Napi::Value Call::Number(double value) const { return Napi::Number::New(env, value); }
+
+Napi::Value Call::Bytes(const void* data, size_t size) const {
+  return Napi::Buffer<uint8_t>::Copy(env, static_cast<const uint8_t*>(data), size);
 }
 
-napi_value Call::Bytes(const void* data, size_t size) const {
-  napi_value out = nullptr;
-  napi_create_buffer_copy(env, size, data, nullptr, &out);
-  return out;
-}
-
-napi_value Call::Null() const {
-  napi_value out = nullptr;
-  napi_get_null(env, &out);
-  return out;
-}
-
-napi_value Call::Undefined() const {
-  napi_value out = nullptr;
-  napi_get_undefined(env, &out);
-  return out;
-}
-
-napi_value Call::Result(int64_t result) const { return Number(static_cast<double>(result < 0 ? -errno : result)); }
-
-void Object::SetNumber(const char* key, double value) {
-  napi_value number = nullptr;
-  napi_create_double(env_, value, &number);
-  Set(key, number);
-}
-
-void Object::SetFlag(const char* key, bool value) {
-  napi_value flag = nullptr;
-  napi_get_boolean(env_, value, &flag);
-  Set(key, flag);
-}
-
-void Object::SetText(const char* key, const char* text, size_t size) {
-  napi_value string = nullptr;
-  napi_create_string_utf8(env_, text, size, &string);
-  Set(key, string);
-}
-
-void Object::SetNull(const char* key) {
-  napi_value null = nullptr;
-  napi_get_null(env_, &null);
-  Set(key, null);
-}
+Napi::Value Call::Result(int64_t result) const { return Number(static_cast<double>(result < 0 ? -errno : result)); }

@@ -7,32 +7,31 @@
 
 namespace {
 
-napi_value Pair(const Call& call, const int (&ends)[2]) {
-  napi_value out = nullptr;
-  napi_create_array_with_length(call.env, 2, &out);
-  for (uint32_t i = 0; i < 2; i++) napi_set_element(call.env, out, i, call.Number(ends[i]));
+Napi::Value Pair(const Call& call, const int (&ends)[2]) {
+  Napi::Array out = Napi::Array::New(call.env, 2);
+  for (uint32_t i = 0; i < 2; i++) out.Set(i, ends[i]);
   return out;
 }
 
 }  // namespace
 
-napi_value SetCloexec(Call& call) {
+Napi::Value SetCloexec(Call& call) {
   // FD_CLOEXEC is the only descriptor flag there is, so nothing is lost by not reading it first.
   return call.Result(fcntl(call.Fd(), F_SETFD, call.Flag(1) ? FD_CLOEXEC : 0));
 }
 
-napi_value SetNonblock(Call& call) {
+Napi::Value SetNonblock(Call& call) {
   const int flags = fcntl(call.Fd(), F_GETFL);
   if (flags < 0) return call.Result(flags);
   const int wanted = call.Flag(1) ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
   return call.Result(wanted == flags ? 0 : fcntl(call.Fd(), F_SETFL, wanted));
 }
 
-napi_value Duplicate(Call& call) { return call.Result(fcntl(call.Fd(), F_DUPFD_CLOEXEC, 3)); }
+Napi::Value Duplicate(Call& call) { return call.Result(fcntl(call.Fd(), F_DUPFD_CLOEXEC, 3)); }
 
-napi_value ReplaceFd(Call& call) { return call.Result(dup2(call.Fd(), call.Int(1)) < 0 ? -1 : 0); }
+Napi::Value ReplaceFd(Call& call) { return call.Result(dup2(call.Fd(), call.Int(1)) < 0 ? -1 : 0); }
 
-napi_value ReadBytes(Call& call) {
+Napi::Value ReadBytes(Call& call) {
   ssize_t size;
   do {
     size = read(call.Fd(), call[1].data, call[1].size);
@@ -40,7 +39,7 @@ napi_value ReadBytes(Call& call) {
   return call.Result(size);
 }
 
-napi_value WriteBytes(Call& call) {
+Napi::Value WriteBytes(Call& call) {
   ssize_t size;
   do {
     size = write(call.Fd(), call[1].data, call[1].size);
@@ -48,18 +47,18 @@ napi_value WriteBytes(Call& call) {
   return call.Result(size);
 }
 
-napi_value Pipe(Call& call) {
+Napi::Value Pipe(Call& call) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return call.Result(-1);
   return Pair(call, ends);
 }
 
 // Of packets: a message and its descriptors stay together, and the end of one side is the end of file of the other.
-napi_value SocketPair(Call& call) {
+Napi::Value SocketPair(Call& call) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return call.Result(-1);
   return Pair(call, ends);
 }
 
 // close(2): not again after EINTR, Linux has let go of the number by then.
-napi_value CloseFd(Call& call) { return call.Result(close(call.Fd())); }
+Napi::Value CloseFd(Call& call) { return call.Result(close(call.Fd())); }

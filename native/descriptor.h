@@ -6,21 +6,21 @@
 #include "call.h"
 
 // setCloexec(fd, on) -> 0 | -errno
-napi_value SetCloexec(Call& call);
+Napi::Value SetCloexec(Call& call);
 // setNonblock(fd, on) -> 0 | -errno; O_NONBLOCK, which whoever shares the open file description sees
-napi_value SetNonblock(Call& call);
+Napi::Value SetNonblock(Call& call);
 // duplicate(fd) -> a new descriptor of the same open file, 3 or above, with FD_CLOEXEC | -errno
-napi_value Duplicate(Call& call);
+Napi::Value Duplicate(Call& call);
 // replaceFd(from, to) -> 0 | -errno; dup2(2): `to` becomes another `from`, and stays inheritable
-napi_value ReplaceFd(Call& call);
+Napi::Value ReplaceFd(Call& call);
 // readBytes(fd, buffer) -> bytes, 0 at the end | -errno
-napi_value ReadBytes(Call& call);
+Napi::Value ReadBytes(Call& call);
 // writeBytes(fd, data) -> bytes | -errno
-napi_value WriteBytes(Call& call);
+Napi::Value WriteBytes(Call& call);
 // pipe() -> [read end, write end] | -errno; non-blocking and close-on-exec
-napi_value Pipe(Call& call);
-napi_value SocketPair(Call& call);
+Napi::Value Pipe(Call& call);
+Napi::Value SocketPair(Call& call);
 // closeFd(fd) -> 0 | -errno
-napi_value CloseFd(Call& call);
+Napi::Value CloseFd(Call& call);
 
 #endif  // LISTENFDS_NATIVE_DESCRIPTOR_H_

@@ -5,6 +5,6 @@
 #include "call.h"
 
 // facts(fd) -> object | -errno
-napi_value Facts(Call& call);
+Napi::Value Facts(Call& call);
 
 #endif  // LISTENFDS_NATIVE_FACTS_H_

@@ -2,4 +2,4 @@
 
 #include <sys/stat.h>
 
-napi_value MakeFifo(Call& call) { return call.Result(mkfifo(call.Name(0), call.Uint(1))); }
+Napi::Value MakeFifo(Call& call) { return call.Result(mkfifo(call.Name(0), call.Uint(1))); }

@@ -5,6 +5,6 @@
 #include "call.h"
 
 // makeFifo(path, mode) -> 0 | -errno
-napi_value MakeFifo(Call& call);
+Napi::Value MakeFifo(Call& call);
 
 #endif  // LISTENFDS_NATIVE_FILES_H_

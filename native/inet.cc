@@ -15,7 +15,7 @@ bool SetOption(int fd, int level, int option, int value) {
 
 }  // namespace
 
-napi_value BindInet(Call& call) {
+Napi::Value BindInet(Call& call) {
   const int fd = call.Fd();
   const uint32_t port = call.Uint(2);
   if (port > UINT16_MAX) return call.Number(-EINVAL);
@@ -28,13 +28,13 @@ napi_value BindInet(Call& call) {
   return call.Result(bind(fd, reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(length)));
 }
 
-napi_value NumericAddress(Call& call) {
+Napi::Value NumericAddress(Call& call) {
   addrinfo hints = {};
   hints.ai_flags = AI_NUMERICHOST;
   hints.ai_socktype = SOCK_STREAM;  // one answer, not one for each type
   addrinfo* found = nullptr;
   if (getaddrinfo(call.Name(0), nullptr, &hints, &found) != 0) return call.Number(-EINVAL);
-  napi_value address = call.Bytes(found->ai_addr, found->ai_addrlen);
+  Napi::Value address = call.Bytes(found->ai_addr, found->ai_addrlen);
   freeaddrinfo(found);
   return address;
 }

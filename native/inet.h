@@ -6,8 +6,8 @@
 
 // bindInet(fd, host, port, reuseAddress) -> 0 | -errno; `host` is an IP address, with a %zone where it needs one. An
 // IPv6 socket takes IPv4 as well.
-napi_value BindInet(Call& call);
+Napi::Value BindInet(Call& call);
 // numericAddress(text) -> the struct sockaddr of an IP address with an optional %zone, its port 0 | -errno
-napi_value NumericAddress(Call& call);
+Napi::Value NumericAddress(Call& call);
 
 #endif  // LISTENFDS_NATIVE_INET_H_

@@ -219,10 +219,10 @@ int HoldDescriptors(Launch* launch) {
 }
 
 struct GuardedStart {
-  napi_async_work work;
-  napi_deferred deferred;
-  Launch launch;
-  Process process;
+  Napi::Promise::Deferred deferred;
+  napi_async_work work = nullptr;
+  Launch launch = {};
+  Process process = {};
 };
 
 // In a thread of its own.
@@ -235,48 +235,44 @@ void Free(napi_env env, GuardedStart* start) {
   ReleaseDescriptors(&start->launch);
   start->launch.memory.Free();
   if (start->work != nullptr) napi_delete_async_work(env, start->work);
-  free(start);
+  delete start;
 }
 
 void Complete(napi_env env, napi_status, void* data) {
   GuardedStart* start = static_cast<GuardedStart*>(data);
   Call call(env);
-  napi_value result;
+  Napi::HandleScope scope(env);
+  Napi::Value result;
   if (start->process.pid < 0) {
     result = call.Number(start->process.pid);
   } else {
-    Object out(env);
-    out.SetNumber("pid", start->process.pid);
-    out.SetNumber("child", start->process.child);
-    result = out.value();
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("pid", start->process.pid);
+    out.Set("child", start->process.child);
+    result = out;
   }
-  napi_resolve_deferred(env, start->deferred, result);
+  start->deferred.Resolve(result);
   Free(env, start);
 }
 
 }  // namespace
 
-napi_value StartProcess(Call& call) {
+Napi::Value StartProcess(Call& call) {
   Launch launch = {};
   const pid_t pid = Prepare(call, &launch) ? Start(&launch.plan, false).pid : -ENOMEM;
   launch.memory.Free();
   return call.Number(pid);
 }
 
-napi_value StartGuardedProcess(Call& call) {
-  napi_env env = call.env;
-  GuardedStart* start = static_cast<GuardedStart*>(calloc(1, sizeof(GuardedStart)));
-  napi_value promise, name;
-  if (start == nullptr || napi_create_promise(env, &start->deferred, &promise) != napi_ok) {
-    free(start);
-    return nullptr;
-  }
+Napi::Value StartGuardedProcess(Call& call) {
+  GuardedStart* start = new GuardedStart{Napi::Promise::Deferred::New(call.env)};
+  Napi::Value promise = start->deferred.Promise();
   start->process.pid = Prepare(call, &start->launch) ? HoldDescriptors(&start->launch) : -ENOMEM;
-  if (napi_create_string_utf8(env, "listenfds.start", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-      napi_create_async_work(env, nullptr, name, Execute, Complete, start, &start->work) != napi_ok ||
-      napi_queue_async_work(env, start->work) != napi_ok) {
-    napi_resolve_deferred(env, start->deferred, call.Number(-ENOMEM));
-    Free(env, start);
+  Napi::String name = Napi::String::New(call.env, "listenfds.start");
+  if (napi_create_async_work(call.env, nullptr, name, Execute, Complete, start, &start->work) != napi_ok ||
+      napi_queue_async_work(call.env, start->work) != napi_ok) {
+    start->deferred.Resolve(call.Number(-ENOMEM));
+    Free(call.env, start);
   }
   return promise;
 }

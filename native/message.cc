@@ -88,16 +88,16 @@ void ReadRow(const msghdr& message, const unsigned char* slot, bool keep_fds, in
 
 }  // namespace
 
-napi_value MessageLayout(Call& call) {
-  Object out(call.env);
-  out.SetNumber("batch", kBatch);
-  out.SetNumber("nameSize", kNameSize);
-  out.SetNumber("controlSize", kControlSize);
-  out.SetNumber("fields", kFields);
-  return out.value();
+Napi::Value MessageLayout(Call& call) {
+  Napi::Object out = Napi::Object::New(call.env);
+  out.Set("batch", kBatch);
+  out.Set("nameSize", kNameSize);
+  out.Set("controlSize", kControlSize);
+  out.Set("fields", static_cast<int>(kFields));
+  return out;
 }
 
-napi_value ReceiveMessages(Call& call) {
+Napi::Value ReceiveMessages(Call& call) {
   unsigned char* arena = static_cast<unsigned char*>(call[1].data);
   int32_t* table = static_cast<int32_t*>(call[2].data);
   const size_t payload = call.Uint(3);
@@ -149,7 +149,7 @@ napi_value ReceiveMessages(Call& call) {
   return call.Number(count);
 }
 
-napi_value SendMessage(Call& call) {
+Napi::Value SendMessage(Call& call) {
   iovec part = {call[1].data, call[1].size};
   msghdr message = {};
   message.msg_iov = &part;
@@ -171,7 +171,7 @@ napi_value SendMessage(Call& call) {
   return call.Result(Send(call.Fd(), &message));
 }
 
-napi_value SendNetlink(Call& call) {
+Napi::Value SendNetlink(Call& call) {
   sockaddr_nl address = {};
   address.nl_family = AF_NETLINK;
   address.nl_pid = call.Uint(2);

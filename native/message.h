@@ -5,16 +5,16 @@
 #include "call.h"
 
 // messageLayout() -> { batch, nameSize, controlSize, fields }: what receiveMessages() expects its memory to be.
-napi_value MessageLayout(Call& call);
+Napi::Value MessageLayout(Call& call);
 // receiveMessages(fd, arena, table, payloadSize, mostBytes, keepFds) -> how many | -errno. Never waits. `arena` has
 // room for payload, name and control data of one message or more, `batch` of which are used; of each payload the first
 // mostBytes are; `table` gets `fields` numbers a message, in the order of message.cc. Descriptors arrive with
 // FD_CLOEXEC; without keepFds they are closed at once, and only their number is told. -EINVAL where the sizes do not
 // fit together.
-napi_value ReceiveMessages(Call& call);
+Napi::Value ReceiveMessages(Call& call);
 // sendMessage(fd, data, path bytes | null, fds: Int32Array | null) -> bytes | -errno. Never waits, raises no SIGPIPE.
-napi_value SendMessage(Call& call);
+Napi::Value SendMessage(Call& call);
 // sendNetlink(fd, data, portId, groups) -> bytes | -errno
-napi_value SendNetlink(Call& call);
+Napi::Value SendNetlink(Call& call);
 
 #endif  // LISTENFDS_NATIVE_MESSAGE_H_

@@ -17,7 +17,7 @@ int ReadQueueAttributes(int fd, QueueAttributes* out) {
   return static_cast<int>(syscall(SYS_mq_getsetattr, fd, nullptr, out));
 }
 
-napi_value OpenQueue(Call& call) {
+Napi::Value OpenQueue(Call& call) {
   const char* name = WithoutSlash(call.Name(0));
   if (name == nullptr) return call.Number(-EINVAL);
   QueueAttributes attributes = {};
@@ -28,13 +28,13 @@ napi_value OpenQueue(Call& call) {
                              defaults ? nullptr : &attributes));
 }
 
-napi_value UnlinkQueue(Call& call) {
+Napi::Value UnlinkQueue(Call& call) {
   const char* name = WithoutSlash(call.Name(0));
   if (name == nullptr) return call.Number(-EINVAL);
   return call.Result(syscall(SYS_mq_unlink, name));
 }
 
-napi_value SendToQueue(Call& call) {
+Napi::Value SendToQueue(Call& call) {
   long result;
   do {
     result = syscall(SYS_mq_timedsend, call.Fd(), call[1].data, call[1].size, call.Uint(2), nullptr);
@@ -42,7 +42,7 @@ napi_value SendToQueue(Call& call) {
   return call.Result(result);
 }
 
-napi_value ReceiveFromQueue(Call& call) {
+Napi::Value ReceiveFromQueue(Call& call) {
   if (call[2].size < 1) return call.Number(-EINVAL);
   long result;
   do {
@@ -51,10 +51,10 @@ napi_value ReceiveFromQueue(Call& call) {
   return call.Result(result);
 }
 
-napi_value IsMessageQueue(Call& call) {
+Napi::Value IsMessageQueue(Call& call) {
   if (fcntl(call.Fd(), F_GETFD) < 0) return call.Result(-1);
   QueueAttributes attributes;
-  if (ReadQueueAttributes(call.Fd(), &attributes) == 0) return call.Boolean(true);
+  if (ReadQueueAttributes(call.Fd(), &attributes) == 0) return Napi::Boolean::New(call.env, true);
   // EBADF for an open descriptor: it is something else.
-  return errno == EBADF ? call.Boolean(false) : call.Result(-1);
+  return errno == EBADF ? Napi::Boolean::New(call.env, false) : call.Result(-1);
 }

@@ -20,14 +20,14 @@ int ReadQueueAttributes(int fd, QueueAttributes* out);
 
 // openQueue(name with its slash, mode, maxMessages, messageSize) -> fd | -errno. Creates it where there is none; 0 and
 // 0 mean the system's defaults. Read-write, non-blocking and close-on-exec.
-napi_value OpenQueue(Call& call);
+Napi::Value OpenQueue(Call& call);
 // unlinkQueue(name) -> 0 | -errno
-napi_value UnlinkQueue(Call& call);
+Napi::Value UnlinkQueue(Call& call);
 // sendToQueue(fd, data, priority) -> 0 | -errno
-napi_value SendToQueue(Call& call);
+Napi::Value SendToQueue(Call& call);
 // receiveFromQueue(fd, buffer of messageSize bytes, priority: Uint32Array[1]) -> bytes | -errno
-napi_value ReceiveFromQueue(Call& call);
+Napi::Value ReceiveFromQueue(Call& call);
 // isMessageQueue(fd) -> boolean | -errno
-napi_value IsMessageQueue(Call& call);
+Napi::Value IsMessageQueue(Call& call);
 
 #endif  // LISTENFDS_NATIVE_MQUEUE_H_

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -28,6 +27,8 @@ constexpr int kVsockConnectMs = 50;
 // given it to somebody else: the cookie, unique among all sockets since boot, says whether it is still ours.
 class Sender {
  public:
+  ~Sender() { Forget(true); }
+
   // The socket, or -errno.
   int Acquire() {
     if (fd_ >= 0) {
@@ -133,22 +134,10 @@ int SendVsock(const sockaddr_vm& address, int type, char* text, size_t size) {
 
 }  // namespace
 
-void KeepSender(napi_env env) {
-  Sender* sender = static_cast<Sender*>(malloc(sizeof(Sender)));
-  if (sender == nullptr) return;
-  *sender = Sender();
-  const auto forget = [](napi_env, void* data, void*) {
-    static_cast<Sender*>(data)->Forget(true);
-    free(data);
-  };
-  if (napi_set_instance_data(env, sender, forget, nullptr) != napi_ok) free(sender);
-}
+void KeepSender(Napi::Env env) { env.SetInstanceData(new Sender()); }
 
-napi_value NotifyUnix(Call& call) {
-  void* data = nullptr;
-  napi_get_instance_data(call.env, &data);
-  if (data == nullptr) return call.Number(-ENOMEM);
-  Sender* sender = static_cast<Sender*>(data);
+Napi::Value NotifyUnix(Call& call) {
+  Sender* sender = call.env.GetInstanceData<Sender>();
   const pid_t pid = call.Int(3);
 
   sockaddr_un address;
@@ -197,7 +186,7 @@ napi_value NotifyUnix(Call& call) {
   return call.Number(result);
 }
 
-napi_value NotifyVsock(Call& call) {
+Napi::Value NotifyVsock(Call& call) {
   sockaddr_vm address = {};
   address.svm_family = AF_VSOCK;
   address.svm_cid = call.Uint(0);

@@ -6,12 +6,12 @@
 #include "call.h"
 
 // One socket per addon instance, closed with it: a worker thread that ends leaves none behind.
-void KeepSender(napi_env env);
+void KeepSender(Napi::Env env);
 
 // notifyUnix(path, state, fds: Int32Array | null, pid) -> 0 | -errno; `path` starts with NUL when abstract, `pid` 0
 // means this process
-napi_value NotifyUnix(Call& call);
+Napi::Value NotifyUnix(Call& call);
 // notifyVsock(cid, port, type, state) -> 0 | -errno; `type` is a SOCK_* or 0 for the first one that the kernel has
-napi_value NotifyVsock(Call& call);
+Napi::Value NotifyVsock(Call& call);
 
 #endif  // LISTENFDS_NATIVE_NOTIFY_H_

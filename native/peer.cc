@@ -41,7 +41,7 @@ int CheckConnected(int fd) {
 
 }  // namespace
 
-napi_value PeerCredentials(Call& call) {
+Napi::Value PeerCredentials(Call& call) {
   const int fd = call.Fd();
   uint32_t* words = static_cast<uint32_t*>(call[1].data);
   if (call[1].size < kGroupsAt || call[1].size > UINT16_MAX * sizeof(gid_t)) return call.Number(-EINVAL);
@@ -71,7 +71,7 @@ napi_value PeerCredentials(Call& call) {
   return call.Number(length / sizeof(gid_t));
 }
 
-napi_value PeerLabel(Call& call) {
+Napi::Value PeerLabel(Call& call) {
   if (call.Uint(1) > kMostLabel) return call.Number(-EINVAL);
   socklen_t length = call.Uint(1);
   char* label = static_cast<char*>(call.memory.Get(length));
@@ -80,18 +80,18 @@ napi_value PeerLabel(Call& call) {
   return call.Bytes(label, length);
 }
 
-napi_value PeerPidfd(Call& call) {
+Napi::Value PeerPidfd(Call& call) {
   // The kernel makes it with FD_CLOEXEC.
   int pidfd = -1;
   return call.Result(ReadOption(call.Fd(), SOL_SOCKET, SO_PEERPIDFD, &pidfd) ? pidfd : -1);
 }
 
-napi_value ListenerOwner(Call& call) {
+Napi::Value ListenerOwner(Call& call) {
   ucred owner = {};
   if (!ReadOption(call.Fd(), SOL_SOCKET, SO_PEERCRED, &owner)) return call.Result(-1);
-  Object out(call.env);
-  out.SetNumber("pid", owner.pid);
-  out.SetNumber("uid", owner.uid);
-  out.SetNumber("gid", owner.gid);
-  return out.value();
+  Napi::Object out = Napi::Object::New(call.env);
+  out.Set("pid", owner.pid);
+  out.Set("uid", owner.uid);
+  out.Set("gid", owner.gid);
+  return out;
 }

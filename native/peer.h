@@ -9,12 +9,12 @@
 // if there is room for all; filling an array costs a third of making an object. -EPFNOSUPPORT for another family,
 // -ENOTCONN where there is no peer: a listener, a fresh socket. `connection` says that it is no listener, which saves a
 // system call. -EINVAL where `out` has no room for what comes before the groups.
-napi_value PeerCredentials(Call& call);
+Napi::Value PeerCredentials(Call& call);
 // peerLabel(fd, length) -> SO_PEERSEC as a buffer | -errno
-napi_value PeerLabel(Call& call);
+Napi::Value PeerLabel(Call& call);
 // peerPidfd(fd) -> a new descriptor | -errno; -ENOPROTOOPT before Linux 6.5
-napi_value PeerPidfd(Call& call);
+Napi::Value PeerPidfd(Call& call);
 // listenerOwner(fd) -> { pid, uid, gid } | -errno: SO_PEERCRED of a unix listener is who called listen(2) last
-napi_value ListenerOwner(Call& call);
+Napi::Value ListenerOwner(Call& call);
 
 #endif  // LISTENFDS_NATIVE_PEER_H_

@@ -67,45 +67,39 @@ void OnCollected(napi_env, void* data, void*) {
 void OnEvents(uv_poll_t* handle, int status, int events) {
   Poll* poll = static_cast<Poll*>(handle->data);
   napi_env env = poll->env;
-  napi_handle_scope scope;
-  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  napi_value callback, receiver, argument;
+  Napi::HandleScope scope(env);
+  napi_value callback;
   // libuv reports EPOLLERR as UV_EBADF and stops; what the error is, the next system call on the descriptor tells.
   if (status < 0) events = poll->wanted | kPollError;
   napi_get_reference_value(env, poll->callback, &callback);
-  napi_get_global(env, &receiver);
-  napi_create_int32(env, events, &argument);
-  const napi_status result = napi_make_callback(env, poll->context, receiver, callback, 1, &argument, nullptr);
+  napi_value argument = Napi::Number::New(env, events);
+  const napi_status result =
+      napi_make_callback(env, poll->context, Napi::Env(env).Global(), callback, 1, &argument, nullptr);
   if (result == napi_pending_exception) {
     napi_value error;
     if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
   }
-  napi_close_handle_scope(env, scope);
 }
 
 // Null where the object is none of ours.
 Poll* PollOf(Call& call) {
-  bool ours = false;
+  Napi::Object object = call[0].value.As<Napi::Object>();
   void* poll = nullptr;
-  if (napi_check_object_type_tag(call.env, call[0].value, &kTag, &ours) == napi_ok && ours) {
-    napi_unwrap(call.env, call[0].value, &poll);
-  }
-  if (poll == nullptr) {
-    napi_throw_type_error(call.env, "ERR_INVALID_ARG_TYPE", "argument 1 must be a poll, as createPoll() returns it");
-  }
+  if (object.CheckTypeTag(&kTag)) napi_unwrap(call.env, object, &poll);
+  if (poll == nullptr) ThrowTypeError(call.env, "argument 1 must be a poll, as createPoll() returns it");
   return static_cast<Poll*>(poll);
 }
 
-napi_value Wrap(Poll* poll) {
-  napi_value object = nullptr;
-  if (napi_create_object(poll->env, &object) != napi_ok) return nullptr;
-  if (napi_wrap(poll->env, object, poll, OnCollected, nullptr, nullptr) != napi_ok) return nullptr;
-  return napi_type_tag_object(poll->env, object, &kTag) == napi_ok ? object : nullptr;
+Napi::Value Wrap(Poll* poll) {
+  Napi::Object object = Napi::Object::New(poll->env);
+  object.TypeTag(&kTag);
+  napi_wrap(poll->env, object, poll, OnCollected, nullptr, nullptr);
+  return object;
 }
 
 }  // namespace
 
-napi_value CreatePoll(Call& call) {
+Napi::Value CreatePoll(Call& call) {
   napi_env env = call.env;
   const int fd = call.Fd();
   uv_loop_t* loop = nullptr;
@@ -122,17 +116,15 @@ napi_value CreatePoll(Call& call) {
   }
   *poll = {env, handle, fd, 0, 2, false, nullptr, nullptr, nullptr};
   handle->data = poll;
-  napi_value name;
   napi_create_reference(env, call[1].value, 1, &poll->callback);
-  napi_create_string_utf8(env, "listenfds.poll", NAPI_AUTO_LENGTH, &name);
-  napi_async_init(env, nullptr, name, &poll->context);
+  napi_async_init(env, nullptr, Napi::String::New(env, "listenfds.poll"), &poll->context);
   napi_add_async_cleanup_hook(env, OnEnvironmentEnd, poll, &poll->hook);
   return Wrap(poll);
 }
 
-napi_value StartPoll(Call& call) {
+Napi::Value StartPoll(Call& call) {
   Poll* poll = PollOf(call);
-  if (poll == nullptr) return nullptr;
+  if (poll == nullptr) return Napi::Value();
   constexpr int kEvents = UV_READABLE | UV_WRITABLE | UV_DISCONNECT | UV_PRIORITIZED;
   const int wanted = call.Int(1);
   if ((wanted & ~kEvents) != 0) return call.Number(-EINVAL);
@@ -143,26 +135,26 @@ napi_value StartPoll(Call& call) {
   return call.Number(wanted == 0 ? uv_poll_stop(poll->handle) : uv_poll_start(poll->handle, wanted, OnEvents));
 }
 
-napi_value RefPoll(Call& call) {
+Napi::Value RefPoll(Call& call) {
   Poll* poll = PollOf(call);
-  if (poll == nullptr) return nullptr;
-  if (poll->closing) return call.Undefined();
+  if (poll == nullptr) return Napi::Value();
+  if (poll->closing) return call.env.Undefined();
   uv_handle_t* handle = reinterpret_cast<uv_handle_t*>(poll->handle);
   if (call.Flag(1)) {
     uv_ref(handle);
   } else {
     uv_unref(handle);
   }
-  return call.Undefined();
+  return call.env.Undefined();
 }
 
-napi_value ClosePoll(Call& call) {
+Napi::Value ClosePoll(Call& call) {
   Poll* poll = PollOf(call);
-  if (poll == nullptr) return nullptr;
+  if (poll == nullptr) return Napi::Value();
   if (!poll->closing) {
     Close(poll);
     napi_delete_reference(poll->env, poll->callback);
     napi_async_destroy(poll->env, poll->context);
   }
-  return call.Undefined();
+  return call.env.Undefined();
 }

@@ -9,12 +9,12 @@
 // regular file), -ENOSYS where the runtime has no libuv; the descriptor is the caller's then.
 // The callback gets UV_READABLE 1, UV_WRITABLE 2, UV_PRIORITIZED 8, or kPollError with everything that was asked for:
 // an error is pending on the descriptor and polling has stopped.
-napi_value CreatePoll(Call& call);
+Napi::Value CreatePoll(Call& call);
 // startPoll(poll, events) -> 0 | -errno; events 0 stops it. -EBADF where the descriptor is closed
-napi_value StartPoll(Call& call);
+Napi::Value StartPoll(Call& call);
 // refPoll(poll, on): whether it keeps the event loop alive
-napi_value RefPoll(Call& call);
+Napi::Value RefPoll(Call& call);
 // closePoll(poll): stops it and closes the descriptor at once; a second call does nothing
-napi_value ClosePoll(Call& call);
+Napi::Value ClosePoll(Call& call);
 
 #endif  // LISTENFDS_NATIVE_POLL_H_

@@ -21,9 +21,9 @@
 #endif
 
 // glibc has the function since 2.30 only.
-napi_value ThreadId(Call& call) { return call.Result(syscall(SYS_gettid)); }
+Napi::Value ThreadId(Call& call) { return call.Result(syscall(SYS_gettid)); }
 
-napi_value PidfdInode(Call& call) {
+Napi::Value PidfdInode(Call& call) {
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, call.Int(0), 0));
   if (fd < 0) return call.Result(-1);
   struct statfs file_system = {};
@@ -38,12 +38,10 @@ napi_value PidfdInode(Call& call) {
   }
   close(fd);
   if (error != 0) return call.Number(-error);
-  napi_value inode = nullptr;
-  napi_create_bigint_uint64(call.env, status.inode, &inode);
-  return inode;
+  return Napi::BigInt::New(call.env, status.inode);
 }
 
-napi_value BorrowFd(Call& call) {
+Napi::Value BorrowFd(Call& call) {
   const int process = static_cast<int>(syscall(SYS_pidfd_open, call.Int(0), 0));
   if (process < 0) return call.Result(-1);
   const long borrowed = syscall(SYS_pidfd_getfd, process, call.Int(1), 0);  // with FD_CLOEXEC
@@ -52,18 +50,18 @@ napi_value BorrowFd(Call& call) {
   return call.Number(static_cast<double>(borrowed < 0 ? -error : borrowed));
 }
 
-napi_value BecomeSubreaper(Call& call) { return call.Result(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)); }
+Napi::Value BecomeSubreaper(Call& call) { return call.Result(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)); }
 
-napi_value ReapProcess(Call& call) {
+Napi::Value ReapProcess(Call& call) {
   int status = 0;
   pid_t pid;
   do pid = waitpid(call.Int(0), &status, WNOHANG);
   while (pid < 0 && errno == EINTR);
   if (pid < 0) return call.Result(-1);
-  if (pid == 0) return call.Null();
-  Object out(call.env);
-  out.SetNumber("pid", pid);
-  out.Set("code", WIFEXITED(status) ? call.Number(WEXITSTATUS(status)) : call.Null());
-  out.Set("signal", WIFSIGNALED(status) ? call.Number(WTERMSIG(status)) : call.Null());
-  return out.value();
+  if (pid == 0) return call.env.Null();
+  Napi::Object out = Napi::Object::New(call.env);
+  out.Set("pid", pid);
+  out.Set("code", WIFEXITED(status) ? call.Number(WEXITSTATUS(status)) : call.env.Null());
+  out.Set("signal", WIFSIGNALED(status) ? call.Number(WTERMSIG(status)) : call.env.Null());
+  return out;
 }

@@ -5,14 +5,14 @@
 #include "call.h"
 
 // threadId() -> gettid(2)
-napi_value ThreadId(Call& call);
+Napi::Value ThreadId(Call& call);
 // pidfdInode(pid) -> bigint | -errno; -EOPNOTSUPP where the kernel has no pidfs
-napi_value PidfdInode(Call& call);
+Napi::Value PidfdInode(Call& call);
 // borrowFd(pid, fd) -> a descriptor of ours for the same thing | -errno
-napi_value BorrowFd(Call& call);
+Napi::Value BorrowFd(Call& call);
 // becomeSubreaper() -> 0 | -errno: orphaned descendants become our children
-napi_value BecomeSubreaper(Call& call);
+Napi::Value BecomeSubreaper(Call& call);
 // reapProcess(pid) -> { pid, code, signal } | null while it runs | -errno; pid -1: any child
-napi_value ReapProcess(Call& call);
+Napi::Value ReapProcess(Call& call);
 
 #endif  // LISTENFDS_NATIVE_PROCESS_H_

@@ -40,24 +40,24 @@ const Option* Find(const char* name) {
   return nullptr;
 }
 
-napi_value Bind(Call& call, const void* address, socklen_t length) {
+Napi::Value Bind(Call& call, const void* address, socklen_t length) {
   return call.Result(bind(call.Fd(), static_cast<const sockaddr*>(address), length));
 }
 
 }  // namespace
 
-napi_value OpenSocket(Call& call) {
+Napi::Value OpenSocket(Call& call) {
   return call.Result(socket(call.Int(0), call.Int(1) | SOCK_CLOEXEC | SOCK_NONBLOCK, call.Int(2)));
 }
 
-napi_value BindUnix(Call& call) {
+Napi::Value BindUnix(Call& call) {
   sockaddr_un address;
   const int length = WriteUnixAddress(call[1].data, call[1].size, &address);
   if (length < 0) return call.Number(length);
   return Bind(call, &address, static_cast<socklen_t>(length));
 }
 
-napi_value BindVsock(Call& call) {
+Napi::Value BindVsock(Call& call) {
   sockaddr_vm address = {};
   address.svm_family = AF_VSOCK;
   address.svm_cid = call.Uint(1);
@@ -65,14 +65,14 @@ napi_value BindVsock(Call& call) {
   return Bind(call, &address, sizeof(address));
 }
 
-napi_value BindNetlink(Call& call) {
+Napi::Value BindNetlink(Call& call) {
   sockaddr_nl address = {};
   address.nl_family = AF_NETLINK;
   address.nl_groups = call.Uint(1);
   return Bind(call, &address, sizeof(address));
 }
 
-napi_value ConnectUnix(Call& call) {
+Napi::Value ConnectUnix(Call& call) {
   sockaddr_un address = {};
   int length = sizeof(sa_family_t);
   address.sun_family = AF_UNSPEC;
@@ -81,9 +81,9 @@ napi_value ConnectUnix(Call& call) {
   return call.Result(connect(call.Fd(), reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(length)));
 }
 
-napi_value ListenSocket(Call& call) { return call.Result(listen(call.Fd(), call.Int(1))); }
+Napi::Value ListenSocket(Call& call) { return call.Result(listen(call.Fd(), call.Int(1))); }
 
-napi_value AcceptSocket(Call& call) {
+Napi::Value AcceptSocket(Call& call) {
   int fd;
   do {
     fd = accept4(call.Fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -91,27 +91,27 @@ napi_value AcceptSocket(Call& call) {
   return call.Result(fd);
 }
 
-napi_value ShutdownSocket(Call& call) { return call.Result(shutdown(call.Fd(), SHUT_WR)); }
+Napi::Value ShutdownSocket(Call& call) { return call.Result(shutdown(call.Fd(), SHUT_WR)); }
 
-napi_value SetSocketOption(Call& call) {
+Napi::Value SetSocketOption(Call& call) {
   const Option* option = Find(call.Name(1));
   if (option == nullptr) return call.Number(-ENOPROTOOPT);
   const int value = call.Int(2);
   return call.Result(setsockopt(call.Fd(), option->level, option->option, &value, sizeof(value)));
 }
 
-napi_value SocketType(Call& call) {
+Napi::Value SocketType(Call& call) {
   int type = 0;
   return call.Result(ReadOption(call.Fd(), SOL_SOCKET, SO_TYPE, &type) ? type : -1);
 }
 
-napi_value IsListening(Call& call) {
+Napi::Value IsListening(Call& call) {
   int listening = 0;
   if (!ReadOption(call.Fd(), SOL_SOCKET, SO_ACCEPTCONN, &listening)) return call.Result(-1);
-  return call.Boolean(listening != 0);
+  return Napi::Boolean::New(call.env, listening != 0);
 }
 
-napi_value SocketName(Call& call) {
+Napi::Value SocketName(Call& call) {
   sockaddr_storage address = {};
   socklen_t length = sizeof(address);
   if (getsockname(call.Fd(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return call.Result(-1);

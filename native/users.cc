@@ -11,7 +11,7 @@ constexpr size_t kFirstBytes = 1024;
 constexpr size_t kMostBytes = 16 << 20;
 
 template <typename Entry, typename Lookup, typename Id>
-napi_value Resolve(Call& call, Lookup lookup, Id id) {
+Napi::Value Resolve(Call& call, Lookup lookup, Id id) {
   for (size_t size = kFirstBytes;;) {
     char* buffer = static_cast<char*>(call.memory.Get(size));
     if (buffer == nullptr) return call.Number(-ENOMEM);
@@ -25,17 +25,17 @@ napi_value Resolve(Call& call, Lookup lookup, Id id) {
       continue;
     }
     // "Not found" comes as 0 or as one of several errors, depending on the nss module: getpwnam(3).
-    if (error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM) return call.Null();
+    if (error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM) return call.env.Null();
     return call.Number(-error);
   }
 }
 
 }  // namespace
 
-napi_value UserId(Call& call) {
+Napi::Value UserId(Call& call) {
   return Resolve<passwd>(call, getpwnam_r, [](const passwd& entry) { return entry.pw_uid; });
 }
 
-napi_value GroupId(Call& call) {
+Napi::Value GroupId(Call& call) {
   return Resolve<group>(call, getgrnam_r, [](const group& entry) { return entry.gr_gid; });
 }

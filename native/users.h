@@ -5,7 +5,7 @@
 #include "call.h"
 
 // userId(name) -> number | null where there is none | -errno; groupId likewise
-napi_value UserId(Call& call);
-napi_value GroupId(Call& call);
+Napi::Value UserId(Call& call);
+Napi::Value GroupId(Call& call);
 
 #endif  // LISTENFDS_NATIVE_USERS_H_

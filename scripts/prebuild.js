@@ -11,7 +11,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { buildAddon } from '../native/build.js';
+import { buildAddon, headersOfAddonApi } from '../native/build.js';
 import { majors, nodeHome } from './node-versions.js';
 
 const run = promisify(execFile);
@@ -131,7 +131,9 @@ export function problems(facts, { machine, branches }, musl) {
 export async function prebuild(target, output) {
   const { cpu, compiler } = targets[target];
   // Those of the oldest line: what is not in them is not to be used.
-  const headers = join(await nodeHome(majors[0]), 'include/node');
+  const headers = [join(await nodeHome(majors[0]), 'include/node'), headersOfAddonApi()];
+  // The C++ library leaves its templates visible, whatever the flags say.
+  const link = ['-nostdlib', `-Wl,--version-script=${join(import.meta.dirname, 'exports.map')}`];
   const work = mkdtempSync(join(tmpdir(), 'listenfds-prebuild-'));
   try {
     const digests = [];
@@ -140,7 +142,7 @@ export async function prebuild(target, output) {
       [join(work, 'another, with a longer name'), join(work, 'again.node')],
     ]) {
       for (const part of ['binding.gyp', 'native']) cpSync(join(project, part), join(root, part), { recursive: true });
-      await buildAddon({ compiler, headers, output: file, root, cpu, link: ['-nostdlib'] });
+      await buildAddon({ compiler, headers, output: file, root, cpu, link });
       digests.push(createHash('sha256').update(readFileSync(file)).digest('hex'));
     }
     const facts = await inspect(output);
