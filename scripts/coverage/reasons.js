@@ -33,6 +33,7 @@ const all = {
   'native/poll.cc': `libuv has no memory, or no loop; ${reference}; ${fault}`,
   'native/process.cc': fault,
   'native/queue.cc': 'answers of the kernel that are short or about something else: fuzzed',
+  'native/runtime.cc': 'no memory, or a text that is longer than memory: the process ends',
   'native/socket-address.cc':
     'addresses that the kernel does not give, and texts that TypeScript does not let through: fuzzed; bindInet() with IPv6: the command binds the wildcard',
   'native/send.cc': fault,
