@@ -10,11 +10,14 @@ import { binding } from '../system/addon.js';
 import { net } from '../system/builtins.js';
 import { EAGAIN } from '../system/errnos.js';
 import { Watcher, readable } from '../system/watcher.js';
-import { type Moved, canMove, serverKey } from './carrier.js';
+import { type Moved, canMove, keepDeadline, monotonicNow, serverKey } from './carrier.js';
 import { isBetweenRequests } from './connections.js';
 
 /** One that has been idle for too long may have sent a request meanwhile: it is read at least that long. Milliseconds. */
 const leastIdle = 1_000;
+
+/** Another serve() of this process may come, for which there are connections. Milliseconds. */
+const longestWait = 5_000;
 
 /** The port of a key such as [::]:80. */
 const portOf = (key: string): string | undefined => /:(\d+)$/.exec(key)?.[1];
@@ -44,27 +47,28 @@ function endWhenIdle(socket: Socket, left: number): void {
   socket.once('close', () => clearTimeout(timer));
 }
 
-function serve(server: Server, fd: number, left: number | null): void {
+function serve(server: Server, fd: number, until: number | null): void {
   const { allowHalfOpen = true, pauseOnConnect = false, headersTimeout = 0 } = server as HttpServer;
   const options = { fd, readable: true, writable: true, allowHalfOpen, pauseOnCreate: pauseOnConnect };
   const socket = new net.Socket(options as SocketConstructorOpts);
   connect(server, socket);
   // node:http measures from now on until the head of a request is whole.
   const most = headersTimeout > 0 ? headersTimeout : Infinity;
-  const limit = Math.min(left ?? Infinity, most);
-  if (!socket.destroyed && limit < Infinity) endWhenIdle(socket, Math.max(leastIdle, limit));
+  const now = monotonicNow();
+  const left = Math.min((until ?? Infinity) - now, most);
+  if (socket.destroyed || left === Infinity) return;
+  keepDeadline(socket, now + left);
+  endWhenIdle(socket, Math.max(leastIdle, left));
 }
 
 /** The receiving end. */
 export class Arrivals {
   readonly #watcher: Watcher;
-  readonly #servers: () => readonly Server[];
   #finish: () => void = () => {};
   /** Resolves when the process before has gone, or has nothing more to send. */
   readonly over: Promise<void> = new Promise((resolve) => (this.#finish = resolve));
 
-  constructor(fd: number, servers: () => readonly Server[]) {
-    this.#servers = servers;
+  constructor(fd: number) {
     this.#watcher = new Watcher(fd, () => this.#receive());
     this.#watcher.ref(false);
     binding().writeBytes(fd, Buffer.from('expected'));
@@ -89,27 +93,64 @@ export class Arrivals {
   #arrived(text: string, fds: readonly number[]): void {
     const said = JSON.parse(text) as Moved[];
     fds.forEach((fd, i) => {
-      const server = serverFor(this.#servers(), said[i]?.server ?? '');
-      // Nobody listens there any more. For the client it is the end of an idle connection.
-      if (server) serve(server, fd, said[i]!.left);
-      else binding().closeFd(fd);
+      const arrived = { fd, server: said[i]?.server ?? '', until: said[i]?.until ?? null };
+      if (!place(arrived)) wait(arrived);
     });
   }
 }
 
+interface Arrived extends Moved {
+  readonly fd: number;
+}
+
+/** The servers of each service of this process. */
+const services = new Set<() => readonly Server[]>();
+const arrivals: Arrivals[] = [];
+const waiting = new Map<Arrived, NodeJS.Timeout>();
+
+/** @returns whether its server listens already */
+function place({ fd, server: wanted, until }: Arrived): boolean {
+  const servers = [...services].flatMap((of) => of());
+  const server = serverFor(servers, wanted);
+  if (server) serve(server, fd, until);
+  return server !== null;
+}
+
+function wait(arrived: Arrived): void {
+  const giveUp = (): void => {
+    // Nobody listens there any more. For the client it is the end of an idle connection.
+    waiting.delete(arrived);
+    binding().closeFd(arrived.fd);
+  };
+  waiting.set(arrived, setTimeout(giveUp, longestWait).unref());
+}
+
 /**
- * Takes what the process before has left, with the manager or on its way.
+ * Takes what the process before has left, with the manager or on its way, and gives it to the service whose it is.
  *
  * @param servers those that listen, asked anew for each arrival
+ * @returns what brings connections, of all services of this process
  */
-export function receiveConnections(servers: () => readonly Server[]): Arrivals[] {
+export function receiveConnections(servers: () => readonly Server[]): readonly Arrivals[] {
+  services.add(servers);
+  for (const [arrived, timer] of waiting) {
+    if (!place(arrived)) continue;
+    clearTimeout(timer);
+    waiting.delete(arrived);
+  }
   const carriers = takeCarriers();
-  if (carriers.length === 0) return [];
+  if (carriers.length === 0) return arrivals;
   try {
     // As long as the manager has a copy, what is left in it is nobody's.
     notify({ fdStoreRemove: true, fdName: carrierName });
   } catch {
     // It drops what it keeps when the service ends.
   }
-  return carriers.map((fd) => new Arrivals(fd, servers));
+  for (const fd of carriers) arrivals.push(new Arrivals(fd));
+  return arrivals;
+}
+
+/** A service has ended, and the process goes on. */
+export function forgetServers(servers: () => readonly Server[]): void {
+  services.delete(servers);
 }

@@ -2,9 +2,9 @@
 // the next process reads. Over a restart the manager keeps that end: one descriptor for any number of connections. An upgrade
 // passes it to the successor.
 //
-// A message is JSON: for each descriptor, in order, the address of its server and how long it may stay idle.
+// A message is JSON: for each descriptor, in order, the address of its server and until when it may stay idle.
 import type { Server, Socket } from 'node:net';
-import { isUpgraded, responseInFlight, sessionOf } from '../admit/gate.js';
+import { isUpgraded, newestResponse, responseInFlight, sessionOf } from '../admit/gate.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
 import { notify, notifyBarrier } from '../manager/notify.js';
 import { carrierName } from '../receive/carriers.js';
@@ -19,8 +19,19 @@ import { holdConnection, isBetweenRequests } from './connections.js';
 export interface Moved {
   /** Where its server listened, as formatAddress() says it. */
   readonly server: string;
-  /** Milliseconds that it may stay idle; null where its server sets no limit. */
-  readonly left: number | null;
+  /** When it has been idle for too long, by monotonicNow(); null where its server sets no limit. */
+  readonly until: number | null;
+}
+
+/** Milliseconds of a clock that all processes share, and that nobody sets. */
+export const monotonicNow = (): number => Number(process.hrtime.bigint() / 1_000_000n);
+
+/** Of connections that came from another process: until when they may be idle. The next process is to know, too. */
+const deadlines = new WeakMap<Socket, number>();
+
+/** For a connection that has arrived, and on which nothing has been answered here. */
+export function keepDeadline(socket: Socket, until: number): void {
+  deadlines.set(socket, until);
 }
 
 /** A manager that has not acknowledged within that time keeps nothing. Milliseconds. */
@@ -48,6 +59,14 @@ interface NodeTimer {
   readonly _idleTimeout: number;
 }
 
+/** When it will have been idle for too long. */
+function idleUntil(socket: Socket): number | null {
+  const kept = newestResponse(socket) === null ? deadlines.get(socket) : undefined;
+  if (kept !== undefined) return kept;
+  const left = idleTimeLeft(socket);
+  return left === null ? null : monotonicNow() + left;
+}
+
 /** node:http gives an idle connection its keepAliveTimeout; of that, what is left. Node.js has no call that tells. */
 function idleTimeLeft(socket: Socket): number | null {
   const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'timeout');
@@ -63,6 +82,9 @@ function idleTimeLeft(socket: Socket): number | null {
 export class Carrier {
   readonly #fd: number;
   #open = true;
+  #expected = false;
+  /** How many services of this process use it: the last one closes it. */
+  #users = 0;
 
   /** @param fd the sending end, which is ours to close */
   constructor(fd: number) {
@@ -83,9 +105,9 @@ export class Carrier {
 
   #send(server: string, sockets: readonly Socket[]): Socket[] | null {
     const held = sockets.flatMap((socket) => {
-      const left = idleTimeLeft(socket);
+      const until = idleUntil(socket);
       const connection = holdConnection(socket);
-      return connection ? [{ socket, connection, said: { server, left } satisfies Moved }] : [];
+      return connection ? [{ socket, connection, said: { server, until } satisfies Moved }] : [];
     });
     if (held.length === 0) return [];
     const text = Buffer.from(JSON.stringify(held.map(({ said }) => said)));
@@ -105,11 +127,20 @@ export class Carrier {
 
   /** Whether the other end has said that it will read. */
   get isExpected(): boolean {
-    return this.#open && binding().readBytes(this.#fd, Buffer.alloc(64)) > 0;
+    this.#expected ||= this.#open && binding().readBytes(this.#fd, Buffer.alloc(64)) > 0;
+    return this.#open && this.#expected;
+  }
+
+  /** For a service of this process, which closes it when it has ended. */
+  share(): Carrier {
+    this.#users += 1;
+    return this;
   }
 
   close(): void {
-    if (this.#open) binding().closeFd(this.#fd);
+    this.#users -= 1;
+    if (this.#users > 0 || !this.#open) return;
+    binding().closeFd(this.#fd);
     this.#open = false;
   }
 }
@@ -143,7 +174,7 @@ export async function openStoreCarrier(): Promise<Carrier | null> {
       binding().closeFd(far);
     }
     await notifyBarrier({ timeout: proofTime });
-    if (carrier.isHeld) return carrier;
+    if (carrier.isHeld) return carrier.share();
   } catch {
     // no manager that keeps descriptors, or none that answers
   }

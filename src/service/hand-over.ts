@@ -9,18 +9,23 @@ import { type Succession, joinSuccession } from './successor.js';
 import { type UpgradeOptions, type UpgradeResult, upgrade, upgradeOptions } from './upgrade.js';
 import { refuseUnfollowed } from './supervisor.js';
 import { closeUnwanted } from './unwanted.js';
-import { type Voice, oneLine } from './voice.js';
+import { type Voice, fallSilent, oneLine } from './voice.js';
+
+/** What brings idle connections to the successor of this process, whichever of its services was told to upgrade. */
+let toSuccessor: Carrier | null = null;
+/** The successor is the service now, for all services of this process. */
+let handedOver = false;
+/** One upgrade at a time, of the process. */
+let upgrading = false;
 
 export class HandOver {
   readonly #voice: Voice;
   readonly #options: OwnOptions;
   #succession: Succession | null = null;
+  #abort = new AbortController();
   #takenOver: Promise<boolean> = Promise.resolve(false);
-  #upgrading: AbortController | null = null;
   /** Settled when no successor is being started that would be left behind. */
   #starting: Promise<unknown> = Promise.resolve();
-  #done = false;
-  #carrier: Carrier | null = null;
 
   constructor(voice: Voice, options: OwnOptions) {
     this.#voice = voice;
@@ -29,12 +34,12 @@ export class HandOver {
 
   /** The successor is the service now: the manager does not listen to us any more. */
   get done(): boolean {
-    return this.#done;
+    return handedOver;
   }
 
   /** What brings idle connections to the successor; null where that one does not read them. */
   carrier(): Carrier | null {
-    return this.#carrier?.isExpected ? this.#carrier : null;
+    return toSuccessor?.isExpected ? toSuccessor.share() : null;
   }
 
   async join(): Promise<void> {
@@ -54,8 +59,8 @@ export class HandOver {
   async #takeOver(): Promise<boolean> {
     if (!this.#succession) return false;
     const { hello, ours, keep } = this.#succession;
-    keep(closeUnwanted());
     await ours;
+    keep(closeUnwanted());
     const { env } = process;
     if (hello.notifySocket === null) delete env['NOTIFY_SOCKET'];
     else env['NOTIFY_SOCKET'] = hello.notifySocket;
@@ -68,13 +73,13 @@ export class HandOver {
 
   /** Gives up an upgrade that is under way. Resolves when no successor is left behind. */
   abandon(): Promise<unknown> {
-    this.#upgrading?.abort();
+    this.#abort.abort();
     return this.#starting;
   }
 
   async upgrade(options: UpgradeOptions, phase: () => Phase): Promise<UpgradeResult> {
-    if (this.#upgrading || phase() !== 'serving') {
-      const why = this.#upgrading
+    if (handedOver || upgrading || phase() !== 'serving') {
+      const why = upgrading
         ? 'One is under way'
         : phase() === 'starting'
           ? 'The service is starting'
@@ -84,19 +89,20 @@ export class HandOver {
     readOptions(upgradeOptions, options); // says what is wrong before anything happens
     const { signal: _signal, prepare, ...configured } = this.#options.upgrade ?? readOptions(upgradeTriggerOptions, {});
     if (!(options.force ?? configured.force)) refuseUnfollowed();
-    this.#upgrading = new AbortController();
+    upgrading = true;
+    const { signal } = (this.#abort = new AbortController());
     const voice = this.#voice;
     // Before that, NOTIFY_SOCKET is the old process's, which is about to leave.
     await this.#takenOver;
     voice.tell({ reloading: true, status: 'Upgrading' });
     try {
-      const running = upgrade(options, { prepare, ...configured }, this.#upgrading.signal, (carrier) => {
-        this.#carrier = carrier;
+      const running = upgrade(options, { prepare, ...configured }, signal, (carrier) => {
+        toSuccessor = carrier;
       });
       this.#starting = running.catch(() => {});
       const result = await running;
-      this.#done = true;
-      voice.fallSilent();
+      handedOver = true;
+      fallSilent();
       return result;
     } catch (error) {
       const status = (voice.failure = `Upgrade failed, going on as before: ${oneLine(error)}`);
@@ -104,7 +110,7 @@ export class HandOver {
       if (phase() === 'serving') voice.tell({ ready: true, status });
       throw error;
     } finally {
-      this.#upgrading = null;
+      upgrading = false;
     }
   }
 }

@@ -1,4 +1,5 @@
 // serve(): the whole life of a service, from its first listener to its exit.
+import type { Server } from 'node:net';
 import { type ConnectionStats, gatekeeper } from '../admit/gate.js';
 import { type App, adaptApp } from '../listen/frameworks/adapt.js';
 import type { AdaptedApp } from '../listen/frameworks/adapted.js';
@@ -6,7 +7,7 @@ import { type Listening, listenAdapted } from '../listen/listen.js';
 import { startsUsAgain } from '../receive/origin.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import type { ListenTarget, Target } from '../take/target.js';
-import { type Arrivals, receiveConnections } from './arrivals.js';
+import { type Arrivals, forgetServers, receiveConnections } from './arrivals.js';
 import { type Carrier, canMove, openStoreCarrier } from './carrier.js';
 import { listenForCommands } from './control.js';
 import { type DrainResult, drain } from './drain.js';
@@ -40,7 +41,7 @@ class RunningService implements Service, Stoppable, Member {
   readonly #stop: Stop;
   readonly #handOver: HandOver;
   readonly #cleanups: (() => void)[] = [];
-  readonly #arrivals: Arrivals[] = [];
+  #arrivals: readonly Arrivals[] = [];
   #idle: IdleWatch | null = null;
 
   constructor(options: OwnOptions) {
@@ -102,7 +103,9 @@ class RunningService implements Service, Stoppable, Member {
       this.#cleanups.push(() => this.#idle?.stop());
     }
     this.#endWithConnection();
-    this.#arrivals.push(...receiveConnections(() => this.apps.map(({ server }) => server)));
+    const servers = (): Server[] => this.apps.map(({ server }) => server);
+    this.#arrivals = receiveConnections(servers);
+    this.#cleanups.push(() => forgetServers(servers));
     this.voice.tell({ ready: true, status: statusText(this.stats) });
     void this.#handOver.takeOver().then((tookOver) => tookOver && this.ready && this.#tookOver());
     this.#stop.started();

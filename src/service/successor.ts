@@ -5,7 +5,7 @@
 //   new → old   READY=1           through NOTIFY_SOCKET, as any program says it
 //   old → new   { go: true }      the manager knows the new main process; talk to it yourself from now on
 //   new → old   { kept: … }       the sockets it has, by inode: what is not among them nobody but the old process listens on
-//   new → old   end               it does
+//   new → old   end               it has heard
 import type { Server, Socket } from 'node:net';
 import { peerCredentials } from '../admit/peer.js';
 import { privatePath } from '../open/private-place.js';
@@ -80,7 +80,7 @@ export async function* messages(socket: Socket): AsyncGenerator<Record<string, u
 export class Briefing {
   readonly path = privatePath('upgrade');
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Map<Socket, Promise<void>>();
   #kept: readonly string[] | null = null;
 
   constructor(hello: Hello) {
@@ -90,9 +90,8 @@ export class Briefing {
         socket.destroy();
         return;
       }
-      this.#sockets.add(socket);
+      this.#sockets.set(socket, this.#hear(socket));
       socket.on('error', () => {}).once('close', () => this.#sockets.delete(socket));
-      void this.#hear(socket);
       socket.write(greeting);
     });
     this.#server.unref();
@@ -119,9 +118,10 @@ export class Briefing {
    * @returns the sockets that the successor has kept, by inode; null where it does not say
    */
   async go(): Promise<readonly string[] | null> {
-    const heard = [...this.#sockets].map(
-      (socket) => new Promise<void>((resolve) => socket.once('close', resolve).end(frame({ go: true }))),
-    );
+    const heard = [...this.#sockets].map(([socket, hearing]) => {
+      socket.end(frame({ go: true }));
+      return hearing;
+    });
     this.#server.close();
     await new Deadline(hearingTime).within('The successor', Promise.all(heard)).catch(() => {}); // it does not hear us
     return this.#kept;
@@ -129,7 +129,7 @@ export class Briefing {
 
   close(): void {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) socket.destroy();
   }
 }
 
@@ -138,7 +138,7 @@ export interface Succession {
   readonly hello: Hello;
   /** Resolves when the manager is ours to talk to: the old process said go, or is gone. */
   readonly ours: Promise<void>;
-  /** To be called when everything listens, with the sockets that stay open here, by inode. */
+  /** To be called when the manager is ours to talk to, with the sockets that stay open here, by inode. */
   keep(sockets: readonly string[]): void;
 }
 
@@ -185,7 +185,7 @@ async function join(path: string | undefined): Promise<Succession | null> {
       // The old process was killed: there is nobody left to wait for.
     }
     // It tells the old process that we have heard, and comes after who waits for us has taken over.
-    setImmediate(() => socket.destroy());
+    setImmediate(() => socket.end());
   })();
   const keep = (kept: readonly string[]): void => void (socket.destroyed || socket.write(frame({ kept })));
   return { hello: first.value['hello'] as Hello, ours, keep };

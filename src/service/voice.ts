@@ -11,14 +11,20 @@ const extendInterval = 5_000;
 export const oneLine = (error: unknown): string =>
   String((error as Error)?.message ?? error).replaceAll(/[\n\r\0]+/g, ' ');
 
+let silent = false;
+
+/** After an upgrade the manager listens to the successor only. */
+export function fallSilent(): void {
+  silent = true;
+}
+
 export class Voice {
   /** The reason why the last reload or upgrade failed. It stays in the status until one succeeds. */
   failure: string | null = null;
   #warned = false;
-  #silent = false;
 
   tell(state: NotifyState): void {
-    if (this.#silent) return;
+    if (silent) return;
     const said = decorate(state);
     if (state.ready || state.reloading || state.stopping || state.exitStatus !== undefined) {
       announce(said).catch((error: unknown) => this.#failed(error));
@@ -59,10 +65,5 @@ export class Voice {
     say();
     const timer = setInterval(say, extendInterval).unref();
     return () => clearInterval(timer);
-  }
-
-  /** After an upgrade the manager listens to the successor only. */
-  fallSilent(): void {
-    this.#silent = true;
   }
 }

@@ -12,6 +12,8 @@ export interface Upgradable extends Activated {
   /** Where the behaviour stands; the variable that names it marks the whole family. */
   file: string;
   port: number;
+  /** Where a second service of the process listens. */
+  admin: number;
   /** What the next successors do; see fixtures/upgrade.js. */
   behave(behaviour: string): void;
 }
@@ -44,9 +46,9 @@ export async function start(
     ...(names.length > 0 ? { names } : {}),
     env: { BEHAVIOUR: file, SERVE_OPTIONS: JSON.stringify(options), ...env },
   });
-  const { port } = await listening(service);
+  const { port, admin } = await listening(service);
   t.teardown(() => killSuccessors(file));
-  return Object.assign(service, { file, port, behave });
+  return Object.assign(service, { file, port, admin, behave });
 }
 
 /** The whole family of a service has this variable. */
@@ -80,10 +82,12 @@ export async function successorOf(service: Upgradable): Promise<void> {
   while (alive(service).length < 2) await new Promise((resolve) => setImmediate(resolve));
 }
 
-export async function listening(service: Activated): Promise<{ pid: number; port: number }> {
+export async function listening(service: Activated): Promise<{ pid: number; port: number; admin: number }> {
   for (;;) {
     const match = /^listening (\d+) (.*)$/.exec(await service.line());
-    if (match) return { pid: Number(match[1]), port: JSON.parse(match[2]!)?.port };
+    if (!match) continue;
+    const { port, admin } = (JSON.parse(match[2]!) ?? {}) as { port: number; admin: number };
+    return { pid: Number(match[1]), port, admin };
   }
 }
 
