@@ -8,6 +8,7 @@ const server = createServer((request, response) => {
   response.write('retry: 500\ndata: hello\n\n');
 
   const end = () => response.end();
+  if (service.signal.aborted) end();
   service.signal.addEventListener('abort', end, { once: true });
   response.once('close', () => {
     clearInterval(tick);
