@@ -15,6 +15,7 @@ const support = [
   'installed.js',
   'lab.js',
   'mixed-load.js',
+  'stream-clients.js',
   'under-load.js',
   'picture.js',
 ];

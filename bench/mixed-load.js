@@ -11,6 +11,7 @@ import { connect } from 'node:net';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { EventStreamClient, WebSocketClient } from './stream-clients.js';
 
 /** Clients of a kind per address, what each asks for in turn, and how long it waits in between: ms, from and to. */
 const kinds = {
@@ -22,6 +23,11 @@ const kinds = {
   'HTTP/2': { clients: 2, think: [10, 50], asks: ['get', 'post', 'slow 20'], keepAlive: true },
 };
 
+/** Browsers and proxies: connections that are idle nearly all the time. */
+const idle = { clients: 100, think: [1_000, 30_000], asks: ['get'], keepAlive: true, kept: true };
+/** Of each, where the target has them. */
+const streams = 20;
+
 /**
  * @typedef {object} Load
  * @property {() => Promise<Request[]>} stop  ends it and resolves with all requests
@@ -32,10 +38,12 @@ const kinds = {
  * @property {string} kind
  * @property {number} refused  how often its HTTP/2 stream was refused, and asked for again
  * @property {string | null} error
+ * @property {boolean | null} kept  whether the connection was still open, of one that the server had promised to keep
  */
 
 /**
- * @param {{ tcp: string, unix: string | null, h2: string | null, h2unix: string | null, readOnly?: boolean }} target
+ * @param {{ tcp: string, unix: string | null, h2: string | null, h2unix: string | null, readOnly?: boolean, idle?: boolean,
+ *   streams?: boolean }} target  with `idle` 200 idle clients as well, with `streams` event streams and WebSockets on `tcp`
  * @returns {Promise<Load>}
  */
 export async function startLoad(target) {
@@ -85,6 +93,10 @@ function check(status, chunks, { expected }) {
 class Http1Client {
   #address;
   #agent;
+  /** Until when the server has said that it keeps the connection. */
+  #promised = 0;
+  /** Whether it had, of a connection that was promised; else null. */
+  kept = null;
 
   constructor(address, keepAlive) {
     this.#address = hostOf(address);
@@ -95,6 +107,8 @@ class Http1Client {
   ask(planned) {
     return new Promise((resolve, reject) => {
       const { method, path, body } = planned;
+      const promised = now() < this.#promised;
+      this.kept = promised ? false : null;
       const headers = body ? { 'content-length': body.length } : {};
       const request = http.request({ ...this.#address, method, path, headers, agent: this.#agent }, (response) => {
         const chunks = [];
@@ -102,6 +116,10 @@ class Http1Client {
         response.on('error', (error) => fail(error, 'in the answer'));
         response.on('end', () => {
           clearTimeout(late);
+          if (promised) this.kept = request.reusedSocket;
+          // A second of it is left to the way, as Node.js does.
+          const [, seconds = 0] = /timeout=(\d+)/.exec(response.headers['keep-alive']) ?? [];
+          this.#promised = now() + (Math.min(seconds, 60) - 1) * 1000;
           try {
             resolve(check(response.statusCode, chunks, planned));
           } catch (error) {
@@ -195,14 +213,15 @@ class Http2Client {
   }
 }
 
-async function run({ tcp, unix, h2, h2unix, readOnly = false }) {
+async function run({ tcp, unix, h2, h2unix, readOnly = false, idle: crowd = false, streams: open = false }) {
   const requests = [];
   let running = true;
   const clients = [];
 
-  async function repeat(kind, client, { think, asks }) {
+  async function repeat(kind, client, { think, asks, kept = false }) {
     const wanted = readOnly ? asks.filter((ask) => !ask.startsWith('slow')) : asks;
-    for (let i = 0; running; i++) {
+    for (let [i, last] = [0, false]; running || (kept && !last); i++) {
+      last = !running; // is it still there?
       const planned = plan(wanted[i % wanted.length], readOnly);
       const at = now();
       let [error, refused] = [null, 0];
@@ -211,7 +230,8 @@ async function run({ tcp, unix, h2, h2unix, readOnly = false }) {
       } catch (failure) {
         error = failure.message;
       }
-      requests.push({ at, ms: now() - at, own: planned.own, kind, refused: refused ?? 0, error });
+      const stayed = kept ? client.kept : null;
+      requests.push({ at, ms: now() - at, own: planned.own, kind, refused: refused ?? 0, error, kept: stayed });
       if (i === 0) ready();
       await (running && Promise.race([sleep(between(think), null, { ref: false }), stopped]));
     }
@@ -223,7 +243,7 @@ async function run({ tcp, unix, h2, h2unix, readOnly = false }) {
   const allReady = new Promise((resolve) => (ready = () => --waiting === 0 && resolve()));
   let stop;
   const stopped = new Promise((resolve) => (stop = resolve));
-  for (const [kind, setting] of Object.entries(kinds)) {
+  for (const [kind, setting] of Object.entries(crowd ? { ...kinds, idle } : kinds)) {
     if (readOnly && setting.asks.every((ask) => ask.startsWith('slow'))) continue;
     for (const [way, address] of kind === 'HTTP/2'
       ? [
@@ -241,6 +261,13 @@ async function run({ tcp, unix, h2, h2unix, readOnly = false }) {
         clients.push(repeat(`${kind}, ${way}`, client, setting));
       }
     }
+  }
+  const talks = [EventStreamClient, WebSocketClient].flatMap((Client) => Array.from({ length: streams }, () => Client));
+  for (const Client of open ? talks : []) {
+    waiting += 1;
+    const client = new Client(hostOf(tcp), (one) => requests.push({ own: 0, refused: 0, kept: null, ...one }));
+    void stopped.then(() => client.close());
+    clients.push(client.run(ready));
   }
   await allReady;
   process.send('ready');

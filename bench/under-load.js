@@ -14,6 +14,12 @@ const node = process.execPath;
 const program = (name) => join(checkout, `bench/services/${name}.js`);
 const run = promisify(execFile);
 
+/** The lines of [Service] that docs/zero-downtime.md gives for serve(). */
+export const library = 'Type=notify\nKillMode=mixed\nFileDescriptorStoreMax=16';
+
+/** The longest that a handler is told to take: of a request in flight. Milliseconds. */
+export const longestRequest = 200;
+
 /** How long the load is let run before the first restart and after the last one. */
 export const settle = 1_000;
 
@@ -35,7 +41,8 @@ export async function withService(name, settings, body) {
   };
   return withSystemd(units, (lab) => {
     const [tcp, unix, h2, h2unix] = addresses;
-    return body(lab, { tcp, unix: lab.path(unix), h2, h2unix: lab.path(h2unix) });
+    const target = { tcp, unix: lab.path(unix), h2, h2unix: lab.path(h2unix), idle: true, streams: true };
+    return body(lab, target);
   });
 }
 
@@ -74,9 +81,27 @@ function untilAnswer({ at, ms }, requests) {
 
 /** The service `name` restarted by `systemctl restart`. */
 export function restarted(name, times, pause) {
-  return withService(name, name === 'library' ? 'Type=notify' : 'Type=simple', (lab, target) =>
+  return withService(name, name === 'library' ? library : 'Type=simple', (lab, target) =>
     underLoad(target, times, () => lab.systemctl('restart', 'web.service'), pause),
   );
+}
+
+/** From the start of the process until READY=1, with nothing else to do: the median of some. */
+export function bootTime() {
+  return withService('library', library, async (lab) => {
+    const times = [];
+    for (let i = 0; i < 7; i++) {
+      await lab.systemctl('restart', 'web.service');
+      const properties = ['ExecMainStartTimestampMonotonic', 'ActiveEnterTimestampMonotonic'];
+      const [began, ready] = await Promise.all(
+        properties.map(async (name) =>
+          Number(await lab.systemctl('show', `--property=${name}`, '--value', 'web.service')),
+        ),
+      );
+      times.push((ready - began) / 1000);
+    }
+    return percentile(times, 0.5);
+  });
 }
 
 /** `pm2 reload` of a cluster of two, without socket activation. pm2 is big, so it is fetched only here. */
@@ -99,7 +124,7 @@ export async function reloadedByPm2(times) {
     };
     writeFileSync(join(folder, 'ecosystem.config.json'), JSON.stringify({ apps: [web] }));
     await pm2('start', 'ecosystem.config.json');
-    return await underLoad({ tcp, unix, h2, h2unix }, times, () => pm2('reload', 'web'));
+    return await underLoad({ tcp, unix, h2, h2unix, idle: true, streams: true }, times, () => pm2('reload', 'web'));
   } finally {
     await pm2('kill').catch(() => {});
     rmSync(folder, { recursive: true, force: true });
@@ -134,14 +159,20 @@ export function summary({ requests, actions }) {
     ),
     longest: Math.max(...actions.map(({ untilAnswer }) => untilAnswer)),
     refused: requests.filter(({ refused }) => refused > 0).length,
+    visitor: Math.max(...answered.filter(({ kind }) => kind.startsWith('new')).map(waited)),
+    promised: requests.filter(({ kept }) => kept !== null).length,
+    lost: requests.filter(({ kept }) => kept === false).length,
+    streams: answered.filter(({ kind }) => /^(?:event|Web)/.test(kind)).length,
     why: [...why].sort(([, a], [, b]) => b - a),
   };
 }
 
 /** On standard error: the rows have no room for it. */
 export function tell(side, result) {
-  const { requests, failed, slowest, p999, longest, refused, why } = summary(result);
-  const figures = `${failed} of ${requests} failed, slowest wait ${Math.round(slowest)} ms, p99.9 ${Math.round(p999)} ms`;
+  const { requests, failed, slowest, p999, longest, refused, why, visitor, promised, lost, streams } = summary(result);
+  const figures =
+    `${failed} of ${requests} failed, slowest wait ${Math.round(slowest)} ms, of a new visitor ${Math.round(visitor)} ms, ` +
+    `p99.9 ${Math.round(p999)} ms, ${lost} of ${promised} idle connections lost, ${streams} streams begun`;
   console.error(`  ${side}: ${result.actions.length} times (longest ${Math.round(longest)} ms): ${figures}`);
   if (refused > 0) console.error(`    ${refused} HTTP/2 requests were refused unprocessed and asked for again`);
   for (const [what, count] of why.slice(0, 8)) console.error(`    ${count} × ${what}`);

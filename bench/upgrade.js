@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './lab.js';
 import { now, startLoad } from './mixed-load.js';
 import {
+  library,
   percentile,
   reloadedByPm2,
   restarted,
@@ -29,7 +30,7 @@ const dataFile = resolve(import.meta.dirname, '../docs/zero-downtime.json');
 /** Upgrades and quiet in turn, so that what disturbs the machine disturbs both. */
 async function alternate(rounds) {
   const blocks = 8;
-  return withService('library', 'Type=notify', async (lab, target) => {
+  return withService('library', library, async (lab, target) => {
     const load = await startLoad(target);
     await sleep(settle);
     const windows = [];
@@ -67,7 +68,7 @@ const warmUp = 10_000;
 /** Half of the upgrades fail: first at random, then in a row in one process whose memory and descriptors are watched. */
 async function failing(rounds) {
   const environment = `Environment=BEHAVIOUR=/run/behaviour UPGRADE_TIMEOUT=${hangTimeout}`;
-  return withService('library', `Type=notify\n${environment}`, async (lab, target) => {
+  return withService('library', `${library}\n${environment}`, async (lab, target) => {
     const mainPid = async () => Number(await lab.systemctl('show', '--property=MainPID', '--value', 'web.service'));
     const group = (await lab.systemctl('show', '--property=ControlGroup', '--value', 'web.service')).trim();
     const processes = () => {
@@ -124,7 +125,7 @@ async function nginxReloaded(times) {
   writeFileSync(
     join(folder, 'nginx.conf'),
     `daemon off; pid ${folder}/pid; error_log stderr crit; worker_processes 2; user root; events {}
-     http { access_log off; keepalive_timeout 1500ms; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
+     http { access_log off; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
      fastcgi_temp_path ${folder}/fastcgi; uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
      ${server(tcp, `unix:${unix}`)} ${server(`${h2} http2`, `unix:${h2unix} http2`)} }`,
   );
@@ -134,7 +135,7 @@ async function nginxReloaded(times) {
   const ended = once(nginx, 'exit');
   try {
     while (!existsSync(h2unix) || !existsSync(join(folder, 'pid'))) await sleep(20);
-    return await underLoad({ tcp, unix, h2, h2unix, readOnly: true }, times, async () => {
+    return await underLoad({ tcp, unix, h2, h2unix, readOnly: true, idle: true }, times, async () => {
       nginx.kill('SIGHUP'); // nginx says nowhere when it is done
       await sleep(300);
     });
@@ -189,10 +190,11 @@ const median = (values) => percentile(values, 0.5);
 export default async function upgrade({ rounds = 200 }) {
   const { all, upgrading, quiet } = await alternate(rounds);
   tell('upgrades and quiet in turn', all);
-  const { failed, requests } = summary(all);
+  const { failed, requests, promised, lost } = summary(all);
   const [against, other] = ['the same load without', p999(quiet)];
   const rows = [
     row({ bench, metric: `failed of ${requests} requests, ${rounds} upgrades`, ours: failed }, { atMost: 0 }),
+    row({ bench, metric: `idle connections lost of ${promised}`, ours: lost }, { atMost: 0 }),
     row({ bench, metric: 'p99.9, ms', ours: p999(upgrading), other, against }, { ratioAtMost: 1.2 }),
     row({
       bench,
@@ -238,7 +240,7 @@ export default async function upgrade({ rounds = 200 }) {
     ),
   );
 
-  const upgradePicture = await withService('library', 'Type=notify', (lab, target) =>
+  const upgradePicture = await withService('library', library, (lab, target) =>
     underLoad(target, 6, () => lab.systemctl('reload', 'web.service'), 1_000),
   );
   tell('upgrade', upgradePicture);

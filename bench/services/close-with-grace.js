@@ -2,8 +2,10 @@
 import closeWithGrace from 'close-with-grace';
 import { makeServers } from './servers.js';
 
-const servers = makeServers();
+const { servers, closeFastify, leave } = await makeServers();
 servers.forEach((server, i) => server.listen({ fd: 3 + i }));
-closeWithGrace({ delay: 10_000 }, () =>
-  Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve)))),
-);
+closeWithGrace({ delay: 10_000 }, () => {
+  leave();
+  const rest = servers.slice(1).map((server) => new Promise((resolve) => server.close(resolve)));
+  return Promise.all([closeFastify(), ...rest]);
+});

@@ -13,7 +13,9 @@ const misbehave = {
 };
 await misbehave[behaviour]?.();
 
-await serve(
-  makeServers().map((app, i) => ({ app, address: addresses[i], activation: 'required' })),
+const { apps, leave } = await makeServers();
+const service = await serve(
+  apps.map((app, i) => ({ app, address: addresses[i], activation: 'required' })),
   { upgrade: { timeout: Number(UPGRADE_TIMEOUT) } },
 );
+service.signal.addEventListener('abort', leave);
