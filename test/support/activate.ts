@@ -3,6 +3,7 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { python } from './tools.ts';
 
 const openScript = fileURLToPath(new URL('./open.py', import.meta.url));
 
@@ -157,7 +158,7 @@ export function activate(t: Test, command: readonly string[], activation: Activa
   // Only a shell knows the pid that exec keeps.
   const shell = `${ownPid}exec "$@"`;
   // Python comes before the environment is cleared: it may be a wrapper that needs its own, and leaves traces in it.
-  const opener = Object.keys(opened).length > 0 ? ['python3', openScript, JSON.stringify(opened)] : [];
+  const opener = Object.keys(opened).length > 0 ? [python, openScript, JSON.stringify(opened)] : [];
   const [file, ...args] = [
     ...opener,
     'env',

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { temporaryFolder } from './folder.ts';
 import { activate, root, type Activated, type Activation, type Outcome } from './activate.ts';
+import { python } from './tools.ts';
 
 interface Test {
   teardown(action: () => unknown): unknown;
@@ -65,7 +66,7 @@ export const interrupt = '\x03';
 export async function onTerminal(t: Test, pattern: string, keys: string, ...args: string[]): Promise<string[]> {
   const script = join(root, 'test/support/terminal.py');
   const env = { XDG_RUNTIME_DIR: temporaryFolder(t) };
-  const { stdout } = await activate(t, ['python3', script, pattern, keys, process.execPath, command, ...args], { env })
+  const { stdout } = await activate(t, [python, script, pattern, keys, process.execPath, command, ...args], { env })
     .ended;
   return stdout.split(/\r?\n/).filter((line) => line !== '');
 }

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { python } from './tools.ts';
 
 const script = fileURLToPath(new URL('./receiver.py', import.meta.url));
 
@@ -75,7 +76,7 @@ export async function receive(
   t: { teardown(action: () => unknown): unknown },
   address: string = `@listenfds-test-${randomUUID()}`,
 ): Promise<Receiver> {
-  const child = spawn('python3', [script, address], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(python, [script, address], { stdio: ['pipe', 'pipe', 'inherit'] });
   const receiver = new Receiver(address, child);
   t.teardown(() => receiver.close());
   await receiver.command('listen');
