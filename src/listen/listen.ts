@@ -4,10 +4,11 @@ import { authorize } from '../admit/authorize.js';
 import { gatekeeper } from '../admit/gate.js';
 import type { InheritedFd } from '../receive/inherited.js';
 import type { RemoteEnd } from '../sockets/accepted.js';
+import { speakFor } from '../manager/on-behalf.js';
 import { ListenFdsError } from '../system/errors.js';
 import { readAhead } from '../system/read-ahead.js';
 import { type Endpoint, type ServerEndpoint, endpoint } from '../take/endpoint.js';
-import { takeNumbered, takeSeveral } from '../take/take.js';
+import { isAllTaken, takeNumbered, takeSeveral } from '../take/take.js';
 import { type Target, type Wanted, parseTarget, refuseMore } from '../take/target.js';
 import { formatAddress } from '../text/address.js';
 import { adopt, adoptOthers, suitable } from './adopt.js';
@@ -74,6 +75,9 @@ function urlOf(server: Server, address: Endpoint['address']): string | null {
  * the only one left, with a warning that says both addresses (LISTENFDS_ADDRESS_MISMATCH). Where nothing listens, the one
  * connection that Accept=yes passed is served, and the server closes when it does.
  *
+ * Under Type=notify it says READY=1 a second after everything that was passed is listened on, and pings the watchdog from
+ * then on, unless the program speaks to the manager itself by then: with serve(), notify() or startWatchdog().
+ *
  * @example
  * const { url } = await listen(app, 3000);
  *
@@ -85,7 +89,9 @@ export async function listen(app: App, target: Target | undefined, ...more: unkn
   refuseMore('listen', more);
   const wanted = parseTarget(target);
   const adapting = adaptApp(app);
-  return listenAdapted(adapting instanceof Promise ? await adapting : adapting, wanted);
+  const listening = await listenAdapted(adapting instanceof Promise ? await adapting : adapting, wanted);
+  speakFor(isAllTaken);
+  return listening;
 }
 
 export async function listenAdapted(adapted: AdaptedApp, wanted: Wanted): Promise<Listening> {

@@ -4,6 +4,7 @@ import { fs, net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { maxPathBytes } from '../text/address.js';
 import { type NotifyState, encodeState, maxMessageFds } from '../text/notify-state.js';
+import { noteSpoken } from './spoken.js';
 import { type TableOf, type Values, environment, given, readOptions, span, whole } from '../text/options.js';
 
 /** Options of {@link notify}. */
@@ -124,6 +125,7 @@ export function notify(state: NotifyState | string, options?: NotifyOptions): bo
   const value = (env ?? process.env)['NOTIFY_SOCKET'];
   if (!value) return false;
   send(text, value, fds, pid);
+  noteSpoken(text);
   return true;
 }
 

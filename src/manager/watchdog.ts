@@ -12,6 +12,7 @@ import {
   span,
 } from '../text/options.js';
 import { notify } from './notify.js';
+import { speaks } from './spoken.js';
 
 /** Options of {@link watchdogEnabled}. */
 export interface WatchdogOptions {
@@ -165,6 +166,7 @@ class Watchdog {
  */
 export function startWatchdog(options: StartWatchdogOptions = {}): () => void {
   const { healthy = () => true, interval: given, env = process.env, pid } = readOptions(startWatchdogOptions, options);
+  speaks('watchdog');
   const timeout = watchdogEnabled({ env, pid });
   if (timeout === null) return () => {};
   const interval = given ?? timeout / 2;

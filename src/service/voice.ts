@@ -2,6 +2,7 @@
 // that works.
 import { announce, isAnnouncing } from '../manager/announce.js';
 import { notify } from '../manager/notify.js';
+import { speaks } from '../manager/spoken.js';
 import { type NotifyState, decorate } from '../text/notify-state.js';
 
 /** How far ahead the manager's stop timeout is moved while a service stops, and how often. Milliseconds. */
@@ -22,6 +23,10 @@ export class Voice {
   /** The reason why the last reload or upgrade failed. It stays in the status until one succeeds. */
   failure: string | null = null;
   #warned = false;
+
+  constructor() {
+    speaks('state');
+  }
 
   tell(state: NotifyState): void {
     if (silent) return;

@@ -2,7 +2,7 @@
 import { type Choice, type Suitable, choose, reportMismatch } from '../receive/choose.js';
 import { type Description, isNodeStream, isUdp, isUnix, summary, wordsFor } from '../receive/descriptor.js';
 import { passedToPrimary } from '../receive/from-primary.js';
-import { type InheritedFd, adoptNumber, meantForPid } from '../receive/inherited.js';
+import { type InheritedFd, adoptNumber, meantForPid, registry } from '../receive/inherited.js';
 import { adoptStdin } from '../receive/stdin.js';
 import { net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
@@ -123,6 +123,12 @@ async function takeChosen(
   const others = several ? choice.others.filter(({ description }) => isNodeStream(description)) : [];
   for (const one of others) one.take();
   return { ...choice, others };
+}
+
+/** Whether nothing is left for anybody to take. */
+export function isAllTaken(): boolean {
+  const { result } = registry();
+  return result === undefined ? !process.env['LISTEN_FDS'] : result.every(({ taken, connected }) => taken || connected);
 }
 
 /** The descriptor of that number, for a program that is told by `--fd N`. @throws ListenFdsError LISTENFDS_WRONG_KIND, LISTENFDS_TAKEN, LISTENFDS_NOT_OPEN */
