@@ -47,6 +47,9 @@ export const commands = {
     options: {
       ...sockets,
       name: { value: 'NAME', help: 'Name of the sockets that have none of their own' },
+      mode: { value: 'MODE', help: 'Access mode of sockets with a path, such as 0660; default: 0666 less the umask' },
+      user: { value: 'USER', help: 'Owner of sockets with a path' },
+      group: { value: 'GROUP', help: 'Group of sockets with a path' },
       accept: { help: 'Accept connections here, and start COMMAND once for each, as Accept=yes' },
       now: { help: 'Start COMMAND at once, and again whenever it fails' },
       once: { help: 'End when COMMAND ends, with its exit status' },
@@ -126,7 +129,7 @@ export const commands = {
     summary: 'write the systemd units for a command',
     usage: '[OPTION]... [--] COMMAND [ARGUMENT]...',
     description: [
-      'Writes the socket and the service unit: Type=notify, restart limits that a storm of restarts does not trip, and every hardening directive a Node.js program can live with. Prints them, or writes them with --output or --install.',
+      'Writes the socket and the service unit: restart limits that a storm of restarts does not trip, and every hardening directive a Node.js program can live with. Prints them, or writes them with --output or --install.',
       'The directory of the service is the current one. It runs as a user of its own (DynamicUser=) unless told otherwise.',
     ],
     options: {
@@ -137,9 +140,11 @@ export const commands = {
       },
       type: {
         value: 'TYPE',
-        help: 'notify (default, needs READY=1 from the program), notify-reload (systemd 253) or exec',
+        help: 'notify (waits for READY=1 from the program), notify-reload (systemd 253) or exec; default: notify where listenfds is found beside the program, else exec',
         complete: ['notify', 'notify-reload', 'exec'],
       },
+      mode: { value: 'MODE', help: 'SocketMode= of sockets with a path, such as 0660; default: 0666' },
+      group: { value: 'GROUP', help: 'SocketGroup= of sockets with a path' },
       template: { help: 'A template NAME@.service whose instances share the sockets, for blue/green' },
       quadlet: { value: 'IMAGE', help: 'A podman quadlet that runs COMMAND in IMAGE' },
       user: { help: 'For your own service manager (systemctl --user)' },

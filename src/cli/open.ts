@@ -2,13 +2,15 @@
 import { AF, SOCK, describe } from '../receive/descriptor.js';
 import { bindUnixSocket, openSocket } from '../sockets/unix.js';
 import { binding, systemError } from '../system/addon.js';
+import { finish } from '../open/unix-path.js';
 import { fs, net } from '../system/builtins.js';
 import { EEXIST } from '../system/errnos.js';
 import { HeldFile } from '../system/files.js';
-import { parseTarget } from '../take/target.js';
+import { ownerOf } from '../system/users.js';
+import { type Wanted, parseTarget } from '../take/target.js';
 import { type Address, formatAddress } from '../text/address.js';
 import { CommandError } from './command-line.js';
-import type { SocketWish } from './socket-options.js';
+import type { PathOptions, SocketWish } from './socket-options.js';
 
 export interface OpenSocket {
   readonly fd: number;
@@ -66,27 +68,39 @@ interface Opened {
 
 const nothing = (): void => {};
 
+/** An abstract name has neither mode nor owner. */
+function wantedAt(path: string, paths: PathOptions): Wanted {
+  const said = Object.entries(paths).filter(([, value]) => value !== null && !path.startsWith('\0'));
+  return parseTarget({ path, ...(Object.fromEntries(said) as Partial<Record<keyof PathOptions, string>>) });
+}
+
 /** Read-write, so that it never ends between two writers; as systemd opens it. */
-function openFifo(path: string): Opened {
-  const result = binding().makeFifo(path, 0o666 & ~process.umask());
+function openFifo(path: string, paths: PathOptions): Opened {
+  const wanted = wantedAt(path, paths);
+  const { mode } = wanted;
+  const result = binding().makeFifo(path, mode ?? 0o666 & ~process.umask());
   const made = result === 0;
   if (!made && result !== EEXIST) throw systemError(result, 'mkfifo', path);
   const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
   const own = HeldFile.of(fd);
-  if (own.stat.isFIFO()) return { fd, remove: () => void (made && own.removeAt(path)) };
+  if (own.stat.isFIFO()) {
+    // The umask has taken its part of the mode.
+    if (made) finish(own, ownerOf(wanted), mode ?? Number(own.stat.mode & 0o777n));
+    return { fd, remove: () => void (made && own.removeAt(path)) };
+  }
   fs.closeSync(fd);
   throw new CommandError(`${path} is there, and no FIFO`);
 }
 
-function openUnix(type: number, path: string): Opened {
-  const { ended, ...bound } = bindUnixSocket(type, path, parseTarget({ path }));
+function openUnix(type: number, path: string, paths: PathOptions): Opened {
+  const { ended, ...bound } = bindUnixSocket(type, path, wantedAt(path, paths));
   return { ...bound, remove: () => ended(true) };
 }
 
-function open({ directive, address }: SocketWish): Opened {
-  if (directive === 'ListenFIFO') return openFifo((address as Address & { kind: 'unix' }).path);
+function open({ directive, address }: SocketWish, paths: PathOptions): Opened {
+  if (directive === 'ListenFIFO') return openFifo((address as Address & { kind: 'unix' }).path, paths);
   const type = types[directive];
-  if (address.kind === 'unix') return openUnix(type, address.path);
+  if (address.kind === 'unix') return openUnix(type, address.path, paths);
   const fd = address.kind === 'vsock' ? openVsock(address) : openInet(type, address);
   return { fd, remove: nothing };
 }
@@ -99,10 +113,10 @@ function hintFor(code: string | undefined): string | null {
 }
 
 /** @throws CommandError */
-export function openWish(wish: SocketWish, name: string, backlog: number): OpenSocket {
+export function openWish(wish: SocketWish, name: string, backlog: number, paths: PathOptions): OpenSocket {
   let opened: Opened | null = null;
   try {
-    opened = open(wish);
+    opened = open(wish, paths);
     const { fd } = opened;
     const listens = wish.directive === 'ListenStream' || wish.directive === 'ListenSequentialPacket';
     const result = listens ? binding().listenSocket(fd, backlog) : 0;

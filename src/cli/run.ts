@@ -11,7 +11,7 @@ import { CommandError, type CommandLine, UsageError } from './command-line.js';
 import { Dispatcher } from './dispatcher.js';
 import { Manager } from './manager.js';
 import { type OpenSocket, openWish } from './open.js';
-import { checkName, duration, socketWishes } from './socket-options.js';
+import { checkName, duration, pathOptions, socketWishes } from './socket-options.js';
 import { styleFor, write } from './terminal.js';
 import { Watch } from './watch.js';
 
@@ -52,9 +52,11 @@ function openAll(line: CommandLine): OpenSocket[] {
   const name = line.value('name');
   const all = name === null ? 'unknown' : checkName(name, '--name');
   const backlog = backlogOf(line);
+  const wishes = socketWishes(line);
+  const paths = pathOptions(line, ['mode', 'user', 'group'], wishes);
   const open: OpenSocket[] = [];
   try {
-    for (const wish of socketWishes(line)) open.push(openWish(wish, wish.name ?? all, backlog));
+    for (const wish of wishes) open.push(openWish(wish, wish.name ?? all, backlog, paths));
     return open;
   } catch (error) {
     for (const socket of open) socket.remove();

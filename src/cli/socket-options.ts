@@ -2,6 +2,7 @@
 import { ListenFdsError } from '../system/errors.js';
 import { type Address, parseAddress } from '../text/address.js';
 import { longestTimeout, parseSpan, spanText } from '../text/duration.js';
+import { ownerOptions } from '../take/target.js';
 import { type CommandLine, UsageError } from './command-line.js';
 
 /** The Listen*= directive that opens the same. */
@@ -66,4 +67,33 @@ export function duration(line: CommandLine, option: string): number | null {
   const found = parseSpan(value);
   if (found !== null && found > 0 && found <= longestTimeout) return found;
   throw new UsageError(`--${option} ${JSON.stringify(value)} is not ${spanText}`, 'the longest is 24 days');
+}
+
+/** Who may connect to the paths that are bound; null for what was not said. */
+export type PathOptions = Readonly<Record<'mode' | 'user' | 'group', string | null>>;
+
+/**
+ * --mode, --user and --group, checked as listen() checks them.
+ *
+ * @param names those that the command has
+ * @param wishes one of them must be a path
+ * @throws UsageError
+ */
+export function pathOptions(
+  line: CommandLine,
+  names: readonly (keyof PathOptions)[],
+  wishes: readonly SocketWish[],
+): PathOptions {
+  const found: Record<keyof PathOptions, string | null> = { mode: null, user: null, group: null };
+  for (const name of names) {
+    const value = line.value(name);
+    if (value === null) continue;
+    const { read, allowed } = ownerOptions[name];
+    if (read(value, name) === undefined) throw new UsageError(`--${name} ${JSON.stringify(value)} is not ${allowed}`);
+    if (!wishes.some(({ text }) => text.startsWith('/'))) {
+      throw new UsageError(`--${name} is for sockets with a path`, 'a path begins with a slash: -l /run/app.sock');
+    }
+    found[name] = value;
+  }
+  return found;
 }

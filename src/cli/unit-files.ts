@@ -6,6 +6,8 @@ export interface UnitPlan {
   readonly name: string;
   readonly command: readonly string[];
   readonly directory: string;
+  /** A symbolic link leads to the directory. */
+  readonly isLinked: boolean;
   readonly sockets: readonly SocketWish[];
   readonly type: 'notify' | 'notify-reload' | 'exec';
   readonly user: boolean;
@@ -13,6 +15,9 @@ export interface UnitPlan {
   /** The image of a quadlet; null for a service. */
   readonly image: string | null;
   readonly runAs: string | null;
+  /** SocketMode= and SocketGroup= */
+  readonly mode: string | null;
+  readonly group: string | null;
   readonly privateNetwork: boolean;
   /** The program is in somebody's home directory: ProtectHome= must let it read there. */
   readonly inHome: boolean;
@@ -68,6 +73,8 @@ function socketFile(plan: UnitPlan, name: string): string {
     [
       '[Socket]',
       ...own.map(({ directive, text }) => `${directive}=${text.replaceAll('%', '%%')}`),
+      plan.mode !== null && `SocketMode=${plan.mode}`,
+      plan.group !== null && `SocketGroup=${plan.group}`,
       `FileDescriptorName=${name}`,
       !implied && `Service=${service}`,
       '# By default 20 starts within 2 s fail the socket for good: every client gets ECONNREFUSED until a person resets it.',
@@ -144,11 +151,31 @@ function unitSection(plan: UnitPlan, sockets: readonly string[]): Section {
 const idle = ({ idleTimeout }: UnitPlan): string | false =>
   idleTimeout !== null && `Environment="LISTENFDS_IDLE_TIMEOUT=${idleTimeout}"`;
 
+/** systemd sets no PWD, and the kernel tells only where the link leads to. */
+const named = ({ isLinked, directory, template }: UnitPlan): string | false =>
+  isLinked &&
+  `# An upgrade starts the next version where this link leads to by then.\nEnvironment=${word(`PWD=${directory}`, template)}`;
+
 const restart = [
   '# An exit with status 0 is an idle exit: the next connection starts it again.',
   'Restart=on-failure',
   'RestartSec=1s',
 ];
+
+function typeLines(type: UnitPlan['type']): Section {
+  if (type !== 'exec') {
+    return [
+      '# Started when the program says READY=1: serve(), listen() and the preload of listenfds do. Else say Type=exec.',
+      `Type=${type}`,
+    ];
+  }
+  return [
+    '# Started when the program runs. If it says READY=1, as serve() of listenfds does, Type=notify waits for that.',
+    'Type=exec',
+    '# What it says counts all the same: its status, its successor, more time to stop.',
+    'NotifyAccess=main',
+  ];
+}
 
 function serviceFile(plan: UnitPlan, sockets: readonly string[]): string {
   const { type, template, runAs, user, watchdog } = plan;
@@ -157,11 +184,11 @@ function serviceFile(plan: UnitPlan, sockets: readonly string[]): string {
     unitSection(plan, sockets),
     [
       '[Service]',
-      type !== 'exec' && '# The program says READY=1 (serve() of listenfds does). If it does not, say Type=exec.',
-      `Type=${type}`,
+      ...typeLines(type),
       // A template's instances, and every service with more than the one socket unit of its own name, name them all.
       (template || sockets.length > 1 || sockets[0] !== `${plan.name}.socket`) && `Sockets=${sockets.join(' ')}`,
       `WorkingDirectory=${path(plan.directory, template)}`,
+      named(plan),
       'Environment=NODE_ENV=production',
       idle(plan),
       `ExecStart=${plan.command.map((one) => word(one, template)).join(' ')}`,

@@ -1,15 +1,17 @@
 // listenfds unit: which units are wanted, and where they go.
 import { findExecutable } from '../programs/executable.js';
 import { fs, path } from '../system/builtins.js';
+import { asNamed } from '../system/started.js';
 import { launcherOf } from '../text/launchers.js';
 import { hasControls, visible } from '../text/visible.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
-import { checkName, duration, socketWishes } from './socket-options.js';
+import { maySayReady } from './ready.js';
+import { checkName, duration, pathOptions, socketWishes } from './socket-options.js';
 import { styleFor, write } from './terminal.js';
 import { type UnitPlan, unitFiles } from './unit-files.js';
 
-function defaultName(): string {
-  const name = path.basename(process.cwd()).replace(/[^A-Za-z0-9_.-]+/g, '-');
+function defaultName(directory: string): string {
+  const name = path.basename(directory).replace(/[^A-Za-z0-9_.-]+/g, '-');
   return name.replace(/^[-.]+|[-.]+$/g, '') || 'web';
 }
 
@@ -22,11 +24,11 @@ function timeSpan(line: CommandLine, option: string): string | null {
 }
 
 /** systemd wants the program's path from the root; a symbolic link stays, it may point to a newer one tomorrow. */
-function resolveCommand(command: readonly string[], image: string | null): string[] {
+function resolveCommand(command: readonly string[], image: string | null, directory: string): string[] {
   const [program, ...args] = command;
   if (program === undefined) throw new UsageError('no command was given', 'listenfds unit -l 3000 -- node app.js');
   if (image !== null) return [...command]; // the image has its own paths
-  const found = findExecutable(program);
+  const found = findExecutable(program, process.env, directory);
   if (found.error)
     throw new CommandError(`${program}: ${found.error === 'ENOENT' ? 'not found' : 'cannot be executed'}`);
   return [found.path, ...args];
@@ -59,6 +61,13 @@ function oneWord(option: string, text: string): void {
 }
 
 /** @throws UsageError */
+function typeOf(line: CommandLine): UnitPlan['type'] | null {
+  const type = line.value('type');
+  if (type === null || type === 'notify' || type === 'notify-reload' || type === 'exec') return type;
+  throw new UsageError(`--type ${type}: not known`, 'one of notify, notify-reload, exec');
+}
+
+/** @throws UsageError */
 function planFrom(line: CommandLine): UnitPlan {
   const image = line.value('quadlet');
   if (image !== null) oneWord('--quadlet', image);
@@ -71,28 +80,29 @@ function planFrom(line: CommandLine): UnitPlan {
     oneLine('an address', text);
     if (address.kind === 'inet' && address.port === 0) throw new UsageError(`${text}: systemd needs a port`);
   }
-  const type = line.value('type') ?? 'notify';
-  if (type !== 'notify' && type !== 'notify-reload' && type !== 'exec') {
-    throw new UsageError(`--type ${type}: not known`, 'one of notify, notify-reload, exec');
-  }
   const runAs = line.value('run-as');
   if (runAs !== null) oneWord('--run-as', runAs);
   if (runAs !== null && user) throw new UsageError('--run-as and --user do not go together: yours runs as you');
-  const directory = process.cwd();
+  const directory = asNamed(process.cwd(), process.env);
   oneLine('the working directory', directory);
-  const command = resolveCommand(line.operands, image);
+  const command = resolveCommand(line.operands, image, directory);
+  const { mode, group } = pathOptions(line, ['mode', 'group'], sockets);
+  if (group !== null) oneWord('--group', group);
   return {
-    name: checkName(line.value('name') ?? defaultName(), '--name'),
+    name: checkName(line.value('name') ?? defaultName(directory), '--name'),
     command,
     directory,
+    isLinked: directory !== process.cwd(),
     sockets,
-    type,
+    type: typeOf(line) ?? (maySayReady(command, directory, image !== null) ? 'notify' : 'exec'),
     user,
     template,
     image,
     runAs,
+    mode,
+    group,
     privateNetwork: line.flag('private-network'),
-    inHome: homes.test(directory) || command.some((one) => homes.test(one)) || homes.test(realPath(command[0]!)),
+    inHome: [directory, ...command, realPath(directory), realPath(command[0]!)].some((one) => homes.test(one)),
     idleTimeout: timeSpan(line, 'idle-timeout'),
     watchdog: timeSpan(line, 'watchdog'),
     origin: `Written by: listenfds ${process.argv.slice(2).map(shellWord).map(visible).join(' ')}`,
@@ -164,15 +174,20 @@ function systemctl(user: boolean, ...args: string[]): void {
   }
 }
 
-function noteProblems(plan: UnitPlan): void {
+function noteProblems(plan: UnitPlan, typeGiven: string | null): void {
+  if (plan.type === 'exec' && typeGiven === null) {
+    warn(
+      'Type=exec: listenfds is not found beside the program, so nothing is known to say READY=1; --type notify if it does',
+    );
+  }
   const launcher = launcherOf(plan.command);
   if (launcher) {
     warn(`${launcher.name} stays between systemd and the program, which does not get the sockets: ${launcher.instead}`);
   }
   const open = plan.sockets.filter(({ text }) => text.startsWith('/')).map(({ text }) => text);
-  if (open.length > 0 && !plan.user) {
+  if (open.length > 0 && plan.mode === null && !plan.user) {
     warn(
-      `every user of this machine may connect to ${open.join(' and ')}, past a proxy in front of it: SocketMode=0660 and SocketGroup= in the socket unit say who may`,
+      `every user of this machine may connect to ${open.join(' and ')} (SocketMode=0666), past a proxy in front of it: --mode 0660 and --group say who may`,
     );
   }
   if (plan.inHome && !plan.user && plan.image === null) {
@@ -189,7 +204,7 @@ export function unit(line: CommandLine): number {
   const install = line.flag('install');
   if (install && output !== null) throw new UsageError('--install and --output do not go together');
   const files = unitFiles(plan);
-  noteProblems(plan);
+  noteProblems(plan, line.value('type'));
   if (install) {
     place(new Map([...files].map(([file, text]) => [installedAt(file, plan.user), text])), force);
     systemctl(plan.user, 'daemon-reload');

@@ -13,7 +13,7 @@ import { inodeKey, originsVariable, tellOrigins } from '../receive/told-origins.
 import { binding, bindingIfAny } from '../system/addon.js';
 import { fs, path as paths } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
-import { startEnvironment, started } from '../system/started.js';
+import { asNamed, startEnvironment, started } from '../system/started.js';
 import { listenFds } from '../take/listen-fds.js';
 import { fdName } from '../text/notify-state.js';
 import { type TableOf, type Values, anything, boolean, given, readOptions, span } from '../text/options.js';
@@ -123,16 +123,7 @@ function originsOf(sockets: readonly Passed[]): string {
 const env = startEnvironment();
 
 /** The folder we were started in, as it was named then: a symbolic link in it may point to a newer release by now. */
-const startFolder = ((): { named: string; real: string } => {
-  const real = started.folder;
-  const named = env['PWD'];
-  try {
-    if (named !== undefined && paths.isAbsolute(named) && fs.realpathSync(named) === real) return { named, real };
-  } catch {
-    // PWD is stale
-  }
-  return { named: real, real };
-})();
+const startFolder = { named: asNamed(started.folder, env), real: started.folder };
 
 /** Node.js under the name it was started by, where that leads to it: a link may point to a newer one by now. */
 const nodeAsNamed = ((): string => {
@@ -216,6 +207,10 @@ async function succeed(
   const carriers: Passed[] = pair ? [{ fd: pair.far, name: carrierName, origin: 'predecessor', asked: '' }] : [];
   const sockets = [...socketsToPass(), ...held, ...carriers];
   const cwd = options.cwd ?? startFolder.named;
+  if (!fs.existsSync(cwd)) {
+    const link = 'upgrade: { cwd } says which link leads to the new one, or PWD in the environment of the service';
+    throw failed(`The working directory ${cwd} does not exist any more: ${link}`);
+  }
   const program = (attempt.program = await startReleasable(options.command ?? ownCommand(cwd), {
     fds: sockets.map(({ fd }) => fd),
     names: sockets.map(({ name }) => name),

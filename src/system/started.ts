@@ -1,6 +1,6 @@
 // How this process was started. A program may change each of these before it is to be started anew, so they are noted when
 // the package is imported.
-import { fs } from './builtins.js';
+import { fs, path } from './builtins.js';
 
 function workingDirectory(): string {
   try {
@@ -37,4 +37,18 @@ export function startEnvironment(): NodeJS.ProcessEnv {
   }
   for (const name of ofNode) delete env[name];
   return env;
+}
+
+/**
+ * A working directory by the name that a shell had for it (PWD): a symbolic link in it may point to a newer release tomorrow.
+ * Where PWD is absent, or of another folder, it is the resolved one.
+ */
+export function asNamed(folder: string, env: NodeJS.ProcessEnv): string {
+  const named = env['PWD'];
+  try {
+    if (named !== undefined && path.isAbsolute(named) && fs.realpathSync(named) === folder) return named;
+  } catch {
+    // PWD is stale
+  }
+  return folder;
 }

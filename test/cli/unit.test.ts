@@ -9,7 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { withoutOtherUsers } from '../support/as.ts';
 import { cli } from '../support/cli.ts';
@@ -84,7 +84,9 @@ t.test('a quadlet leaves the command to the image', async (t) => {
   t.equal(code, 0);
   t.match(stdout, /^# web.container$/m);
   t.match(stdout, /^Exec=no-such-program$/m);
-  t.match(stdout, /^Notify=true$/m);
+  t.notMatch(stdout, 'Notify=true', 'podman says READY=1 for a program that may not');
+  const node = await cli(t, ['unit', '--name', 'web', '--quadlet', 'img', '-l', '80', 'node', 'app.js']);
+  t.match(node.stdout, /^Notify=true$/m);
   t.match(stdout, /^ListenStream=80$/m);
 });
 
@@ -206,7 +208,72 @@ t.test('a launcher before the program, and a socket that is open to every user, 
   const watched = await unit('-l', '/run/web.sock', '--', process.execPath, '--watch', 'app.js');
   t.equal(watched.code, 0);
   t.match(watched.stderr, /note:.* node --watch stays between systemd and the program.*write listenfds run --watch/);
-  t.match(watched.stderr, /every user of this machine may connect to \/run\/web\.sock.*SocketMode=0660/);
+  t.match(watched.stderr, /every user of this machine may connect to \/run\/web\.sock.*--mode 0660/);
   const direct = await unit('-l', '3000', '--', process.execPath, 'app.js');
   t.notMatch(direct.stderr, /stays between|every user/);
+});
+
+t.test('Type=notify is for programs that have this package, however they are found', async (t) => {
+  const folder = temporaryFolder(t);
+  const put = (file: string, text = ''): void => {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
+    writeFileSync(join(folder, file), text, { mode: 0o755 });
+  };
+  put('with/node_modules/listenfds/package.json');
+  put('with/src/app.js', '#!/usr/bin/env node\n');
+  put('without/package.json', '{ "name": "without" }');
+  put('without/app.js', '#!/usr/bin/env node\n');
+  symlinkSync('../with/src/app.js', join(folder, 'without/link.js'));
+  const typeIn = async (cwd: string, ...args: string[]): Promise<string | undefined> => {
+    const { stdout, stderr } = await cli(t, ['unit', '-l', '1', ...args], { cwd: join(folder, cwd) });
+    const [, type] = /^Type=(.*)$/m.exec(stdout) ?? [];
+    t.equal(/^NotifyAccess=main$/m.test(stdout), type === 'exec');
+    t.equal(/note:.*Type=exec/.test(stderr), type === 'exec' && !args.includes('--type'));
+    return type;
+  };
+  const node = process.execPath;
+  t.equal(await typeIn('with', '--', node, 'src/app.js'), 'notify');
+  t.equal(await typeIn('without', '--', node, join(folder, 'with/src/app.js')), 'notify');
+  t.equal(await typeIn('without', '--', node, 'link.js'), 'notify', 'as Node.js follows it');
+  t.equal(await typeIn('without', '--', '../with/src/app.js'), 'notify', 'a script with a first line');
+  t.equal(await typeIn('without', '--', node, '--import', 'listenfds/register', 'app.js'), 'notify', 'the preload');
+  t.equal(await typeIn('without', '--', node, 'app.js'), 'exec');
+  t.equal(await typeIn('without', '--', './app.js'), 'exec');
+  t.equal(await typeIn('with', '--', '/bin/sh', '-c', 'exec node src/app.js'), 'exec');
+  t.equal(await typeIn('without', '--type', 'notify', '--', node, 'app.js'), 'notify');
+  t.equal(await typeIn('with', '--type', 'exec', '--', node, 'src/app.js'), 'exec');
+});
+
+t.test('a folder is named as it was entered, through links that may lead elsewhere tomorrow', async (t) => {
+  const folder = temporaryFolder(t);
+  mkdirSync(join(folder, 'releases/1'), { recursive: true });
+  symlinkSync('releases/1', join(folder, 'current'));
+  mkdirSync(join(folder, 'node'));
+  symlinkSync(process.execPath, join(folder, 'node/node'));
+  const { stdout } = await cli(t, ['unit', '-l', '1', '--', '../node/node', 'app.js'], {
+    cwd: join(folder, 'current'),
+    env: { PWD: join(folder, 'current') },
+  });
+  t.match(stdout, new RegExp(`^WorkingDirectory=${folder}/current$`, 'm'));
+  t.match(stdout, new RegExp(`^Environment=PWD=${folder}/current$`, 'm'));
+  t.match(stdout, new RegExp(`^ExecStart=${folder}/node/node app.js$`, 'm'));
+  t.match(stdout, /^# current\.service$/m, 'nor is the number of the release the name');
+  const stale = await cli(t, ['unit', '-l', '1', '--', process.execPath], { cwd: folder, env: { PWD: '/tmp' } });
+  t.match(stale.stdout, new RegExp(`^WorkingDirectory=${folder}$`, 'm'));
+  t.notMatch(stale.stdout, 'PWD');
+});
+
+t.test('--mode and --group say who may connect to a path', async (t) => {
+  const args = ['unit', '--name', 'web', '-l', '/run/web.sock', '--mode', '0660', '--group', 'www-data'];
+  const { stdout, stderr } = await cli(t, [...args, '--', process.execPath, 'app.js']);
+  t.match(stdout, /^ListenStream=\/run\/web\.sock\nSocketMode=0660\nSocketGroup=www-data$/m);
+  t.notMatch(stderr, 'every user');
+  const mistakes: [string[], string | RegExp][] = [
+    [['-l', '/run/x', '--mode', 'rw'], '--mode "rw" is not an access mode'],
+    [['-l', '80', '--mode', '0660'], '--mode is for sockets with a path'],
+    [['-l', '/run/x', '--group', 'a\nb'], 'cannot be written into a unit file'],
+  ];
+  for (const [more, message] of mistakes) {
+    t.match(await cli(t, ['unit', ...more, '--', process.execPath]), { code: 2, stderr: message, stdout: '' });
+  }
 });

@@ -135,3 +135,35 @@ t.test('arguments arrive as they were written, with every control character ther
     t.notOk(existsSync(lab.path('/run/lab/smuggled')));
   });
 });
+
+t.test(
+  'a program without this package is not waited for, and one with it may be upgraded all the same',
+  { skip },
+  async (t) => {
+    const port = await freePort();
+    await withSystemd({ units: none }, async (lab) => {
+      const plain = "require('http').createServer((q, s) => s.end('{}')).listen({ fd: 3 })";
+      mkdirSync(lab.path('/run/plain'));
+      await install(lab, '/run/plain', ['-l', `127.0.0.1:${port}`], 'web.socket', ['node', '-e', plain]);
+      await getJson(port);
+      t.equal(await lab.property('web.service', 'Type'), 'exec');
+      t.equal(await lab.property('web.service', 'ActiveState'), 'active');
+    });
+    await withSystemd({ units: none }, async (lab) => {
+      await deploy(lab, 'express.js', '/run/app');
+      const options = ['-l', `127.0.0.1:${port}`, '--type', 'exec', '--watchdog', '2s'];
+      await install(lab, '/run/app', options, 'web.socket');
+      await getJson(port);
+      t.match(await lab.property('web.service', 'StatusText'), /accepted/, 'what it says is heard');
+      const pid = await lab.property('web.service', 'MainPID');
+      const service = `/run/lab/web.service.d/reload.conf`;
+      writeFileSync(
+        lab.path(service),
+        '[Service]\nExecReload=node /run/app/node_modules/listenfds/dist/cli.js upgrade $MAINPID\nEnvironment=UPGRADE=yes\n',
+      );
+      await lab.systemctl('daemon-reload');
+      await lab.systemctl('restart', 'web.service');
+      t.not(await lab.property('web.service', 'MainPID'), pid);
+    });
+  },
+);
