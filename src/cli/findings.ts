@@ -1,106 +1,11 @@
-// What can be wrong with the descriptors of a process: one table of codes, and the check for each. Decides, looks at
-// nothing but the report.
-import { isBoundTo } from '../receive/choose.js';
+// What is wrong with the descriptors of a process: a check for each code. Decides, and looks at nothing but the report and
+// the paths in it.
 import { type Description, isTcp } from '../receive/descriptor.js';
-import { fs } from '../system/builtins.js';
 import { formatAddress } from '../text/address.js';
+import { type Finding, type FindingCode, findingTable } from './finding-table.js';
 import type { Holder } from './proc.js';
 import type { Properties, UnitFacts } from './systemctl.js';
-
-/** Every code, when it is given and what to do. docs/inspect.md says the same. */
-export const findingTable = {
-  'malformed-environment': {
-    when: 'A LISTEN_* variable cannot be read, or LISTEN_FDNAMES does not name as many as LISTEN_FDS announces.',
-    remedy: 'look at what starts the program: a service manager never sends this, a hand-written wrapper may',
-  },
-  'foreign-pid': {
-    when: 'The descriptors arrived, but LISTEN_PID names another process, so the program must ignore them.',
-    remedy:
-      "start the program without a wrapper, or with exec in it (`sh -c 'exec node app.js'`); npm start and npx cannot pass descriptors on",
-  },
-  'pidfd-mismatch': {
-    when: 'LISTEN_PID is right, but LISTEN_PIDFDID is that of another process: a left-over that newer receivers refuse.',
-    remedy: 'remove LISTEN_PIDFDID wherever LISTEN_PID is set anew',
-  },
-  'stale-variables': {
-    when: 'LISTEN_* variables were left behind by another process; no descriptors came with them.',
-    remedy: 'have the process that was activated remove them before it starts others: listenFds() does',
-  },
-  'missing-descriptor': {
-    when: 'LISTEN_FDS announces a descriptor that is not there, or whose number is something else by now.',
-    remedy:
-      'find who closes it: a wrapper (npm, npx, sudo), or the program itself, whose server.close() frees the number',
-  },
-  'port-differs': {
-    when: 'The program is configured for a port (PORT, --port) that none of its sockets has: the socket unit decides, not the program.',
-    remedy:
-      'change ListenStream= in the socket unit, then: systemctl daemon-reload, stop the service, restart the socket',
-  },
-  unused: {
-    when: 'A listener was passed, and the program does not wait for connections on it: they queue up and hang.',
-    remedy: 'adopt it (listen(app) finds it by name or address), or take it out of the socket unit',
-  },
-  'queue-full': {
-    when: 'The accept queue of a listener is full: further connections are dropped or hang.',
-    remedy: 'the program accepts too slowly or not at all; a larger Backlog= only helps against short bursts',
-  },
-  'backlog-shrunk': {
-    when: "The backlog in force is smaller than the socket unit's: the program called listen(2) again with less, as Node does (511).",
-    remedy: 'adopt the socket with listen() of listenfds, which keeps it',
-  },
-  'backlog-capped': {
-    when: 'Backlog= is more than net.core.somaxconn allows.',
-    remedy: 'sysctl -w net.core.somaxconn=… (and /etc/sysctl.d), then restart the socket',
-  },
-  'path-missing': {
-    when: 'The path of a unix listener is gone: nobody can connect any more, while everything looks well from inside.',
-    remedy:
-      'restart the socket, and find who removed the file (tmpwatch, a deploy script, RemoveOnStop= of another unit)',
-  },
-  'path-replaced': {
-    when: 'The path of a unix listener belongs to something else by now: clients reach another program.',
-    remedy: 'give each program a path of its own, then restart the socket',
-  },
-  inheritable: {
-    when: 'A passed descriptor is not close-on-exec: every program this one starts gets it and holds it open.',
-    remedy: 'set FD_CLOEXEC on it at the start: listenFds() does',
-  },
-  'held-elsewhere': {
-    when: 'Another program has the listener too: it may take connections, and keeps the port when this one ends.',
-    remedy: 'end that process; if this program started it, its descriptors leaked: see inheritable',
-  },
-  'socket-failed': {
-    when: 'The socket unit has failed: nothing listens, clients get ECONNREFUSED.',
-    remedy:
-      'systemctl reset-failed the socket and the service, then start the socket; raise TriggerLimitBurst= or StartLimitBurst=',
-  },
-  'socket-stopped': {
-    when: 'The socket unit is not active: the sockets go when the service stops.',
-    remedy: 'systemctl enable --now the socket unit',
-  },
-  'unit-differs': {
-    when: 'The socket unit says another address than the sockets have that were passed: it was changed after they were opened.',
-    remedy: 'stop the service, restart the socket',
-  },
-  'reload-needed': {
-    when: 'A unit file was changed since systemd has read it.',
-    remedy: 'systemctl daemon-reload, then restart the socket if it was the one changed',
-  },
-  'store-full': {
-    when: 'The file descriptor store is full: what is sent next is dropped, and nothing tells the sender.',
-    remedy: 'raise FileDescriptorStoreMax=, or remove what is not needed (FDSTOREREMOVE=1)',
-  },
-} as const satisfies Record<string, { when: string; remedy: string }>;
-
-export type FindingCode = keyof typeof findingTable;
-
-export interface Finding {
-  readonly code: FindingCode;
-  /** What was found. */
-  readonly message: string;
-  readonly remedy: string;
-  readonly fd?: number;
-}
+import { leadsTo, passingFolder, pathState } from './unix-paths.js';
 
 export interface Row {
   readonly fd: number;
@@ -117,6 +22,10 @@ export interface Row {
 export interface Report {
   /** Null where a unit has no process. */
   readonly pid: number | null;
+  /** The number by which it knows itself, in a container another one. */
+  readonly ownPid: number;
+  /** That of its parent. */
+  readonly parentPid: number;
   /** It is the process that looks: what it does to descriptors itself says nothing. */
   readonly self: boolean;
   readonly command: readonly string[];
@@ -147,10 +56,13 @@ const plural = (count: number, what: string): string => `${count} ${what}${count
 const listening = ({ rows }: Report): Row[] => rows.filter(({ description }) => description.listening);
 const passed = ({ rows }: Report): Row[] => rows.filter(({ source }) => source !== 'own');
 
-function pidSituation({ environment, pid, announced, rows }: Report): 'none' | 'ours' | 'wrapped' | 'stale' {
-  const named = environment['LISTEN_PID'];
-  if (named === undefined || announced.count === 0 || pid === null) return 'none';
-  if (Number(named) === pid) return 'ours';
+function pidSituation(report: Report): 'none' | 'ours' | 'wrapped' | 'stale' {
+  const { environment, pid, ownPid, parentPid, announced, rows } = report;
+  const { LISTEN_PID: named, LISTENFDS_PID: accepted } = environment;
+  if (announced.count === 0 || pid === null) return 'none';
+  if (accepted === 'any') return 'ours';
+  if (named === undefined) return 'none';
+  if (Number(named) === ownPid || (accepted === 'parent' && Number(named) === parentPid)) return 'ours';
   return rows.some(({ source }) => source === 'passed') ? 'wrapped' : 'stale';
 }
 
@@ -186,16 +98,22 @@ function unitAddresses(sockets: readonly Properties[]): string[] {
     .map((line) => line.replace(/ \(\w+\)$/, ''));
 }
 
-function pathState(row: Row, root: string): 'right' | 'missing' | 'replaced' {
-  const { address, boundInode, family } = row.description;
-  if (typeof address !== 'string' || !address.startsWith('/') || family !== 'unix') return 'right';
-  const file = fs.statSync(root + address, { throwIfNoEntry: false });
-  if (!file) return 'missing';
-  if (!file.isSocket()) return 'replaced';
-  return boundInode === null || isBoundTo(root + address, boundInode) ? 'right' : 'replaced';
-}
-
 const failed = (unit: Properties): boolean => unit['ActiveState'] === 'failed';
+
+const isStopped = ({ ActiveState }: Properties): boolean =>
+  ActiveState === 'inactive' || ActiveState === 'deactivating';
+
+/** Where the program itself listens on what that socket unit is for. */
+function boundItself(report: Report, socket: Properties): { readonly fd: number; readonly address: string } | null {
+  if (passed(report).length > 0) return null;
+  for (const address of unitAddresses([socket])) {
+    const isThere = (row: Row): boolean =>
+      address === where(row) || leadsTo(address, row.description, row.holders, report);
+    const row = listening(report).find(isThere);
+    if (row) return { fd: row.fd, address };
+  }
+  return null;
+}
 
 const checks: Record<FindingCode, Check> = {
   'malformed-environment': ({ announced }) => (announced.error === null ? [] : [{ message: announced.error }]),
@@ -203,14 +121,16 @@ const checks: Record<FindingCode, Check> = {
   'foreign-pid': (report) => {
     if (pidSituation(report) !== 'wrapped') return [];
     const named = Number(report.environment['LISTEN_PID']);
-    const who = report.ancestors.includes(named) ? 'what started it' : 'another process';
+    const above = [...report.ancestors, report.parentPid];
+    const who = above.includes(named) ? 'what started it' : 'another process';
     const those = plural(passed(report).length, 'descriptor');
-    return [{ message: `LISTEN_PID is ${named}, ${who}, not ${report.pid}: the program must ignore its ${those}` }];
+    return [{ message: `LISTEN_PID is ${named}, ${who}, not ${report.ownPid}: the program must ignore its ${those}` }];
   },
 
-  'pidfd-mismatch': ({ environment, pid, pidfdInode }) => {
-    const named = environment['LISTEN_PIDFDID'];
-    if (named === undefined || pidfdInode === null || Number(environment['LISTEN_PID']) !== pid) return [];
+  'pidfd-mismatch': ({ environment, ownPid, pidfdInode }) => {
+    const { LISTEN_PIDFDID: named, LISTENFDS_PID: accepted } = environment;
+    if (named === undefined || pidfdInode === null || accepted === 'any') return [];
+    if (Number(environment['LISTEN_PID']) !== ownPid) return [];
     if (named === String(pidfdInode)) return [];
     return [{ message: `LISTEN_PIDFDID is ${named}, but the process's own is ${pidfdInode}` }];
   },
@@ -283,12 +203,20 @@ const checks: Record<FindingCode, Check> = {
 
   'path-missing': (report) =>
     listening(report)
-      .filter((row) => pathState(row, report.root) === 'missing')
+      .filter((row) => pathState(row.description, row.holders, report) === 'missing')
       .map((row) => ({ fd: row.fd, message: `${label(row)}: ${where(row)} does not exist any more` })),
+
+  'runtime-directory': ({ unit }) =>
+    unitAddresses(unit?.sockets ?? []).flatMap((path) => {
+      const folder = passingFolder(path, unit?.service);
+      return folder === null
+        ? []
+        : [{ message: `${path} lies in RuntimeDirectory=${folder} of ${unit!.service!['Id']}` }];
+    }),
 
   'path-replaced': (report) =>
     listening(report)
-      .filter((row) => pathState(row, report.root) === 'replaced')
+      .filter((row) => pathState(row.description, row.holders, report) === 'replaced')
       .map((row) => ({ fd: row.fd, message: `${label(row)}: ${where(row)} is not its socket any more` })),
 
   inheritable: (report) =>
@@ -311,10 +239,32 @@ const checks: Record<FindingCode, Check> = {
   'socket-failed': ({ unit }) =>
     (unit?.sockets ?? []).filter(failed).map(({ Id, Result }) => ({ message: `${Id} has failed: ${Result}` })),
 
-  'socket-stopped': ({ unit }) =>
-    (unit?.sockets ?? [])
-      .filter(({ ActiveState }) => ActiveState === 'inactive' || ActiveState === 'deactivating')
+  'socket-stopped': (report) =>
+    (report.unit?.sockets ?? [])
+      .filter((unit) => isStopped(unit) && boundItself(report, unit) === null)
       .map(({ Id, ActiveState }) => ({ message: `${Id} is ${ActiveState}` })),
+
+  'started-before-socket': (report) =>
+    (report.unit?.sockets ?? []).flatMap((unit) => {
+      const own = isStopped(unit) || failed(unit) ? boundItself(report, unit) : null;
+      if (own === null) return [];
+      return [
+        { fd: own.fd, message: `${own.address} is bound by the program itself (fd ${own.fd}), not by ${unit['Id']}` },
+      ];
+    }),
+
+  'not-ready': ({ unit, rows, awaited }) => {
+    const { Id, Type, ActiveState, SubState } = unit?.service ?? {};
+    const waits = Type?.startsWith('notify') && ActiveState === 'activating' && SubState === 'start';
+    const serving = rows.find(({ description: { listening: open, inode } }) => open && awaited?.has(inode.number));
+    if (!waits || !serving) return [];
+    return [
+      {
+        fd: serving.fd,
+        message: `${Id} is activating: the program listens on ${where(serving)} and has not said READY=1`,
+      },
+    ];
+  },
 
   'unit-differs': (report) => {
     const { unit } = report;

@@ -7,11 +7,13 @@ import { formatAddress } from '../text/address.js';
 import { visible, visibleJson } from '../text/visible.js';
 import { firstFd, parseEnvironment } from '../text/environment.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
-import { type Finding, type Report, type Row, findingsOf } from './findings.js';
+import type { Finding } from './finding-table.js';
+import { type Report, type Row, findingsOf } from './findings.js';
 import {
   ancestorsOf,
   awaitedInodes,
   commandOf,
+  descendantsOf,
   descriptorsOf,
   environmentOf,
   exists,
@@ -20,6 +22,9 @@ import {
   linkOf,
   mostBacklog,
   nameOf,
+  ownPidOf,
+  parentOf,
+  pidsOf,
   programOf,
   unitOf,
 } from './proc.js';
@@ -32,7 +37,9 @@ function impossible(message: string, hint: string): CommandError {
 }
 
 function announcedIn(environment: NodeJS.ProcessEnv, pid: number): Report['announced'] {
-  if (environment['LISTEN_PID'] === undefined) return { count: 0, names: [], error: null };
+  if (environment['LISTEN_PID'] === undefined && environment['LISTENFDS_PID'] !== 'any') {
+    return { count: 0, names: [], error: null };
+  }
   try {
     // Whose it is decides a check later; here it counts what was announced at all.
     parseEnvironment(environment, 'self', { pid, ppid: 0, pidfdInode: () => null });
@@ -84,11 +91,12 @@ function passedRows(pid: number, announced: Report['announced']): { rows: Seen[]
 
 /** Listeners that were not passed, and a listening standard input (StandardInput=socket). */
 function ownRows(pid: number, passed: readonly Seen[]): Seen[] {
-  const known = new Set(passed.map(({ fd, description }) => `${fd} ${description.inode.number}`));
+  // A server has a duplicate of what was passed.
+  const known = new Set(passed.map(({ description }) => description.inode.number));
   return descriptorsOf(pid)
     .filter((fd) => linkOf(pid, fd)?.startsWith('socket:'))
     .map((fd) => ({ ...look(pid, fd), name: null, source: fd === 0 ? ('stdin' as const) : ('own' as const) }))
-    .filter(({ fd, description }) => description.listening && !known.has(`${fd} ${description.inode.number}`));
+    .filter(({ description }) => description.listening && !known.has(description.inode.number));
 }
 
 /** Who has no business with the sockets of this process. */
@@ -137,6 +145,8 @@ function reportOn(pid: number, unit: UnitFacts | null): Report {
   const ancestors = ancestorsOf(pid);
   return {
     pid,
+    ownPid: ownPidOf(pid),
+    parentPid: ownPidOf(parentOf(pid)),
     self,
     command: commandOf(pid),
     environment,
@@ -159,6 +169,8 @@ function reportOn(pid: number, unit: UnitFacts | null): Report {
 
 const noProcess = (unit: UnitFacts): Report => ({
   pid: null,
+  ownPid: 0,
+  parentPid: 0,
   self: false,
   command: [],
   environment: {},
@@ -174,6 +186,12 @@ const noProcess = (unit: UnitFacts): Report => ({
   unit,
 });
 
+/** The main process of a podman service is conmon, which watches over the program and holds its sockets. */
+function programOfContainer(pid: number): number | null {
+  if (nameOf(pid) !== 'conmon') return null;
+  return descendantsOf(pid).find((one) => parentOf(one) === pid && pidsOf(one).length > 1) ?? null;
+}
+
 function reportFor(operand: string | undefined, user: boolean): Report {
   if (operand === undefined) return reportOn(process.pid, null);
   if (/^[0-9]+$/.test(operand)) {
@@ -182,14 +200,15 @@ function reportFor(operand: string | undefined, user: boolean): Report {
     const unit = unitOf(pid);
     const facts = unit === null ? null : unitFacts(unit, user);
     // A control group's name may be that of a unit of another manager, or of another machine's.
-    return reportOn(pid, Number(facts?.service?.['MainPID']) === pid ? facts : null);
+    const main = Number(facts?.service?.['MainPID']);
+    return reportOn(pid, main === pid || ancestorsOf(pid).includes(main) ? facts : null);
   }
   const facts = unitFacts(operand, user);
   if (facts === null) {
     throw impossible(`systemctl knows no unit ${operand}`, 'is it one of your own? then say --user; else give a PID');
   }
   const pid = Number(facts.service?.['MainPID'] ?? 0);
-  return pid > 0 ? reportOn(pid, facts) : noProcess(facts);
+  return pid > 0 ? reportOn(programOfContainer(pid) ?? pid, facts) : noProcess(facts);
 }
 
 function userName(uid: number): string {
@@ -214,8 +233,11 @@ function cells({ fd, name, source, description, owner, holders }: Row): string[]
 
 function unitLines({ unit }: Report, user: boolean): string[] {
   const lines: string[] = [];
-  for (const { Id, ActiveState, SubState, Listen } of unit?.sockets ?? []) {
-    lines.push(`${Id}: ${ActiveState} (${SubState}), ${(Listen ?? '').split('\n').join(', ')}`);
+  for (const { Id, ActiveState, SubState, Listen = '', SocketMode: mode } of unit?.sockets ?? []) {
+    // Who may write to it may connect.
+    const isOpen = /^\//m.test(Listen) && /[2367]$/.test(mode ?? '');
+    const who = isOpen ? `; every local user may connect to the path, SocketMode=${mode}` : '';
+    lines.push(`${Id}: ${ActiveState} (${SubState}), ${Listen.split('\n').join(', ')}${who}`);
   }
   if (unit?.service) {
     const { Id, ActiveState, SubState, NFileDescriptorStore: used, FileDescriptorStoreMax: most } = unit.service;
@@ -228,8 +250,9 @@ function unitLines({ unit }: Report, user: boolean): string[] {
 
 function show(report: Report, findings: readonly Finding[], user: boolean): void {
   const { bold, dim, red, green } = styleFor(1);
-  const { pid, command, rows, announced } = report;
-  if (pid !== null) write(1, `${bold(`process ${pid}`)}  ${visible(command.join(' '))}\n`);
+  const { pid, ownPid, command, rows, announced } = report;
+  const there = ownPid === pid ? '' : ` (pid ${ownPid} in its container)`;
+  if (pid !== null) write(1, `${bold(`process ${pid}${there}`)}  ${visible(command.join(' '))}\n`);
   for (const line of unitLines(report, user)) write(1, `${dim(visible(line))}\n`);
   if (rows.length > 0) {
     const head = ['FD', 'NAME', 'TYPE', 'ADDRESS', 'QUEUE', 'CLOEXEC', 'LISTENER OF', 'ALSO HELD BY'];

@@ -74,7 +74,21 @@ export function statusIn(text: string): Status {
   return { state, parent: Number(parent), group: Number(group) };
 }
 
-const parentOf = (pid: number): number => statusOf(pid)?.parent ?? 0;
+/** Its numbers, from the namespace of whoever looks to its own: a container's process is 1 there. */
+export function pidsOf(pid: number): number[] {
+  return pidsIn(read(`/proc/${pid}/status`) ?? '', pid);
+}
+
+/** The text of /proc/PID/status. */
+export function pidsIn(text: string, pid: number): number[] {
+  const found = /^NSpid:((?:\s+\d+)+)$/m.exec(text)?.[1];
+  return found === undefined ? [pid] : found.trim().split(/\s+/).map(Number);
+}
+
+/** The number by which it knows itself: LISTEN_PID is that one. */
+export const ownPidOf = (pid: number): number => pidsOf(pid).at(-1)!;
+
+export const parentOf = (pid: number): number => statusOf(pid)?.parent ?? 0;
 
 /** Parent, its parent, … */
 export function ancestorsOf(pid: number): number[] {

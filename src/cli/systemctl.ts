@@ -25,6 +25,10 @@ const wanted = [
   'Backlog',
   'FileDescriptorName',
   'Accept',
+  'SocketMode',
+  'Type',
+  'RuntimeDirectory',
+  'RuntimeDirectoryPreserve',
 ];
 
 function output(command: string, args: readonly string[]): string | null {
@@ -49,12 +53,16 @@ function show(unit: string, user: boolean): Properties | null {
 const unitsIn = (value: string | undefined, suffix: string): string[] =>
   (value ?? '').split(' ').filter((unit) => unit.endsWith(suffix));
 
+const socketOf = (service: string): string => service.replace(/\.service$/, '.socket');
+
 /** From the name of either the service or one of its sockets; null where systemd knows none. */
 export function unitFacts(name: string, user: boolean): UnitFacts | null {
   const unit = show(/\.(service|socket)$/.test(name) ? name : `${name}.service`, user);
   if (unit === null) return null;
   if (!unit['Id']!.endsWith('.socket')) {
-    const sockets = unitsIn(unit['TriggeredBy'], '.socket').map((one) => show(one, user));
+    const named = unitsIn(unit['TriggeredBy'], '.socket');
+    // A socket unit that could not be started, since the service runs already, is not remembered: only its name tells.
+    const sockets = (named.length > 0 ? named : [socketOf(unit['Id']!)]).map((one) => show(one, user));
     return { service: unit, sockets: sockets.filter((one) => one !== null) };
   }
   const [service] = unitsIn(unit['Triggers'], '.service');

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -7,7 +7,7 @@ import { activate, activateModule, type Activation } from '../support/activate.t
 import { cli } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import * as insides from '../../dist/insides.js';
-import { unless } from '../support/tools.ts';
+import { unless, without } from '../support/tools.ts';
 
 interface Found {
   readonly code: number | null;
@@ -94,6 +94,53 @@ t.test('foreign-pid: a wrapper that was meant instead', async (t) => {
     'foreign-pid',
     new RegExp(`LISTEN_PID is ${process.pid}, what started it`),
   );
+});
+
+t.test('LISTENFDS_PID says whose pid counts', async (t) => {
+  for (const [accepted, pid, codes] of [
+    ['any', 1, []],
+    ['parent', process.pid, []],
+    ['parent', 1, ['foreign-pid']],
+  ] as const) {
+    const env = { LISTENFDS_PID: accepted };
+    const source = `process.env.LISTENFDS_PID = 'any'; ${adopting}`;
+    const found = await inspect(t, String(await running(t, source, { fds: ['tcp()'], pid, env })));
+    t.strictSame(found.codes, codes, `${accepted} ${pid}`);
+  }
+});
+
+t.test(
+  'in a pid namespace of its own a process has the number that it knows itself by',
+  { skip: without('unshare') || unless(process.getuid!() === 0, 'needs root') },
+  async (t) => {
+    const through = ['unshare', '--pid', '--fork', '--kill-child'];
+    const inside = async (pid: number): Promise<string> => {
+      const program = activate(t, [...through, 'sh', '-c', 'echo up; exec sleep 600'], { fds: ['tcp()'], pid });
+      await program.line();
+      return readFileSync(`/proc/${program.pid}/task/${program.pid}/children`, 'utf8').trim();
+    };
+    const ours = await inspect(t, await inside(1));
+    t.strictSame(ours.codes, ['inheritable'], 'LISTEN_PID=1 is its own');
+    hasFinding(await inspect(t, await inside(7)), t, 'foreign-pid', /LISTEN_PID is 7, another process, not 1:/);
+  },
+);
+
+t.test('a path that only the process itself can resolve is no error', { skip: without('python3') }, async (t) => {
+  // As conmon does it, whose paths would be too long otherwise.
+  const source = [
+    'import os, socket, time',
+    `folder = os.open(${JSON.stringify(temporaryFolder(t))}, os.O_PATH)`,
+    's = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)',
+    's.bind(f"/proc/self/fd/{folder}/attach")',
+    's.listen()',
+    'print("up", flush=True)',
+    'time.sleep(600)',
+  ].join('\n');
+  const program = activate(t, ['python3', '-c', source]);
+  await program.line();
+  const { codes, report } = await inspect(t, String(program.pid));
+  t.strictSame(codes, []);
+  t.match(report.descriptors, [{ source: 'own', address: /^\/proc\/self\/fd\/\d+\/attach$/ }]);
 });
 
 const noPidfs = typeof insides.binding().pidfdInode(process.pid) === 'number';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { findingTable } from '../../src/cli/findings.ts';
+import { findingTable } from '../../src/cli/finding-table.ts';
 import { root } from '../support/activate.ts';
 import { cli } from '../support/cli.ts';
 import { checkTable } from '../support/table.ts';

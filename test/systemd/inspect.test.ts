@@ -131,3 +131,82 @@ t.test('store-full: what is stored next is dropped', { skip }, async (t) => {
     hasFinding(t, report, 'store-full', /web.service: 1 of FileDescriptorStoreMax=1/);
   });
 });
+
+t.test('started-before-socket: the program has bound what the socket unit is for', { skip }, async (t) => {
+  const path = '/run/web.sock';
+  for (const place of [`127.0.0.1:${await freePort()}`, path]) {
+    const units = {
+      'web.socket': `[Socket]\nListenStream=${place}\n`,
+      'web.service': `[Service]\nType=notify\nExecStart=${execStart('web.js', place)}\n`,
+    };
+    await withSystemd({ units, start: ['web.service'] }, async (lab) => {
+      await lab.systemctl('start', 'web.service');
+      await t.rejects(lab.systemctl('start', 'web.socket'));
+      for (const operand of ['web.service', 'web.socket']) {
+        const report = await inspect(lab, operand);
+        const message = new RegExp(`${place} is bound by the program itself \\(fd \\d+\\), not by web\\.socket`);
+        hasFinding(t, report, 'started-before-socket', message);
+        t.notMatch(JSON.stringify(report.findings), 'socket-stopped');
+      }
+    });
+  }
+});
+
+t.test('a path in the manager’s /tmp is no finding for a service with another one', { skip }, async (t) => {
+  const units = {
+    'web.socket': '[Socket]\nListenStream=/tmp/web.sock\n',
+    'web.service': `[Service]\nType=notify\nPrivateTmp=yes\nExecStart=${execStart('serve.js')}\n`,
+  };
+  await withSystemd({ units }, async (lab) => {
+    await lab.systemctl('start', 'web.service');
+    t.strictSame((await inspect(lab, 'web')).findings, []);
+    const { stdout } = await lab.run(process.execPath, command, 'inspect', 'web');
+    t.match(
+      stdout,
+      /web\.socket: active .*\/tmp\/web\.sock \(Stream\); every local user may connect to the path, SocketMode=0666/,
+    );
+    const pid = await lab.property('web.service', 'MainPID');
+    await lab.run('rm', '/tmp/web.sock');
+    hasFinding(t, await inspect(lab, pid), 'path-missing', /\/tmp\/web\.sock does not exist any more/);
+  });
+});
+
+t.test('runtime-directory: the path goes with each stop of the service', { skip }, async (t) => {
+  const units = (more: string): Record<string, string> => ({
+    'web.socket': '[Socket]\nListenStream=/run/web/web.sock\nSocketMode=0600\n',
+    'web.service': `[Service]\nType=notify\nRuntimeDirectory=web\n${more}ExecStart=${execStart('serve.js')}\n`,
+  });
+  await withSystemd({ units: units('') }, async (lab) => {
+    await lab.systemctl('start', 'web.service');
+    const before = await inspect(lab, 'web');
+    t.strictSame(
+      before.findings.map(({ code }: { code: string }) => code),
+      ['runtime-directory'],
+      'before it is gone',
+    );
+    hasFinding(t, before, 'runtime-directory', /^\/run\/web\/web\.sock lies in RuntimeDirectory=web of web\.service$/);
+    await lab.systemctl('stop', 'web.service');
+    hasFinding(t, await inspect(lab, 'web'), 'runtime-directory', /web\.sock/);
+  });
+  await withSystemd({ units: units('RuntimeDirectoryPreserve=yes\n') }, async (lab) => {
+    await lab.systemctl('start', 'web.service');
+    t.strictSame((await inspect(lab, 'web')).findings, []);
+  });
+});
+
+t.test('not-ready: systemd waits for what the program does not say', { skip }, async (t) => {
+  const port = await freePort();
+  const program = "require('net').createServer().listen({ fd: 3 }, () => console.log('listens'))";
+  const units = {
+    'web.socket': `[Socket]\nListenStream=127.0.0.1:${port}\n`,
+    'web.service': `[Service]\nType=notify\nExecStart=${commandLine(process.execPath, '-e', program)}\n`,
+  };
+  await withSystemd({ units }, async (lab) => {
+    await lab.systemctl('start', '--no-block', 'web.service');
+    await lab.logged(/listens/);
+    const message = new RegExp(
+      `web.service is activating: the program listens on 127.0.0.1:${port} and has not said READY=1`,
+    );
+    hasFinding(t, await inspect(lab, 'web'), 'not-ready', message);
+  });
+});
