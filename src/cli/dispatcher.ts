@@ -4,8 +4,10 @@ import { describe } from '../receive/descriptor.js';
 import { binding } from '../system/addon.js';
 import { Watcher, readable } from '../system/watcher.js';
 import { formatAddress } from '../text/address.js';
+import { Family } from './family.js';
 import { type ManagerOptions, describeExit } from './manager.js';
 import type { OpenSocket } from './open.js';
+import { environmentOf } from './proc.js';
 
 export type DispatcherOptions = Pick<
   ManagerOptions,
@@ -19,11 +21,12 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #watchers: Watcher[];
   readonly #programs = new Set<Program>();
+  readonly #family: Family;
   #stopping = false;
-  #over = false;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    this.#family = new Family(options.stopTimeout);
     this.#watchers = options.sockets.map((socket) => new Watcher(socket.fd, () => this.#accept(socket)));
   }
 
@@ -68,22 +71,46 @@ export class Dispatcher {
       notifySocket: null,
     });
     this.#programs.add(program);
+    this.#family.leaving.add(program.pid);
     const from = peer === null ? '' : ` from ${formatAddress(peer)}`;
     say(`connection${from}: started pid ${program.pid}`);
-    void program.exited.then((exit) => {
-      this.#programs.delete(program);
-      say(`pid ${program.pid} ${describeExit(exit)}`);
-      if (this.#stopping && this.#programs.size === 0) this.#finish();
-      else this.#want();
-    });
+    void program.exited.then((exit) => this.#ended(program, exit));
+  }
+
+  #ended(program: Program, exit: NonNullable<Program['exit']>): void {
+    this.#programs.delete(program);
+    this.#family.leaving.delete(program.pid);
+    this.#options.say(`pid ${program.pid} ${describeExit(exit)}`);
+    // What it leaves behind would hold its connection, as long as it likes.
+    this.#family.dismiss((pid) => this.#isOfAnother(pid));
+    if (this.#stopping) this.#finishLater();
+    else this.#want();
+  }
+
+  /** A daemon is no descendant of its program any more, and has its environment still. */
+  #isOfAnother(pid: number): boolean {
+    return this.#family.leaving.has(Number(environmentOf(pid)?.['LISTEN_PID']));
+  }
+
+  /** A process that became ours when its parent ended. */
+  orphanEnded(): void {
+    this.#family.look();
   }
 
   stop(signal: NodeJS.Signals, sentAlready: boolean): void {
+    if (this.#stopping) {
+      // Asked again, nobody is waited for.
+      this.#family.kill();
+      return;
+    }
     this.#stopping = true;
-    if (!sentAlready) this.pass(signal);
+    const { stopTimeout } = this.#options;
     this.#want();
-    if (this.#programs.size === 0) this.#finish();
-    else setTimeout(() => this.pass('SIGKILL'), this.#options.stopTimeout);
+    if (!sentAlready) this.pass(signal);
+    // It may have been sent to us alone. Who has heard of it needs no other one before.
+    else setTimeout(() => this.pass('SIGTERM'), stopTimeout / 2).unref();
+    setTimeout(() => this.#family.kill(), stopTimeout).unref();
+    this.#finishLater();
   }
 
   hangup(): void {
@@ -94,9 +121,13 @@ export class Dispatcher {
     for (const program of this.#programs) program.kill(signal);
   }
 
+  #finishLater(): void {
+    if (this.#programs.size > 0) return;
+    const rest = this.#family.whenGone(() => this.#finish());
+    if (rest.length > 0) this.#options.say(`waiting for pid ${rest.join(', ')}`);
+  }
+
   #finish(): void {
-    if (this.#over) return;
-    this.#over = true;
     for (const socket of this.#options.sockets) socket.remove();
     for (const watcher of this.#watchers) watcher.close();
     this.#options.finished(null);

@@ -17,7 +17,7 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): void {
 }
 
 export class Family {
-  /** Those that have handed over and still answer what they had accepted. */
+  /** Those that are let be, with all that comes of them: who has handed over and still answers what it had accepted. */
   readonly leaving = new Set<number>();
   readonly #patience: number;
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -48,10 +48,12 @@ export class Family {
 
   /**
    * Ends what the command has left behind, as a service manager does: a successor whose old process was killed would keep
-   * the sockets for itself. Those that have handed over are let be.
+   * the sockets for itself. Those that are let be are not told.
+   *
+   * @param isSpared whether one of them is not meant
    */
-  dismiss(): void {
-    const rest = descendantsOf(process.pid, this.leaving);
+  dismiss(isSpared: (pid: number) => boolean = () => false): void {
+    const rest = descendantsOf(process.pid, this.leaving).filter((pid) => !isSpared(pid));
     for (const pid of rest) sendSignal(pid, 'SIGTERM');
     if (rest.length === 0) return;
     this.#later(this.#patience, () => {

@@ -166,7 +166,8 @@ export async function run(line: CommandLine): Promise<number> {
   const sockets = openAll(line);
   const common = { command: line.operands, sockets, env, start, stopTimeout, say };
   if (line.flag('accept')) {
-    runner = new Dispatcher({ ...common, finished: endLike });
+    const dispatcher = (runner = new Dispatcher({ ...common, finished: endLike }));
+    adoptOrphans(() => dispatcher.orphanEnded());
   } else {
     const notify = await openNotifyPath(
       (text, fds) => manager!.notified(text, fds),

@@ -1,5 +1,6 @@
 // What has to reach the manager: said again, without standing in the way of anything, until its full queue has room. Order
 // is kept: READY=1 never overtakes the RELOADING=1 before it.
+import { binding, systemError } from '../system/addon.js';
 import { EAGAIN, isShortage } from '../system/errnos.js';
 import { ListenFdsError } from '../system/errors.js';
 import type { NotifyState } from '../text/notify-state.js';
@@ -16,14 +17,17 @@ function isPassing(error: unknown): boolean {
 }
 
 interface Announcement {
-  readonly state: NotifyState;
-  readonly options: NotifyOptions | undefined;
+  readonly state: NotifyState | string;
+  readonly options: NotifyOptions;
   settle(result: boolean, error?: unknown): void;
 }
 
 const waiting: Announcement[] = [];
 let timer: NodeJS.Timeout | undefined;
 let pause = firstPause;
+
+/** Whose queue it is about. */
+const managerOf = ({ env = process.env }: NotifyOptions): string => env['NOTIFY_SOCKET'] ?? '';
 
 /** False where there is no room for it yet. */
 function attempt({ state, options, settle }: Announcement): boolean {
@@ -38,9 +42,12 @@ function attempt({ state, options, settle }: Announcement): boolean {
 
 function goOn(): void {
   timer = undefined;
-  while (waiting.length > 0 && attempt(waiting[0]!)) {
-    waiting.shift();
-    pause = firstPause;
+  const full = new Set<string>();
+  for (const announcement of waiting.slice()) {
+    const manager = managerOf(announcement.options);
+    if (full.has(manager)) continue;
+    if (attempt(announcement)) pause = firstPause;
+    else full.add(manager);
   }
   if (waiting.length === 0) return;
   timer = setTimeout(goOn, pause).unref();
@@ -50,32 +57,61 @@ function goOn(): void {
 /** Whether something waits for room: decoration is not worth standing in that line. */
 export const isAnnouncing = (): boolean => waiting.length > 0;
 
+/** Copies of the descriptors: until they are sent, theirs may be closed and their numbers be others'. */
+function copies(fds: readonly number[]): number[] {
+  const made: number[] = [];
+  for (const fd of fds) {
+    const copy = binding().duplicate(fd);
+    if (copy < 0) {
+      close(made);
+      throw systemError(copy, 'fcntl', `F_DUPFD_CLOEXEC ${fd}`);
+    }
+    made.push(copy);
+  }
+  return made;
+}
+
+function close(fds: readonly number[]): void {
+  for (const fd of fds) binding().closeFd(fd);
+}
+
 /**
  * Says it at once where there is room, else as soon as there is. Resolves as notify() returns; rejects with what it throws,
- * and after `timeout` ms.
+ * and after `timeout` ms. A timeout that is not over keeps the process alive.
  *
  * @throws ListenFdsError LISTENFDS_TIMEOUT
  */
-export function announce(state: NotifyState, options?: NotifyOptions, timeout = Infinity): Promise<boolean> {
+export function announce(
+  state: NotifyState | string,
+  options: NotifyOptions = {},
+  timeout = Infinity,
+): Promise<boolean> {
   return new Promise((resolve, reject) => {
+    const settle = (result: boolean, error?: unknown): void => {
+      if (error === undefined) resolve(result);
+      else reject(error as Error);
+    };
+    const manager = managerOf(options);
+    const isFirst = !waiting.some((one) => managerOf(one.options) === manager);
+    if (isFirst && attempt({ state, options, settle })) return;
+    const fds = copies(options.fds ?? []);
     let late: NodeJS.Timeout | undefined;
-    const announcement: Announcement = {
+    const later: Announcement = {
       state,
-      options,
+      options: { ...options, fds },
       settle(result, error) {
         clearTimeout(late);
-        if (error === undefined) resolve(result);
-        else reject(error as Error);
+        waiting.splice(waiting.indexOf(later), 1);
+        close(fds);
+        settle(result, error);
       },
     };
-    if (waiting.length === 0 && attempt(announcement)) return;
-    waiting.push(announcement);
+    waiting.push(later);
     timer ??= setTimeout(goOn, pause).unref();
     if (timeout === Infinity) return;
     late = setTimeout(() => {
-      waiting.splice(waiting.indexOf(announcement), 1);
       const found = `The service manager's queue has had no room for ${timeout} ms: it does not read NOTIFY_SOCKET`;
-      reject(new ListenFdsError('LISTENFDS_TIMEOUT', found));
+      later.settle(false, new ListenFdsError('LISTENFDS_TIMEOUT', found));
     }, timeout);
   });
 }

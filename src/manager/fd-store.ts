@@ -1,7 +1,8 @@
 // The file descriptor store of a service: what the manager keeps while the program is gone.
 import { maxMessageFds } from '../text/notify-state.js';
 import { type TableOf, badValue, boolean, readOptions } from '../text/options.js';
-import { notify, notifyBarrier, notifyBarrierOptions } from './notify.js';
+import { announce } from './announce.js';
+import { notifyBarrier, notifyBarrierOptions } from './barrier.js';
 
 /** Options of {@link storeFds}. */
 export interface StoreFdsOptions {
@@ -25,6 +26,9 @@ export const storeFdsOptions = { poll: { ...boolean, default: true }, timeout } 
 /** The options of removeStoredFds(). */
 export const removeStoredFdsOptions = { timeout } satisfies TableOf<Pick<StoreFdsOptions, 'timeout'>>;
 
+/** What is left of a timeout that has begun; at least 1. Milliseconds. */
+const left = (timeout: number, began: number): number => Math.max(1, Math.ceil(timeout - (performance.now() - began)));
+
 /**
  * Gives copies of descriptors to the service manager, which passes them back to the next start of this service: listenFds()
  * then has them under `name`, after those of socket units. Resolves to true once the manager has them, or has decided
@@ -38,18 +42,20 @@ export const removeStoredFdsOptions = { timeout } satisfies TableOf<Pick<StoreFd
  * await storeFds('session-42', [fd]);
  *
  * @throws ListenFdsError LISTENFDS_BAD_OPTION for a name that is not 1 to 255 printable ASCII characters without ':', of
- * which the manager would make "stored", or an empty list; LISTENFDS_TIMEOUT where the manager does not answer; and what
- * notify() throws
+ * which the manager would make "stored", or an empty list; LISTENFDS_TIMEOUT where the manager's queue has no room, or the
+ * manager does not answer, in that time; and what notify() throws except EAGAIN
  */
 export async function storeFds(name: string, fds: readonly number[], options: StoreFdsOptions = {}): Promise<boolean> {
   const { poll, timeout } = readOptions(storeFdsOptions, options);
   if (!Array.isArray(fds)) throw badValue('fds', fds, 'an array of descriptors');
   const state = { fdStore: true, fdName: name, ...(poll ? {} : { fdPoll: false }) };
+  const began = performance.now();
   let first = 0;
   do {
-    if (!notify(state, { fds: fds.slice(first, (first += maxMessageFds)) })) return false;
+    const part = fds.slice(first, (first += maxMessageFds));
+    if (!(await announce(state, { fds: part }, left(timeout, began)))) return false;
   } while (first < fds.length);
-  return notifyBarrier({ timeout });
+  return notifyBarrier({ timeout: left(timeout, began) });
 }
 
 /**
@@ -60,6 +66,7 @@ export async function storeFds(name: string, fds: readonly number[], options: St
  */
 export async function removeStoredFds(name: string, options: Pick<StoreFdsOptions, 'timeout'> = {}): Promise<boolean> {
   const { timeout } = readOptions(removeStoredFdsOptions, options);
-  if (!notify({ fdStoreRemove: true, fdName: name })) return false;
-  return notifyBarrier({ timeout });
+  const began = performance.now();
+  if (!(await announce({ fdStoreRemove: true, fdName: name }, {}, timeout))) return false;
+  return notifyBarrier({ timeout: left(timeout, began) });
 }

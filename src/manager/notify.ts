@@ -1,11 +1,11 @@
-// The way to the service manager: sd_notify(3) without libsystemd, and the barrier behind it.
+// The way to the service manager: sd_notify(3) without libsystemd.
 import { binding, systemError } from '../system/addon.js';
-import { fs, net } from '../system/builtins.js';
+import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { maxPathBytes } from '../text/address.js';
 import { type NotifyState, encodeState, maxMessageFds } from '../text/notify-state.js';
 import { noteSpoken } from './spoken.js';
-import { type TableOf, type Values, environment, given, readOptions, span, whole } from '../text/options.js';
+import { type TableOf, type Values, environment, given, readOptions, whole } from '../text/options.js';
 
 /** Options of {@link notify}. */
 export interface NotifyOptions {
@@ -126,71 +126,6 @@ export function notify(state: NotifyState | string, options?: NotifyOptions): bo
   if (!value) return false;
   send(text, value, fds, pid);
   noteSpoken(text);
-  return true;
-}
-
-/** Options of {@link notifyBarrier}. */
-export interface NotifyBarrierOptions {
-  /**
-   * How long to wait: milliseconds, or a time span such as '5s'. Infinity waits for as long as it takes.
-   * @default 5000
-   */
-  timeout?: number | string | undefined;
-  /**
-   * Where NOTIFY_SOCKET is read.
-   * @default process.env
-   */
-  env?: NodeJS.ProcessEnv | undefined;
-}
-
-/** The options of notifyBarrier(). */
-export const notifyBarrierOptions = {
-  timeout: { ...span({ endless: true }), default: 5000 },
-  env: environment,
-} satisfies TableOf<NotifyBarrierOptions>;
-
-/** Resolves when every copy of a pipe's write end is closed. Owns the read end. */
-function untilClosed(fd: number, timeout: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const pipe = new net.Socket({ fd, readable: true, writable: false });
-    const timer =
-      timeout === Infinity
-        ? undefined
-        : setTimeout(() => {
-            const found = `The service manager did not work through its messages within ${timeout} ms`;
-            pipe.destroy(new ListenFdsError('LISTENFDS_TIMEOUT', found));
-          }, timeout);
-    pipe.once('error', reject);
-    pipe.once('close', () => {
-      clearTimeout(timer);
-      resolve(); // nothing happens where an error came first
-    });
-    pipe.resume();
-  });
-}
-
-/**
- * Waits until the manager has worked through everything sent before, as sd_notify_barrier(3): before a process exits
- * whose messages would otherwise have no sender, or before a descriptor that was stored is closed. False where nobody
- * listens.
- *
- * @throws ListenFdsError LISTENFDS_TIMEOUT, LISTENFDS_BAD_OPTION, and what notify() throws
- */
-export async function notifyBarrier(options: NotifyBarrierOptions = {}): Promise<boolean> {
-  const { timeout, env = process.env } = readOptions(notifyBarrierOptions, options);
-  if (!env['NOTIFY_SOCKET']) return false;
-  const ends = binding().pipe();
-  if (typeof ends === 'number') throw systemError(ends, 'pipe2', 'for the barrier');
-  const [readEnd, writeEnd] = ends;
-  try {
-    notify({ barrier: true }, { fds: [writeEnd], env });
-  } catch (error) {
-    fs.closeSync(readEnd);
-    throw error;
-  } finally {
-    fs.closeSync(writeEnd);
-  }
-  await untilClosed(readEnd, timeout);
   return true;
 }
 

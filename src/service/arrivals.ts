@@ -2,7 +2,7 @@
 // server as new ones do, and are served from the byte on at which the other process stopped reading.
 import type { Server, Socket, SocketConstructorOpts } from 'node:net';
 import { newestResponse, responseInFlight } from '../admit/gate.js';
-import { notify } from '../manager/notify.js';
+import { announce } from '../manager/announce.js';
 import { carrierName, takeCarriers } from '../receive/carriers.js';
 import { connect } from '../sockets/attach.js';
 import { sharedBatch } from '../sockets/receive.js';
@@ -140,12 +140,8 @@ export function receiveConnections(servers: () => readonly Server[]): readonly A
   }
   const carriers = takeCarriers();
   if (carriers.length === 0) return arrivals;
-  try {
-    // As long as the manager has a copy, what is left in it is nobody's.
-    notify({ fdStoreRemove: true, fdName: carrierName });
-  } catch {
-    // It drops what it keeps when the service ends.
-  }
+  // As long as the manager has a copy, what is left in it is nobody's. It drops what it keeps when the service ends.
+  announce({ fdStoreRemove: true, fdName: carrierName }).catch(() => {});
   for (const fd of carriers) arrivals.push(new Arrivals(fd));
   return arrivals;
 }

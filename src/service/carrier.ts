@@ -6,7 +6,8 @@
 import type { Server, Socket } from 'node:net';
 import { isUpgraded, newestResponse, responseInFlight, sessionOf } from '../admit/gate.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
-import { notify, notifyBarrier } from '../manager/notify.js';
+import { announce } from '../manager/announce.js';
+import { notifyBarrier } from '../manager/barrier.js';
 import { carrierName } from '../receive/carriers.js';
 import { binding, bindingIfAny } from '../system/addon.js';
 import { net } from '../system/builtins.js';
@@ -169,7 +170,7 @@ export async function openStoreCarrier(): Promise<Carrier | null> {
   try {
     try {
       // Nobody is to forget it because our end has closed.
-      notify({ fdStore: true, fdName: carrierName, fdPoll: false }, { fds: [far] });
+      await announce({ fdStore: true, fdName: carrierName, fdPoll: false }, { fds: [far] }, proofTime);
     } finally {
       binding().closeFd(far);
     }

@@ -10,7 +10,13 @@ import { isKnownUser } from '../system/users.js';
 import { isOurs } from './successor.js';
 import type { UpgradeResult } from './upgrade.js';
 
-/** What comes back: one line of JSON. */
+/** What comes back at once, so that nobody waits for a process whose event loop stands still. */
+const heard = 'heard\n';
+
+/** A process that has said nothing by then does not hear. Milliseconds. */
+const hearingTime = 5_000;
+
+/** What comes back in the end: one line of JSON. */
 export type Answer = ({ ok: true } & UpgradeResult) | { ok: false; code: string; message: string };
 
 /** So many of those who ended without cleaning up are cleaned up after. */
@@ -55,6 +61,7 @@ export function listenForCommands(service: { upgrade(): Promise<UpgradeResult> }
         return;
       }
       socket.off('end', leave);
+      socket.write(heard);
       void obey(service).then((answer) => socket.end(`${JSON.stringify(answer)}\n`));
     });
   });
@@ -125,7 +132,7 @@ const mostBytes = 64 * 1024;
  * Asks a process for an upgrade and waits for the outcome.
  *
  * @throws ListenFdsError LISTENFDS_UPGRADE_REFUSED where nobody of that pid and of our rights is there to answer;
- * LISTENFDS_UPGRADE_FAILED where the answer is none
+ * LISTENFDS_UPGRADE_FAILED where the answer is none, or the process does not react
  */
 export async function askForUpgrade(pid: number): Promise<Answer> {
   let socket: Socket | null = null;
@@ -137,17 +144,26 @@ export async function askForUpgrade(pid: number): Promise<Answer> {
     );
   }
   let text = '';
+  const deaf = (): void => {
+    const found = `Process ${pid} does not react: it is stopped, or its event loop stands still`;
+    socket.destroy(new ListenFdsError('LISTENFDS_UPGRADE_FAILED', found));
+  };
+  const late = setTimeout(deaf, hearingTime);
   try {
     check(socket, pid);
     socket.write('upgrade\n');
     for await (const chunk of socket.setEncoding('utf8') as AsyncIterable<string>) {
+      clearTimeout(late);
       text += chunk;
       if (text.length > mostBytes) break;
     }
+    if (text.startsWith(heard)) text = text.slice(heard.length);
   } catch (error) {
     socket.destroy();
     if (error instanceof ListenFdsError) throw error;
     // EPIPE or ECONNRESET: it has hung up, as it does on whom it does not obey
+  } finally {
+    clearTimeout(late);
   }
   if (!text.endsWith('\n')) {
     throw new ListenFdsError(

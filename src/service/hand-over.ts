@@ -2,9 +2,11 @@
 // over to a successor of its own.
 import { ListenFdsError } from '../system/errors.js';
 import type { Carrier } from './carrier.js';
+import { Deadline } from './deadline.js';
 import { readOptions } from '../text/options.js';
 import { type OwnOptions, upgradeTriggerOptions } from './options.js';
 import type { Phase } from './stop.js';
+import { failed } from './progress.js';
 import { type Succession, joinSuccession } from './successor.js';
 import { type UpgradeOptions, type UpgradeResult, upgrade, upgradeOptions } from './upgrade.js';
 import { refuseUnfollowed } from './supervisor.js';
@@ -17,6 +19,9 @@ let toSuccessor: Carrier | null = null;
 let handedOver = false;
 /** One upgrade at a time, of the process. */
 let upgrading = false;
+
+/** A process that hands over says so when the manager has heard of it: it allows itself less. Milliseconds. */
+const takeOverTime = 60_000;
 
 export class HandOver {
   readonly #voice: Voice;
@@ -92,10 +97,14 @@ export class HandOver {
     upgrading = true;
     const { signal } = (this.#abort = new AbortController());
     const voice = this.#voice;
-    // Before that, NOTIFY_SOCKET is the old process's, which is about to leave.
-    await this.#takenOver;
-    voice.tell({ reloading: true, status: 'Upgrading' });
     try {
+      // Before that, NOTIFY_SOCKET is the old process's, which is about to leave.
+      await new Deadline(takeOverTime)
+        .within('The hand-over to this process', this.#takenOver)
+        .catch((cause: unknown) => {
+          throw failed('The process before this one has not handed over yet', cause);
+        });
+      voice.tell({ reloading: true, status: 'Upgrading' });
       const running = upgrade(options, { prepare, ...configured }, signal, (carrier) => {
         toSuccessor = carrier;
       });

@@ -72,7 +72,10 @@ export interface ServeOptions {
    * @default the environment variable LISTENFDS_IDLE_TIMEOUT, else never
    */
   idleTimeout?: number | string;
-  /** Called on SIGHUP. When it fails the service goes on with what it had, and says so in its status. */
+  /**
+   * Called on SIGHUP. When it fails, or takes longer than a minute, the service goes on with what it had, and says so in its
+   * status.
+   */
   onReload?: () => unknown;
   /** Called after draining: close databases here. */
   onStop?: (context: StopContext) => unknown;

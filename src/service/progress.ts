@@ -1,11 +1,12 @@
 // How far a successor has got: what it says through NOTIFY_SOCKET, whether it lives, and how much time it has left.
 import { privatePath } from '../open/private-place.js';
 import { isUsOrRoot } from '../system/users.js';
-import { notify } from '../manager/notify.js';
+import { announce } from '../manager/announce.js';
 import type { Program } from '../programs/spawn.js';
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { parseNotifyMessage } from '../text/notify-message.js';
+import { Deadline } from './deadline.js';
 
 export function failed(why: string, cause?: unknown): ListenFdsError {
   return new ListenFdsError('LISTENFDS_UPGRADE_FAILED', why, cause === undefined ? {} : { cause });
@@ -50,13 +51,17 @@ export class Allowance {
   }
 }
 
+/** A manager that has no room for that long does not read. Milliseconds. */
+const relayTime = 30_000;
+
 /**
  * What the successor wants the manager to keep, to forget or to acknowledge goes there through us, as long as it does not
  * know the manager itself.
  */
-function relay(message: string, fds: readonly number[]): void {
+async function relay(message: string, fds: readonly number[]): Promise<void> {
   try {
-    if (/^(FDSTORE|FDSTOREREMOVE|BARRIER)=1$/m.test(message)) notify(message, { fds });
+    const isForManager = /^(FDSTORE|FDSTOREREMOVE|BARRIER)=1$/m.test(message);
+    if (isForManager) await announce(message, { fds }, relayTime);
   } catch (error) {
     const what = `What the successor tells the service manager is lost: ${(error as Error).message}`;
     process.emitWarning(what, 'ListenFdsWarning');
@@ -89,7 +94,7 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
     receiveFds: true,
     accepts: ({ uid, pid }) => isUsOrRoot(uid, pid),
     heard(text, fds) {
-      relay(text, fds);
+      void relay(text, fds);
       const said = parseNotifyMessage(text);
       const extend = Number(said.get('EXTEND_TIMEOUT_USEC'));
       if (extend > 0) allowance.extend(extend / 1000);
@@ -147,4 +152,18 @@ export async function dismiss(program: Program, released: boolean): Promise<void
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   clearTimeout(timer);
+}
+
+/** So long a stop waits for a start that was given up: nobody else knows that process. Milliseconds. */
+const lateStartTime = 15_000;
+
+/** A file system that does not answer may hold a start up: what comes of it too late is ended. */
+export async function inTime(starting: Promise<Program>, allowance: Allowance): Promise<Program> {
+  try {
+    return await allowance.within('The program of the successor was not started', starting);
+  } catch (error) {
+    const ended = starting.then((late) => dismiss(late, false)).catch(() => {});
+    await new Deadline(lateStartTime).within('The successor', ended).catch(() => {});
+    throw error;
+  }
 }

@@ -1,6 +1,10 @@
 // Reloads: one at a time. Signals that come while one runs ask for one more.
+import { Deadline } from './deadline.js';
 import type { OwnOptions } from './options.js';
 import { type Voice, oneLine } from './voice.js';
+
+/** A reload that takes longer has failed: a manager must not see it as going on for ever. Milliseconds. */
+const longestReload = 60_000;
 
 export class Reloads {
   readonly #options: Pick<OwnOptions, 'onReload' | 'log'>;
@@ -33,7 +37,7 @@ export class Reloads {
     voice.tell({ reloading: true });
     let status = this.#counts();
     try {
-      await this.#options.onReload?.();
+      await new Deadline(longestReload).within('onReload()', this.#options.onReload?.());
       voice.failure = null;
     } catch (error) {
       status = voice.failure = `Reload failed, going on as before: ${oneLine(error)}`;

@@ -250,18 +250,20 @@ export class Stop {
       hooks = deadline.within('The pre-close hooks', adapted.beforeClose(), leastHookTime);
       hooks.catch(() => {}); // reported below
     };
-    try {
-      return await drain(adapted.server, options, {
-        deadline,
-        carrier,
-        closing,
-        onlyOthersLeft,
-        onlyIdleLeft: (connections) => this.#waitsForIdle(connections),
-        endOthers,
-      });
-    } finally {
-      await Promise.all([hooks, close()]);
-    }
+    const drained = drain(adapted.server, options, {
+      deadline,
+      carrier,
+      closing,
+      onlyOthersLeft,
+      onlyIdleLeft: (connections) => this.#waitsForIdle(connections),
+      endOthers,
+    });
+    await Promise.allSettled([drained]);
+    // One that fails does not end the wait for another.
+    const [result, ...ends] = await Promise.allSettled([drained, hooks, close()]);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
   }
 
   /** Once, and only where there is a manager that could keep them. */

@@ -2,7 +2,7 @@
 // there, nothing changes for anyone.
 import type { Socket } from 'node:net';
 import { announce } from '../manager/announce.js';
-import { notifyBarrier } from '../manager/notify.js';
+import { notifyBarrier } from '../manager/barrier.js';
 import { ownSockets } from '../open/own.js';
 import { findExecutable } from '../programs/executable.js';
 import type { Program } from '../programs/spawn.js';
@@ -19,7 +19,7 @@ import { fdName } from '../text/notify-state.js';
 import { type TableOf, type Values, anything, boolean, given, readOptions, span } from '../text/options.js';
 import { type Carrier, openPair } from './carrier.js';
 import { type HeldConnection, holdConnection } from './connections.js';
-import { Allowance, type Progress, dismiss, failed, openProgress, untilReady } from './progress.js';
+import { Allowance, type Progress, dismiss, failed, inTime, openProgress, untilReady } from './progress.js';
 import { Briefing, upgradeVariable } from './successor.js';
 
 /** Options of an upgrade. */
@@ -211,18 +211,21 @@ async function succeed(
     const link = 'upgrade: { cwd } says which link leads to the new one, or PWD in the environment of the service';
     throw failed(`The working directory ${cwd} does not exist any more: ${link}`);
   }
-  const program = (attempt.program = await startReleasable(options.command ?? ownCommand(cwd), {
+  const starting = startReleasable(options.command ?? ownCommand(cwd), {
     fds: sockets.map(({ fd }) => fd),
     names: sockets.map(({ name }) => name),
     env: { ...env, [upgradeVariable]: briefing.path, [originsVariable]: originsOf(sockets) },
     notifySocket: progress.address,
     cwd,
     ownGroup: true,
-  }));
+  });
+  const program = (attempt.program = await inTime(starting, allowance));
   const pid = await untilReady(program, progress, allowance);
   // systemd kills a main process at once that is not its child, where it waits for others to end: it has to be one before
   // it is called so.
   await program.release();
+  // The one in between was killed: the successor is being ended for it.
+  if (program.exit) throw failed(`The successor (pid ${pid}) lost the process that watched over it`);
   attempt.released = true;
   await announceSuccessor(pid);
   const kept = await briefing.go();

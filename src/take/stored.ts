@@ -61,7 +61,9 @@ export async function takeStored(wanted: Wanted): Promise<InheritedFd | null> {
   for (const one of stale) fs.closeSync(one.take());
   if (stale.length > 0) {
     // Removes all of that name, so the one that is meant is stored again.
-    await removeStoredFds(name);
+    await removeStoredFds(name).catch(({ message }: Error) => {
+      warn(`A listener that was stored as '${name}' for another address could not be removed: ${message}`);
+    });
     if (inherited) await store(name, inherited.fd);
   }
   return inherited;
@@ -72,9 +74,8 @@ export function lasting(wanted: Wanted): Wanted {
   return process.env['NOTIFY_SOCKET'] ? { ...wanted, removeOnStop: false } : wanted;
 }
 
-function warn(name: string, why: string, cause?: unknown): void {
-  const found = `The listener '${name}' was not stored: ${why}`;
-  const { message, code } = new ListenFdsError('LISTENFDS_NOT_STORED', found, { cause });
+function warn(found: string): void {
+  const { message, code } = new ListenFdsError('LISTENFDS_NOT_STORED', found);
   process.emitWarning(message, { type: 'ListenFdsWarning', code });
 }
 
@@ -84,7 +85,7 @@ async function store(name: string, fd: number): Promise<void> {
     // Nothing hangs up on a listener; the manager need not watch it.
     await storeFds(name, [fd], { poll: false });
   } catch (error) {
-    warn(name, (error as Error).message, error);
+    warn(`The listener '${name}' was not stored: ${(error as Error).message}`);
   }
 }
 
@@ -92,5 +93,5 @@ async function store(name: string, fd: number): Promise<void> {
 export async function keep(server: Server, { store: name }: Wanted): Promise<void> {
   const fd = descriptorOf(server);
   if (fd !== null) await store(name!, fd);
-  else warn(name!, 'this process does not hold its descriptor (a cluster worker?)');
+  else warn(`The listener '${name}' was not stored: this process does not hold its descriptor (a cluster worker?)`);
 }

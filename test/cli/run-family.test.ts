@@ -1,5 +1,5 @@
 // `listenfds run` and every process that comes of its command: none is left, none is cut off, each hears of the end.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -161,6 +161,79 @@ t.test('MAINPID= of a process that is none of the command’s is not believed', 
 });
 
 const served = ['run', '-l', '127.0.0.1:0', '--now', '--', process.execPath, '--input-type=module', '-e'];
+
+/** Connects, and gives what the command says first. */
+async function accepted(port: number): Promise<{ line: string; closed: Promise<unknown> }> {
+  const socket = connect(port, '127.0.0.1').on('error', () => {});
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  const line = await new Promise<string>((resolve) => socket.setEncoding('utf8').once('data', resolve));
+  return { line: line.trim(), closed };
+}
+
+// Answers with its pid and that of a daemon that has left it, and lives until it is told otherwise.
+const daemon = 'setsid sleep 600 3>&- & echo $$ $! >&3; exec sleep 600';
+const accepting = ['-l', '127.0.0.1:0', '--accept', '--stop-timeout', '300ms', '--', 'sh', '-c'];
+
+t.test('--accept: what a command leaves behind ends with it, and that of another command stays', async (t) => {
+  const run = new Run(t, [...accepting, daemon]);
+  const port = await run.port();
+  const [one, two] = [await accepted(port), await accepted(port)];
+  const [first, second] = [one, two].map(({ line }) => line.split(' ').map(Number) as [number, number]);
+  process.kill(first![0], 'SIGTERM');
+  await gone(first![1]);
+  await one.closed;
+  t.ok(isAlive(second![0]) && isAlive(second![1]));
+  run.signal('SIGTERM');
+  t.match(await run.program.ended, { code: 0 });
+  t.notOk(isAlive(second![0]) || isAlive(second![1]));
+});
+
+t.test('--accept: a daemon whose parent is gone is known by its environment', async (t) => {
+  // The first `sh` ends at once, and with it the parent of `sleep`.
+  const run = new Run(t, [
+    ...accepting,
+    '(sh -c "sleep 600 3>&- & echo $! > /dev/null") ; echo $$ >&3; exec sleep 600',
+  ]);
+  const port = await run.port();
+  const [one, two] = [await accepted(port), await accepted(port)];
+  const left = () => readdirSync('/proc').filter((pid) => isDaemonOf(Number(two.line), pid));
+  t.equal(left().length, 1);
+  process.kill(Number(one.line), 'SIGTERM');
+  await one.closed;
+  await run.says(new RegExp(`pid ${one.line} was ended`));
+  t.equal(left().length, 1, 'it is that of a command that runs');
+  run.signal('SIGTERM');
+  t.match(await run.program.ended, { code: 0 });
+  t.same(left(), []);
+});
+
+function isDaemonOf(command: number, pid: string): boolean {
+  try {
+    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    return Number(pid) !== command && environment.includes(`LISTEN_PID=${command}`) && isAlive(Number(pid));
+  } catch {
+    return false;
+  }
+}
+
+t.test('--accept: what takes no notice of SIGTERM is killed, descendants included', async (t) => {
+  const deaf = `trap '' TERM; sh -c 'trap "" TERM; echo $$ >&3; while :; do sleep 1; done' & wait`;
+  const run = new Run(t, [...accepting, deaf]);
+  const { line } = await accepted(await run.port());
+  run.signal('SIGTERM');
+  t.match(await run.program.ended, { code: 0 });
+  t.notOk(isAlive(Number(line)));
+});
+
+t.test('--accept: asked twice, nobody is waited for', async (t) => {
+  const args = ['-l', '127.0.0.1:0', '--accept', '--stop-timeout', '60s', '--', 'sh', '-c'];
+  const run = new Run(t, [...args, `trap '' TERM; echo $$ >&3; while :; do sleep 1; done`]);
+  const { line } = await accepted(await run.port());
+  run.signal('SIGTERM');
+  setTimeout(() => run.signal('SIGTERM'), 100);
+  t.match(await run.program.ended, { code: 0 });
+  t.notOk(isAlive(Number(line)));
+});
 
 t.test('Ctrl-C reaches a successor, which leads a process group of its own', async (t) => {
   const shown = await onTerminal(

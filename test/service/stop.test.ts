@@ -86,6 +86,19 @@ t.test('an app whose close hook fails does not cost the request of another one',
   t.match(await program.ended, { code: 1, stdout: /stopped/, stderr: /did not end cleanly: Error: cannot close/ });
 });
 
+t.test('a pre-close hook that fails does not end the wait for the close hooks', async (t) => {
+  const program = await start(
+    t,
+    `import fastify from 'fastify';
+     const app = fastify();
+     app.addHook('preClose', async () => { throw new Error('cannot begin to close'); });
+     app.addHook('onClose', async () => { await new Promise((resolve) => setTimeout(resolve, 300)); say('closed'); });
+     const services = [await serve(app, { ...local, onStop: () => say('stopped') })];`,
+  );
+  program.child.kill('SIGTERM');
+  t.match(await program.ended, { code: 1, stdout: /closed\nstopped/, stderr: /Error: cannot begin to close/ });
+});
+
 t.test(
   'hooks that never end hold the stop up to its deadline, and the manager is not kept waiting longer',
   async (t) => {

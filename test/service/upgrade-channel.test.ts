@@ -182,6 +182,15 @@ t.test('a successor takes its state from its own user or root, and from nobody e
   t.equal(await asked(12_345, 12_345), '"forged"', 'its own');
 });
 
+t.test('a process that does not react is not waited for', async (t) => {
+  const running = activateModule(t, service);
+  await running.line();
+  process.kill(running.pid, 'SIGSTOP');
+  const { code, stderr } = await cli(t, ['upgrade', String(running.pid)]);
+  t.equal(code, 1);
+  t.match(stderr, new RegExp(`Process ${running.pid} does not react: it is stopped`));
+});
+
 t.test('what is no command is not answered', async (t) => {
   const running = activateModule(t, service);
   const port = await running.line();

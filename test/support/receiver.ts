@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { notify } from 'listenfds';
 import { python } from './tools.ts';
 
 const script = fileURLToPath(new URL('./receiver.py', import.meta.url));
@@ -56,6 +57,19 @@ export class Receiver {
       const next = await this.#next();
       if (next.done === name) return;
       this.#messages.push(next);
+    }
+  }
+
+  /** Stops reading, with a queue that has no room left. `resume` makes room. */
+  async fill(): Promise<void> {
+    await this.command('pause');
+    for (;;) {
+      try {
+        notify({ X_OTHER: 1 }, { env: { NOTIFY_SOCKET: this.address } });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return;
+        throw error;
+      }
     }
   }
 
