@@ -4,8 +4,8 @@
 //   npm install --no-save node-addon-api@8
 //   node native/build.js      → build/Release/listenfds.node
 //
-// CXX names the compiler (default c++), npm_config_nodedir the folder that has include/node (default: beside the node that
-// runs this). What is compiled, and how, stands in binding.gyp (native/binding.gyp in the package), which node-gyp and
+// CXX names the compiler (default c++), CXXFLAGS has more flags for it, npm_config_nodedir is the folder that has include/node
+// (default: beside the node that runs this). What is compiled, and how, stands in binding.gyp (native/binding.gyp in the package), which node-gyp and
 // scripts/prebuild.js go by as well.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
@@ -18,19 +18,19 @@ const run = promisify(execFile);
 const here = resolve(import.meta.dirname, '..');
 
 /**
- * @param {{ compiler: string, headers: string[], output: string, root?: string, cpu?: string, link?: string[] }} options `headers`
- *   are the folders of node_api.h, uv.h and napi.h, `link` has flags for the linker, `output` is the file to write, `root` the folder
- *   of the package
+ * @param {{ compiler: string, headers: string[], output: string, root?: string, cpu?: string, more?: string[], link?: string[] }} options `headers`
+ *   are the folders of node_api.h, uv.h and napi.h, `more` has flags for the compiler, `link` for the linker, `output` is the file to
+ *   write, `root` the folder of the package
  * @returns {Promise<void>}
  */
-export async function buildAddon({ compiler, headers, output, root = here, cpu = process.arch, link = [] }) {
+export async function buildAddon({ compiler, headers, output, root = here, cpu = process.arch, more = [], link = [] }) {
   // At the root of an installed package npm would take it for an install script.
   const file = ['binding.gyp', 'native/binding.gyp']
     .map((place) => join(root, place))
     .find((place) => existsSync(place));
   const recipe = JSON.parse(readFileSync(file, 'utf8')).targets[0];
   const own = recipe.conditions.find(([condition]) => condition === `target_arch=='${cpu}'`)?.[1].cflags_cc ?? [];
-  const flags = [...recipe.cflags_cc, ...own];
+  const flags = [...recipe.cflags_cc, ...own, ...more];
   const defines = recipe.defines.map((define) => `-D${define}`);
   const includes = headers.map((folder) => `-I${folder}`);
   mkdirSync(dirname(output), { recursive: true });
@@ -93,7 +93,9 @@ const started = process.argv[1];
 if (started !== undefined && existsSync(started) && realpathSync(started) === realpathSync(import.meta.filename)) {
   const output = join(here, 'build/Release/listenfds.node');
   try {
-    await buildAddon({ compiler: process.env['CXX'] ?? 'c++', headers: [headersHere(), headersOfAddonApi()], output });
+    const { CXX: compiler = 'c++', CXXFLAGS = '' } = process.env;
+    const more = CXXFLAGS.split(/\s+/).filter((flag) => flag !== '');
+    await buildAddon({ compiler, headers: [headersHere(), headersOfAddonApi()], output, more });
     console.log(output);
   } catch (error) {
     const noCompiler = error.code === 'ENOENT' && error.syscall?.startsWith('spawn');
