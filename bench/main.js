@@ -3,6 +3,7 @@
 import { readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { installNeeded } from './needed.js';
 import { columns, keep, publish, readResults, verdict } from './results.js';
 
 // A file here that is no support is a benchmark; its name is what one types.
@@ -16,6 +17,7 @@ const support = [
   'lab.js',
   'mixed-load.js',
   'stream-clients.js',
+  'needed.js',
   'under-load.js',
   'picture.js',
 ];
@@ -55,7 +57,9 @@ function asked() {
 }
 
 const rows = [];
-for (const bench of asked()) {
+const named = asked();
+installNeeded(named);
+for (const bench of named) {
   if (!values.json) console.error(`measuring ${bench} …`);
   const began = performance.now();
   try {

@@ -1,4 +1,5 @@
-// node bench/picture.js: draws docs/zero-downtime.svg from docs/zero-downtime.json, which `npm run bench -- upgrade` wrote.
+// node bench/picture.js: draws docs/zero-downtime.svg from docs/zero-downtime.json, which `npm run bench -- upgrade` wrote. It needs
+// `npm --prefix bench install`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parse, View } from 'vega';

@@ -2,12 +2,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
-import { publint } from 'publint';
+import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
 import { cleanEnvironment } from '../../scripts/node-versions.js';
 import { root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { installed } from '../support/programs.ts';
 
 /** The package as it is published, but for the addons. */
 const tarball = (() => {
@@ -140,19 +140,30 @@ t.test('CommonJS: require() with nodenext, import() with node16', (t) => {
   t.end();
 });
 
+/** The linters, as far as they are used here. */
+interface Linters {
+  publint(options: { pack: { tarball: ArrayBuffer }; strict: boolean }): Promise<{ messages: unknown[] }>;
+  createPackageFromTarballData(bytes: Uint8Array): unknown;
+  checkPackage(tarball: unknown): Promise<{ problems?: { kind: string; resolutionKind?: string }[] }>;
+}
+
+async function linter<Name extends keyof Linters>(file: string): Promise<Pick<Linters, Name>> {
+  return import(pathToFileURL(join(await installed('package-checks'), 'node_modules', file)).href);
+}
+
 t.test('publint has nothing to say', async (t) => {
+  const { publint } = await linter<'publint'>('publint/src/index-node.js');
   const { messages } = await publint({ pack: { tarball: new Uint8Array(readFileSync(tarball)).buffer }, strict: true });
   t.strictSame(messages, []);
 });
 
 t.test('attw finds nothing but that the package is ESM only', async (t) => {
+  const attw = await linter<'checkPackage' | 'createPackageFromTarballData'>('@arethetypeswrong/core/dist/index.js');
   const bytes = new Uint8Array(readFileSync(tarball));
-  const analysis = await checkPackage(createPackageFromTarballData(bytes));
-  const problems = 'problems' in analysis ? analysis.problems : [{ kind: 'no types' }];
+  const { problems = [{ kind: 'no types' }] } = await attw.checkPackage(attw.createPackageFromTarballData(bytes));
   const esmOnly = new Set(['CJSResolvesToESM', 'NoResolution']); // node10 knows no exports
   t.strictSame(
-    problems.filter((problem) => {
-      const { kind, resolutionKind } = problem as { kind: string; resolutionKind?: string };
+    problems.filter(({ kind, resolutionKind = '' }) => {
       return !(kind === 'CJSResolvesToESM' || (esmOnly.has(kind) && resolutionKind === 'node10'));
     }),
     [],
