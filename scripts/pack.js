@@ -1,5 +1,5 @@
 // npm run package [-- FOLDER]: packs what is published into FOLDER, by default the checkout, and prints the name of the file.
-// --without-addons leaves out the part that needs compilers.
+// --this-machine takes the addon that npm install has built here, and --without-addons takes none: neither needs other compilers.
 //
 // It is built in a copy, from nothing. The code is minified and has no source maps, which would be more than half of the package;
 // functions and classes keep their names, for the stacks. The package has no scripts and no binding.gyp at its root: npm
@@ -16,7 +16,7 @@ import { cleanEnvironment } from './node-versions.js';
 import { prebuild, targets } from './prebuild.js';
 
 const { values, positionals } = parseArgs({
-  options: { 'without-addons': { type: 'boolean' } },
+  options: { 'this-machine': { type: 'boolean' }, 'without-addons': { type: 'boolean' } },
   allowPositionals: true,
 });
 const destination = resolve(positionals[0] ?? checkout);
@@ -81,9 +81,15 @@ async function makePrebuilds() {
   }
 }
 
+function copyAddon() {
+  const built = join(checkout, 'build/Release/listenfds.node');
+  cpSync(built, join(stage, `prebuilds/${process.platform}-${process.arch}/listenfds.node`));
+}
+
 try {
   await makeDist();
-  if (!values['without-addons']) await makePrebuilds();
+  if (values['this-machine']) copyAddon();
+  else if (!values['without-addons']) await makePrebuilds();
   copy(packed, stage);
   cpSync(join(checkout, 'binding.gyp'), join(stage, 'native/binding.gyp'));
   const readme = readFileSync(join(stage, 'README.md'), 'utf8');

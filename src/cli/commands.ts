@@ -1,4 +1,5 @@
 // The command line as data: help, shell completion, the man page and the parser all read this table.
+import { remedies } from '../system/errors.js';
 
 export interface OptionTable {
   readonly short?: string;
@@ -170,6 +171,18 @@ export const commands = {
       ['2', 'the command line cannot be understood'],
     ],
     operands: 'command',
+  },
+  explain: {
+    summary: 'say when an error comes, and what to do about it',
+    usage: 'CODE',
+    description: ['Prints the row of an error of this library, of the table in docs/errors.md.'],
+    options: { help },
+    examples: [['listenfds explain LISTENFDS_TAKEN', 'The code stands in front of the message, or in error.code']],
+    exit: [
+      ['0', 'printed'],
+      ['2', 'no such code'],
+    ],
+    operands: Object.keys(remedies),
   },
   completion: {
     summary: 'print the completion script for a shell',

@@ -6,6 +6,7 @@ import { visible } from '../text/visible.js';
 import { CommandError, type CommandLine, UsageError, parseCommandLine } from './command-line.js';
 import { type CommandName, commands } from './commands.js';
 import { completion } from './completion.js';
+import { explain } from './explain.js';
 import { commandHelp, generalHelp } from './help.js';
 import { inspect } from './inspect.js';
 import { run } from './run.js';
@@ -19,6 +20,7 @@ const actions: Record<CommandName, (line: CommandLine) => number | Promise<numbe
   inspect,
   upgrade,
   unit,
+  explain,
   completion,
 };
 
@@ -39,7 +41,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   }
   if (name === undefined || !Object.hasOwn(commands, name)) {
     throw new UsageError(
-      name === undefined ? 'what is to be done?' : `there is no command ${JSON.stringify(name)}`,
+      name === undefined ? 'no command given' : `there is no command ${JSON.stringify(name)}`,
       `one of ${Object.keys(commands).join(', ')}; listenfds --help says more`,
     );
   }

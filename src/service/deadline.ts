@@ -4,6 +4,12 @@ import { ListenFdsError } from '../system/errors.js';
 /** At an idle exit nothing has been heard from any connection for long: a request is hardly on its way. Milliseconds. */
 export const idleExitGrace = 1_000;
 
+/**
+ * After close() of a service that bound its own sockets, as in tests, the client of an idle connection finds nobody any more: only a
+ * request that is on its way is waited for. Milliseconds.
+ */
+export const closeGrace = 100;
+
 interface Waiting {
   readonly callback: () => void;
   /** It is not called before that, whatever the deadline says. */

@@ -1,9 +1,10 @@
 // The end of a service: the phases it goes through, under one deadline.
 import type { ConnectionStats } from '../admit/gate.js';
 import type { AdaptedApp } from '../listen/frameworks/adapted.js';
+import { type Origin, sourceOf } from '../receive/origin.js';
 import { ListenFdsError } from '../system/errors.js';
 import type { Carrier } from './carrier.js';
-import { Deadline, idleExitGrace } from './deadline.js';
+import { Deadline, closeGrace, idleExitGrace } from './deadline.js';
 import { type DrainResult, type DrainTimes, drain } from './drain.js';
 import { type OwnOptions, type StopContext, type StopReason, isStopSignal } from './options.js';
 import { type Voice, oneLine } from './voice.js';
@@ -21,6 +22,7 @@ export type Phase = 'starting' | 'serving' | 'told' | 'draining' | 'stopped';
 export interface Stoppable {
   readonly options: OwnOptions;
   readonly apps: readonly AdaptedApp[];
+  readonly listening: readonly { readonly origin: Origin }[];
   readonly voice: Voice;
   readonly stats: ConnectionStats;
   /** Work that goes on without a connection. */
@@ -49,6 +51,8 @@ export class Stop {
   #draining: Promise<DrainResult> | null = null;
   #stopping: Promise<void> | null = null;
   #ending = false;
+  /** The program itself ends it, and nobody listens on its address from then on. */
+  #closed = false;
   readonly #abort = new AbortController();
   #carrier: Carrier | null = null;
   #waitTold = false;
@@ -131,6 +135,7 @@ export class Stop {
   }
 
   close(): Promise<void> {
+    this.#closed ||= this.#service.listening.every(({ origin }) => sourceOf(origin) === 'bound');
     return this.#stop({ reason: 'close' }, 0);
   }
 
@@ -196,7 +201,8 @@ export class Stop {
   #drainTimes(): DrainTimes {
     if (this.#crashTimeout !== null) return { timeout: this.#crashTimeout, grace: 0 };
     const { drain: times } = this.#service.options;
-    return this.#context.reason === 'idle' ? { grace: idleExitGrace, ...times } : times;
+    if (this.#context.reason === 'idle') return { grace: idleExitGrace, ...times };
+    return this.#closed ? { grace: closeGrace, ...times } : times;
   }
 
   async #drainAll(): Promise<DrainResult> {

@@ -50,9 +50,9 @@ export interface CommonTarget {
 }
 
 /** Where to listen, and how: Node's own ListenOptions and what a .socket unit knows. */
-export interface ListenTarget extends ListenOptions, CommonTarget, Limits {
-  /** The TCP port; 0 is any that is free. */
-  port?: number;
+export interface ListenTarget extends Omit<ListenOptions, 'port'>, CommonTarget, Limits {
+  /** The TCP port, a number or its digits (`process.env.PORT ?? 3000`); 0 is any that is free. */
+  port?: number | string;
   /** The IP address or host name to bind. Without it: every address of this machine, both families. */
   host?: string;
   /** The path of a unix socket; an abstract name begins with NUL. */

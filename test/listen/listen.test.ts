@@ -158,7 +158,7 @@ t.test('a mismatch is told with everything needed to mend it', { skip }, async (
   const text = (port: number): string =>
     `The inherited fd 3 (FileDescriptorName 'web', inet stream) is bound to 127.0.0.1:${port}, not to 127.0.0.1:1 as asked for. ` +
     'The socket unit decides the address: change ListenStream= there, or ask for the address it has, ' +
-    "select it with { name }, or set mismatch: 'ignore'.";
+    "select it with { name }, or set mismatch: 'ignore'. (docs/errors.md#listenfds_address_mismatch)";
   const web = { fds: ['tcp()'], names: ['web'] };
 
   const warning = serving(t, "'127.0.0.1:1'", web);

@@ -40,7 +40,7 @@ function project(t: Test): string {
 
 const common = `
   const service: Service = await serve((request, response) => response.end(request.url), {
-    port: 3000, idleTimeout: '10min', onStop: ({ reason }) => console.log(reason) });
+    port: process.env['PORT'] ?? 3000, idleTimeout: '10min', onStop: ({ reason }) => console.log(reason) });
   const { address, source, url }: Listening = service.listening[0]!;
   const port: number | null = typeof address === 'object' && address ? address.port : null;
   const [first]: readonly InheritedFd[] = listenFds({ pid: 'parent' });

@@ -282,6 +282,18 @@ t.test('exit: false leaves the end to the program, and close() runs it', async (
   await t.rejects(get(port), { code: 'ECONNREFUSED' });
 });
 
+t.test('close() does not wait for the idle connection of a fetch', async (t) => {
+  const service = await serve((_: unknown, response: { end(text: string): void }) => response.end('x'), {
+    port: 0,
+    host: '127.0.0.1',
+    exit: false,
+  });
+  t.equal(await (await fetch(service.listening[0]!.url!)).text(), 'x');
+  const began = performance.now();
+  await service.close();
+  t.ok(performance.now() - began < 2000, 'fetch() keeps its connection open for four seconds');
+});
+
 t.test('a stop hook that never ends does not keep the process', async (t) => {
   const service = await serve(() => {}, {
     port: 0,

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { ListenFdsError } from 'listenfds';
+import { ListenFdsError, type ErrorCode } from 'listenfds';
 import { root } from '../support/activate.ts';
+import { cli } from '../support/cli.ts';
+import { occasions } from '../../src/cli/explain.ts';
 import * as insides from '../../dist/insides.js';
 import { checkTable } from '../support/table.ts';
 
@@ -19,12 +21,28 @@ t.test('an error says what was found and what to do, and is recognised across tw
 
 t.test('docs/errors.md has every code', (t) => {
   const withCode = (text: string) => text.replaceAll(/\b[A-Z]+_[A-Z_*]*/g, '`$&`');
-  const source = readFileSync(join(root, 'src/system/errors.ts'), 'utf8');
   const rows = Object.entries(insides.remedies).map(([code, remedy]) => {
-    const [, comment] = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s*${code}:`).exec(source)!;
-    const when = comment!.replaceAll(/\s*\n\s*\*?\s*/g, ' ').trim();
-    return [`\`${code}\``, withCode(when), withCode(`${remedy}.`)];
+    const when = occasions[code as ErrorCode];
+    return [`<a id="${code.toLowerCase()}"></a>\`${code}\``, withCode(when), withCode(`${remedy}.`)];
   });
   checkTable(t, 'docs/errors.md', 'errors', ['Code', 'When', 'What to do'], rows);
   t.end();
+});
+
+t.test('a message ends with its place in docs/errors.md, and `listenfds explain` prints that row', async (t) => {
+  const page = readFileSync(join(root, 'docs/errors.md'), 'utf8');
+  for (const [code, remedy] of Object.entries(insides.remedies)) {
+    const { message } = new ListenFdsError(code as ErrorCode, 'found');
+    const [, anchor = ''] = /^found\. .+\. \(docs\/errors\.md#(\w+)\)$/.exec(message) ?? [];
+    t.ok(page.includes(`<a id="${anchor}"></a>\`${code}\``), `${code} is at #${anchor}`);
+    t.ok(message.includes(remedy));
+  }
+  t.match(await cli(t, ['explain', 'LISTENFDS_TAKEN']), {
+    code: 0,
+    stdout: /^LISTENFDS_TAKEN\n\nWhen: take\(\) was called twice .*\nWhat to do: Take each descriptor once /,
+  });
+  t.match(await cli(t, ['explain', 'taken']), { code: 0, stdout: /^LISTENFDS_TAKEN\n/ });
+  t.match(await cli(t, ['explain', 'LISTENFDS_TAKN']), { code: 2, stderr: /did you mean LISTENFDS_TAKEN\?/ });
+  t.match(await cli(t, ['explain', 'nonsense']), { code: 2, stderr: /the codes are LISTENFDS_/ });
+  t.match(await cli(t, ['explain']), { code: 2, stderr: /give the code of one error/ });
 });
