@@ -8,6 +8,8 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { gunzipSync } from 'node:zlib';
+import zopfli from '@gfx/zopfli';
 import { generateDtsBundle } from 'dts-bundle-generator';
 import { minify } from 'terser';
 import { checkout, openFolder } from './copy.js';
@@ -100,7 +102,9 @@ try {
   mkdirSync(destination, { recursive: true });
   const command = ['pack', '--silent', '--pack-destination', destination];
   const options = { cwd: stage, env: cleanEnvironment(), encoding: 'utf8', stdio: ['ignore', 'pipe', 2] };
-  console.log(join(destination, execFileSync('npm', command, options).trim()));
+  const file = join(destination, execFileSync('npm', command, options).trim());
+  if (!values['without-addons']) writeFileSync(file, await zopfli.gzipAsync(gunzipSync(readFileSync(file)), {}));
+  console.log(file);
 } finally {
   rmSync(work, { recursive: true });
 }
