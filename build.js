@@ -85,6 +85,7 @@ await build({ ...shared, format: 'esm', entryPoints: ['src/preload/register.ts']
 await build({ ...commonJs, entryPoints: ['src/preload/register.ts'], define: { 'import.meta.url': '__filename' } });
 for (const name of ['register.d.ts', 'register.d.cts']) copyFileSync('dist/preload/register.d.ts', `dist/${name}`);
 await buildInsides('.');
+writeFileSync('dist/errors.json', JSON.stringify(JSON.parse(readFileSync('src/system/errors.json', 'utf8'))));
 
 // The man page comes from the table that the command line is read by.
 const man = await build({

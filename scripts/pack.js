@@ -46,7 +46,7 @@ async function makeDist() {
   });
   const dist = join(stage, 'dist');
   mkdirSync(dist, { recursive: true });
-  for (const name of readdirSync(join(build, 'dist')).filter((name) => /\.(?:c?js|1)$/.test(name))) {
+  for (const name of readdirSync(join(build, 'dist')).filter((name) => /\.(?:c?js|json|1)$/.test(name))) {
     if (name === 'insides.js') continue;
     const text = readFileSync(join(build, 'dist', name), 'utf8');
     const options = {
@@ -56,7 +56,7 @@ async function makeDist() {
       mangle: { keep_fnames: name !== 'cli.js', keep_classnames: true },
       format: { max_line_len: 120 },
     };
-    writeFileSync(join(dist, name), name.endsWith('js') ? (await minify(text, options)).code : text);
+    writeFileSync(join(dist, name), /\.c?js$/.test(name) ? (await minify(text, options)).code : text);
   }
   const doors = ['index', 'sockets', 'sd'];
   // The doors share most of their types, which stand in one file.

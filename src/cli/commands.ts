@@ -1,5 +1,4 @@
 // The command line as data: help, shell completion, the man page and the parser all read this table.
-import { remedies } from '../system/errors.js';
 
 export interface OptionTable {
   readonly short?: string;
@@ -20,7 +19,7 @@ export interface CommandTable {
   readonly examples: readonly (readonly [string, string])[];
   readonly exit: readonly (readonly [string, string])[];
   /** What the shell offers behind the options. */
-  readonly operands: 'command' | 'process or unit' | readonly string[];
+  readonly operands: 'command' | 'process or unit' | 'error code' | readonly string[];
 }
 
 const help: OptionTable = { short: 'h', help: 'Show this help' };
@@ -182,7 +181,7 @@ export const commands = {
       ['0', 'printed'],
       ['2', 'no such code'],
     ],
-    operands: Object.keys(remedies),
+    operands: 'error code',
   },
   completion: {
     summary: 'print the completion script for a shell',

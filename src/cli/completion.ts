@@ -1,4 +1,5 @@
 // Completion scripts for bash, zsh and fish, from the table.
+import { errorTable } from '../system/errors.js';
 import { type CommandLine, UsageError } from './command-line.js';
 import { type CommandTable, type OptionTable, commands } from './commands.js';
 import { write } from './terminal.js';
@@ -11,6 +12,11 @@ const unitsAndProcesses = [
   'systemctl list-units --all --plain --no-legend --type=service,socket 2>/dev/null | cut -d" " -f1',
   'pgrep node 2>/dev/null',
 ].join('; ');
+
+/** What stands behind the options; the codes of errors are not loaded for anything else. */
+function operandsOf({ operands }: CommandTable): Exclude<CommandTable['operands'], 'error code'> {
+  return operands === 'error code' ? Object.keys(errorTable()) : operands;
+}
 
 function bash(): string {
   const spellings = (command: CommandTable): string =>
@@ -27,7 +33,8 @@ function bash(): string {
           : `compgen -W ${quote((complete ?? []).join(' '))} -- "$word"`;
     return `        ${pattern}) COMPREPLY=($(${reply})); return ;;`;
   };
-  const operands = ({ operands: what }: CommandTable): string => {
+  const operands = (command: CommandTable): string => {
+    const what = operandsOf(command);
     if (what === 'command') return 'compgen -c -- "$word"';
     if (what === 'process or unit') return `compgen -W "$(${unitsAndProcesses})" -- "$word"`;
     return `compgen -W ${quote(what.join(' '))} -- "$word"`;
@@ -79,7 +86,8 @@ function zsh(): string {
     const behind = `[${plain(help)}]${value ? `:${plain(value)}:${action}` : ''}`;
     return [`--${name}`, ...(short ? [`-${short}`] : [])].map((spelled) => quote(`*${spelled}${behind}`)).join(' ');
   };
-  const operands = ({ operands: what }: CommandTable): string => {
+  const operands = (command: CommandTable): string => {
+    const what = operandsOf(command);
     if (what === 'command') return `'(-)1:command:_command_names -e' '*::arguments:_normal'`;
     if (what === 'process or unit') return `"1:process or unit:($(${unitsAndProcesses.replaceAll('"', '\\"')}))"`;
     return quote(`1:shell:(${what.join(' ')})`);
@@ -116,7 +124,7 @@ function fish(): string {
         `complete -c listenfds -n ${within}${short ? ` -s ${short}` : ''} -l ${option}${value ? ' -r' : ''}${what} -d ${quote(help)}`,
       );
     }
-    const { operands: what } = command;
+    const what = operandsOf(command);
     if (what === 'command') lines.push(`complete -c listenfds -n ${within} -a '(__fish_complete_subcommand)'`);
     else if (what === 'process or unit')
       lines.push(`complete -c listenfds -n ${within} -a ${quote(`(${unitsAndProcesses})`)}`);

@@ -1,7 +1,8 @@
 // The typed binding to native/ and its loader. Failures come back as -errno.
-import { fs, url, util } from './builtins.js';
+import { fs, util } from './builtins.js';
 import { EPFNOSUPPORT } from './errnos.js';
 import { ListenFdsError } from './errors.js';
+import { beside } from './here.js';
 
 /** A kernel socket address; which fields are there depends on the family. */
 export interface NativeAddress {
@@ -125,10 +126,6 @@ export interface Binding {
 const places = [`../prebuilds/${process.platform}-${process.arch}/listenfds.node`, '../build/Release/listenfds.node'];
 
 let loaded: Binding | ListenFdsError | undefined;
-
-/** Where this code is: dist/ of the package, or a bundle of the program. A bundle of CommonJS has no import.meta.url. */
-const beside = (place: string): string =>
-  url.fileURLToPath(new URL(place, import.meta.url ?? url.pathToFileURL(__filename)));
 
 /** What to say once nothing could be loaded. */
 function noAddon(failures: readonly string[]): ListenFdsError {

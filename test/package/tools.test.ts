@@ -68,6 +68,11 @@ async function adopts(t: Test, folder: string, file: string): Promise<void> {
   if (t.match(outcome, { source: 'inherited' }, String(outcome.message))) t.equal(await get(port), 'hello');
 }
 
+async function badVariable(t: Test, folder: string, file: string): Promise<string> {
+  const running = activate(t, [process.execPath, join(folder, file)], { env: { LISTENFDS: 'always' }, cwd: folder });
+  return (await running.json()).message as string;
+}
+
 const bundlers: Record<string, (folder: string, external: boolean, esm: boolean) => void> = {
   esbuild(folder, external, esm) {
     const script = join(root, 'node_modules/esbuild/bin/esbuild');
@@ -144,6 +149,13 @@ for (const [name, bundle] of Object.entries(bundlers)) {
         rmSync(join(folder, 'node_modules'), { recursive: true });
       }
       await adopts(t, folder, file);
+      if (name === 'webpack') return;
+      t.match(
+        await badVariable(t, folder, file),
+        /must be \S+ \S+ or \S+\. \(docs\/errors\.md#listenfds_bad_environment\)$/,
+      );
+      cpSync(join(root, 'dist/errors.json'), join(folder, 'out/errors.json'));
+      t.match(await badVariable(t, folder, file), /must be .*\. Correct it where this program is started/);
     });
   }
 }

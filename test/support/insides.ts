@@ -4,7 +4,7 @@ export { notify, parseNotifyAddress } from '../../src/manager/notify.ts';
 export { startWatchdog } from '../../src/manager/watchdog.ts';
 export { choose, matches } from '../../src/receive/choose.ts';
 export { binding } from '../../src/system/addon.ts';
-export { remedies } from '../../src/system/errors.ts';
+export { errorTable } from '../../src/system/errors.ts';
 export { HeldFile } from '../../src/system/files.ts';
 export { parseTarget } from '../../src/take/target.ts';
 export { parseAddress, formatAddress, matchesInet } from '../../src/text/address.ts';

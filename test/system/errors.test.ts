@@ -4,7 +4,6 @@ import t from 'tap';
 import { ListenFdsError, type ErrorCode } from 'listenfds';
 import { root } from '../support/activate.ts';
 import { cli } from '../support/cli.ts';
-import { occasions } from '../../src/cli/explain.ts';
 import * as insides from '../../dist/insides.js';
 import { checkTable } from '../support/table.ts';
 
@@ -21,21 +20,28 @@ t.test('an error says what was found and what to do, and is recognised across tw
 
 t.test('docs/errors.md has every code', (t) => {
   const withCode = (text: string) => text.replaceAll(/\b[A-Z]+_[A-Z_*]*/g, '`$&`');
-  const rows = Object.entries(insides.remedies).map(([code, remedy]) => {
-    const when = occasions[code as ErrorCode];
-    return [`<a id="${code.toLowerCase()}"></a>\`${code}\``, withCode(when), withCode(`${remedy}.`)];
-  });
+  const source = readFileSync(join(root, 'src/system/errors.ts'), 'utf8');
+  t.strictSame(
+    Object.keys(insides.errorTable()),
+    [...source.matchAll(/^  \| '(\w+)'/gm)].map(([, code]) => code),
+    'the type has the codes of the table',
+  );
+  const rows = Object.entries(insides.errorTable()).map(([code, { when, todo }]) => [
+    `<a id="${code.toLowerCase()}"></a>\`${code}\``,
+    withCode(when),
+    withCode(todo),
+  ]);
   checkTable(t, 'docs/errors.md', 'errors', ['Code', 'When', 'What to do'], rows);
   t.end();
 });
 
 t.test('a message ends with its place in docs/errors.md, and `listenfds explain` prints that row', async (t) => {
   const page = readFileSync(join(root, 'docs/errors.md'), 'utf8');
-  for (const [code, remedy] of Object.entries(insides.remedies)) {
+  for (const [code, { todo }] of Object.entries(insides.errorTable())) {
     const { message } = new ListenFdsError(code as ErrorCode, 'found');
     const [, anchor = ''] = /^found\. .+\. \(docs\/errors\.md#(\w+)\)$/.exec(message) ?? [];
     t.ok(page.includes(`<a id="${anchor}"></a>\`${code}\``), `${code} is at #${anchor}`);
-    t.ok(message.includes(remedy));
+    t.ok(message.includes(todo));
   }
   t.match(await cli(t, ['explain', 'LISTENFDS_TAKEN']), {
     code: 0,
