@@ -36,6 +36,7 @@
         "-fno-exceptions",
         "-fno-rtti",
         "-fno-asynchronous-unwind-tables",
+        "-fno-unwind-tables",
         "-fvisibility=hidden",
         "-ffunction-sections",
         "-fdata-sections",
