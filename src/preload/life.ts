@@ -255,7 +255,8 @@ export class Life {
     const deadline = new Deadline(timeout);
     this.#voice.tellStopping(() => deadline.leftWith(workerMargin));
     const workers = endWorkers(workersHere(), deadline);
-    const { drain, openStoreCarrier } = await service();
+    const { drain, openStoreCarrier, placeArrived } = await service();
+    placeArrived();
     // After an idle exit nobody would read what the manager keeps.
     const carrier = endOthers || this.#servers.size === 0 ? null : await openStoreCarrier();
     const options = endOthers ? { timeout, grace: idleExitGrace } : { timeout };

@@ -19,6 +19,9 @@ const leastIdle = 1_000;
 /** Another serve() of this process may come, for which there are connections. Milliseconds. */
 const longestWait = 5_000;
 
+/** So many of them in one turn of the event loop. */
+const atOnce = 16;
+
 /** The port of a key such as [::]:80. */
 const portOf = (key: string): string | undefined => /:(\d+)$/.exec(key)?.[1];
 
@@ -91,26 +94,45 @@ export class Arrivals {
   }
 
   #arrived(text: string, fds: readonly number[]): void {
-    const said = JSON.parse(text) as Moved[];
-    fds.forEach((fd, i) => {
-      const arrived = { fd, server: said[i]?.server ?? '', until: said[i]?.until ?? null };
-      if (!place(arrived)) wait(arrived);
-    });
+    // Of another version of this package, perhaps.
+    const { server = '', until = [] } = JSON.parse(text) as Partial<Moved>;
+    incoming.push(...fds.map((fd, i) => ({ fd, server, until: until[i] ?? null })));
+    placeSoon();
   }
 }
 
-interface Arrived extends Moved {
+interface Arrived {
   readonly fd: number;
+  readonly server: string;
+  readonly until: number | null;
 }
 
 /** The servers of each service of this process. */
 const services = new Set<() => readonly Server[]>();
 const arrivals: Arrivals[] = [];
+const incoming: Arrived[] = [];
 const waiting = new Map<Arrived, NodeJS.Timeout>();
+let placing = false;
+
+/** New visitors wait in the queues of the listeners, and are not to wait for all of these. */
+function placeSoon(): void {
+  if (placing || incoming.length === 0) return;
+  placing = true;
+  setImmediate(() => {
+    placing = false;
+    placeArrived(atOnce);
+    placeSoon();
+  });
+}
+
+/** Gives connections that have arrived to their servers; before a drain, all of them. */
+export function placeArrived(most = Infinity): void {
+  const servers = [...services].flatMap((of) => of());
+  for (const arrived of incoming.splice(0, most)) if (!place(arrived, servers)) wait(arrived);
+}
 
 /** @returns whether its server listens already */
-function place({ fd, server: wanted, until }: Arrived): boolean {
-  const servers = [...services].flatMap((of) => of());
+function place({ fd, server: wanted, until }: Arrived, servers: readonly Server[]): boolean {
   const server = serverFor(servers, wanted);
   if (server) serve(server, fd, until);
   return server !== null;
@@ -134,7 +156,7 @@ function wait(arrived: Arrived): void {
 export function receiveConnections(servers: () => readonly Server[]): readonly Arrivals[] {
   services.add(servers);
   for (const [arrived, timer] of waiting) {
-    if (!place(arrived)) continue;
+    if (!place(arrived, servers())) continue;
     clearTimeout(timer);
     waiting.delete(arrived);
   }

@@ -2,7 +2,8 @@
 // the next process reads. Over a restart the manager keeps that end: one descriptor for any number of connections. An upgrade
 // passes it to the successor.
 //
-// A message is JSON: for each descriptor, in order, the address of its server and until when it may stay idle.
+// A message is JSON: the address of the server, and for each descriptor, in order, until when it may stay idle. It is short: the
+// buffer of the socket has to hold all of them until the next start.
 import type { Server, Socket } from 'node:net';
 import { isUpgraded, newestResponse, responseInFlight, sessionOf } from '../admit/gate.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
@@ -16,12 +17,12 @@ import { formatAddress } from '../text/address.js';
 import { maxMessageFds } from '../text/notify-state.js';
 import { holdConnection, isBetweenRequests } from './connections.js';
 
-/** What is said of a connection. */
+/** What is said of the connections in a message. */
 export interface Moved {
-  /** Where its server listened, as formatAddress() says it. */
+  /** Where their server listened, as formatAddress() says it. */
   readonly server: string;
-  /** When it has been idle for too long, by monotonicNow(); null where its server sets no limit. */
-  readonly until: number | null;
+  /** For each when it has been idle for too long, by monotonicNow(); null where its server sets no limit. */
+  readonly until: readonly (number | null)[];
 }
 
 /** Milliseconds of a clock that all processes share, and that nobody sets. */
@@ -108,10 +109,11 @@ export class Carrier {
     const held = sockets.flatMap((socket) => {
       const until = idleUntil(socket);
       const connection = holdConnection(socket);
-      return connection ? [{ socket, connection, said: { server, until } satisfies Moved }] : [];
+      return connection ? [{ socket, connection, until }] : [];
     });
     if (held.length === 0) return [];
-    const text = Buffer.from(JSON.stringify(held.map(({ said }) => said)));
+    const said: Moved = { server, until: held.map(({ until }) => until) };
+    const text = Buffer.from(JSON.stringify(said));
     const fds = Int32Array.from(held, ({ connection }) => connection.fd);
     const sent = binding().sendMessage(this.#fd, text, null, fds);
     for (const { connection } of held) {

@@ -1,6 +1,6 @@
 // The room dist/service.js: what only a service that drains, limits or serves needs.
 export { drain } from './drain.js';
-export { receiveConnections } from './arrivals.js';
+export { placeArrived, receiveConnections } from './arrivals.js';
 export { canMove, openStoreCarrier } from './carrier.js';
 export { watchIdle } from './idle.js';
 export { serve } from './serve.js';

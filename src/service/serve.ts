@@ -7,7 +7,7 @@ import { type Listening, listenAdapted } from '../listen/listen.js';
 import { startsUsAgain } from '../receive/origin.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import type { ListenTarget, Target } from '../take/target.js';
-import { type Arrivals, forgetServers, receiveConnections } from './arrivals.js';
+import { type Arrivals, forgetServers, placeArrived, receiveConnections } from './arrivals.js';
 import { type Carrier, canMove, openStoreCarrier } from './carrier.js';
 import { listenForCommands } from './control.js';
 import { type DrainResult, drain } from './drain.js';
@@ -129,6 +129,7 @@ class RunningService implements Service, Stoppable, Member {
   }
 
   async openCarrier(reason: StopReason): Promise<Carrier | null> {
+    placeArrived();
     if (reason === 'upgrade') return this.#handOver.carrier();
     // The others are no restart: nobody would read what the manager keeps.
     if (!isStopSignal(reason) && reason !== 'error') return null;

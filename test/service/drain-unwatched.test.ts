@@ -60,6 +60,18 @@ t.test('an idle connection is closed after its grace, over TLS as well', async (
   }
 });
 
+t.test('a connection that begins its TLS handshake while the server drains is answered', async (t) => {
+  const server = createHttpsServer(tls, (_, response) => response.end('answer'));
+  const { port } = await opened(t, server);
+  const client = await connected(t, server, 'connection', connect(port));
+  const drained = draining(server, { timeout: 10_000, grace: 5_000 });
+  await once(server, 'draining');
+  const secure = connectTls({ ...tls, socket: client });
+  secure.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n');
+  t.match(await text(secure), /^HTTP\/1.1 200 OK[^]*answer$/);
+  t.match(await drained, { completed: 1, closedIdle: 0, destroyed: 0 });
+});
+
 t.test('an HTTP/2 session gets its GOAWAY', async (t) => {
   const { server, port } = await opened(t, createHttp2Server());
   const session = connectHttp2(`http://127.0.0.1:${port}`);

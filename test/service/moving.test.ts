@@ -43,6 +43,9 @@ t.test('in an upgrade idle connections go to the successor, and those in flight 
   for (const client of idle) t.equal(pidOf(await client.ask('/', /pid \d+\n$/)), old);
   const slow = new RawClient(service.port);
   slow.send('/slow?ms=3000');
+  // As browsers open them in advance.
+  const silent = new RawClient(service.port);
+  await once(silent.socket, 'connect');
   const half = new RawClient(service.port);
   await half.ask('/', /pid \d+\n$/);
   half.text = '';
@@ -53,6 +56,7 @@ t.test('in an upgrade idle connections go to the successor, and those in flight 
   const next = await Promise.all(idle.map(async (client) => pidOf(await client.ask('/', /pid \d+\n$/))));
   t.notOk(next.includes(old), 'the successor answers on the same connections');
   t.equal(new Set(next).size, 1);
+  t.equal(pidOf(await silent.ask('/', /pid \d+\n$/)), next[0], 'also on one that nothing was ever sent on');
   t.ok(performance.now() - started < 3_000);
   half.socket.write('st\r\n\r\n');
   await half.until(/pid \d+\n$/);
@@ -65,7 +69,7 @@ t.test('in an upgrade idle connections go to the successor, and those in flight 
   t.equal(pid, next[0], 'answered, and moved');
   t.equal(await exitOf(service), 0);
   t.same(alive(service), [next[0]]);
-  for (const client of [...idle, slow, half]) client.socket.destroy();
+  for (const client of [...idle, slow, half, silent]) client.socket.destroy();
 });
 
 t.test('the connections of all serve() calls of a process go to the successor', async (t) => {
@@ -128,7 +132,7 @@ t.test('a start long after: who has sent something meanwhile is answered, and th
   const descriptor = (of: unknown): number => (of as { _handle: { fd: number } })._handle.fd;
   const [near, far] = binding().socketPair() as [number, number];
   const until = Number(process.hrtime.bigint() / 1_000_000n) - 3_600_000;
-  const said = accepted.map(() => ({ server: `127.0.0.1:${port}`, until }));
+  const said = { server: `127.0.0.1:${port}`, until: accepted.map(() => until) };
   binding().sendMessage(near, Buffer.from(JSON.stringify(said)), null, Int32Array.from(accepted, descriptor));
   clients[0]!.send('/');
   const program = activate(t, [process.execPath, 'test/fixtures/serve.js'], {
