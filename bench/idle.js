@@ -3,6 +3,7 @@
 // FileDescriptorStoreMax= in the unit and without. Then the same with thousands of idle connections.
 //
 // BASELINE names another checkout of this package, built: its restart is measured as well.
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -51,20 +52,33 @@ async function idleClients(port, count) {
   };
 }
 
-/** @param {{ name: string, store: number, from?: string, clients?: number }} side */
-async function restart({ name, store, from = checkout, clients = 1 }) {
+/** MiB of a process: what it has, and what it had at most. */
+function memory(lab, pid) {
+  const text = readFileSync(lab.path(`/proc/${pid}/status`), 'utf8');
+  const [now, most] = ['VmRSS', 'VmHWM'].map(
+    (key) => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(text)[1]) / 1024,
+  );
+  return { now, most };
+}
+
+/** @param {{ name: string, store: number, from?: string, clients?: number, user?: string }} side */
+async function restart({ name, store, from = checkout, clients = 1, user = 'root' }) {
   const port = await freePort();
   const units = {
     'web.socket': `[Socket]\nListenStream=127.0.0.1:${port}\n`,
     'web.service':
-      `[Service]\nType=notify\nKillMode=mixed\nLimitNOFILE=65536\nTimeoutStopSec=60s\n${store > 0 ? `FileDescriptorStoreMax=${store}\n` : ''}` +
+      `[Service]\nType=notify\nUser=${user}\nKillMode=mixed\nLimitNOFILE=65536\nTimeoutStopSec=60s\n${store > 0 ? `FileDescriptorStoreMax=${store}\n` : ''}` +
       `ExecStart=${process.execPath} ${join(from, 'test/fixtures/framework.js')} ${name} 127.0.0.1:${port}\n`,
   };
   const more = from === checkout ? [] : [from];
   return withSystemd(
     units,
     async (lab) => {
+      const mainPid = async () => Number(await lab.systemctl('show', '--property=MainPID', '--value', 'web.service'));
+      await get(port);
+      const [empty, managerBefore] = [memory(lab, await mainPid()).now, memory(lab, 1).now];
       const idle = await idleClients(port, clients);
+      const full = memory(lab, await mainPid()).now;
       let running = true;
       const restarting = timed(() => lab.systemctl('restart', 'web.service')).finally(() => (running = false));
       const visits = [];
@@ -74,6 +88,8 @@ async function restart({ name, store, from = checkout, clients = 1 }) {
       }
       const visitor = Math.max(...(await Promise.all(visits)).map(({ ms }) => ms));
       const figures = { restart: (await restarting).ms, visitor, kept: await idle.kept() };
+      Object.assign(figures, { empty, full, successor: memory(lab, await mainPid()).most });
+      figures.manager = memory(lab, 1).most - managerBefore;
       idle.close();
       return figures;
     },
@@ -98,10 +114,28 @@ export default async function idle() {
     if (before) rows.push(row({ bench, metric, ours: ours.visitor, other: before.visitor, against: 'baseline' }));
     rows.push(row({ bench, metric: `${name}: idle connections lost of 1`, ours: 1 - ours.kept }, { atMost: 0 }));
   }
-  const crowd = await restart({ name: 'fastify-5', store: 16, clients: many });
-  console.error(`  ${many} idle connections: ${JSON.stringify(crowd)}`);
-  rows.push(row({ bench, metric: `${many} idle connections: restart, ms`, ours: crowd.restart }));
-  rows.push(row({ bench, metric: `${many} idle connections: new visitor waits, ms`, ours: crowd.visitor }));
-  rows.push(row({ bench, metric: `${many} idle connections: lost`, ours: many - crowd.kept }, { atMost: 0 }));
+  for (const user of ['root', 'nobody']) {
+    const crowd = await restart({ name: 'fastify-5', store: 16, clients: many, user });
+    const { restart: took, visitor, kept, empty, full, successor, manager } = crowd;
+    const about = `${many} idle connections, ${user}`;
+    console.error(
+      `  ${about}: restart ${Math.round(took)} ms, visitor ${Math.round(visitor)} ms, ${kept} kept; the service has ` +
+        `${Math.round(empty)} MiB, with them ${Math.round(full)}, the next one at most ${Math.round(successor)}, the manager ` +
+        `${manager.toFixed(1)} more`,
+    );
+    rows.push(row({ bench, metric: `${about}: restart, ms`, ours: took }));
+    rows.push(row({ bench, metric: `${about}: new visitor waits, ms`, ours: visitor }));
+    rows.push(row({ bench, metric: `${about}: lost`, ours: many - kept }, { atMost: 0 }));
+    rows.push(
+      row({
+        bench,
+        metric: `${about}: MiB of the next process, at most`,
+        ours: successor,
+        other: full,
+        against: 'the one before',
+      }),
+    );
+    rows.push(row({ bench, metric: `${about}: MiB that the manager needs more`, ours: manager }));
+  }
   return rows;
 }

@@ -1,7 +1,7 @@
 // 100 `systemctl restart` under the mixed load: no request fails, no idle connection is lost, and no new visitor waits longer
 // than the boot and the longest request in flight take. The same load on what others do on the same socket unit, and on pm2's
 // reload without activation.
-import { bootTime, longestRequest, reloadedByPm2, restarted, summary, tell } from './under-load.js';
+import { bootTime, longestRequest, percentile, reloadedByPm2, restarted, summary, tell } from './under-load.js';
 import { row } from './rounds.js';
 
 const bench = 'restart';
@@ -17,9 +17,10 @@ const peers = {
 const kept = ({ promised, lost }) => (100 * (promised - lost)) / promised;
 
 export default async function restart({ rounds = 100 }) {
-  const boot = await bootTime();
-  console.error(`  the program boots in ${Math.round(boot)} ms`);
+  const alone = await bootTime();
   const result = await restarted('library', rounds);
+  const boot = percentile(result.boots, 0.5);
+  console.error(`  the program boots in ${Math.round(alone)} ms, under the load in ${Math.round(boot)} ms`);
   tell('listenfds', result);
   const ours = summary(result);
   const allowed = longestRequest + 1.5 * boot;
@@ -32,7 +33,7 @@ export default async function restart({ rounds = 100 }) {
         metric: 'slowest wait of a new visitor, ms',
         ours: ours.visitor,
         other: allowed,
-        against: `longest request in flight, and 1.5 × a boot of ${Math.round(boot)} ms`,
+        against: `${longestRequest} ms in flight, and 1.5 × a boot of ${Math.round(boot)} ms`,
       },
       { ratioAtMost: 1 },
     ),

@@ -53,8 +53,9 @@ export async function withService(name, settings, body) {
  * @param {number} times
  * @param {(turn: number) => Promise<unknown>} act
  * @param {number} [pause]  ms in between
+ * @param {() => Promise<unknown>} [then]  done after each, and not timed
  */
-export async function underLoad(target, times, act, pause = 300) {
+export async function underLoad(target, times, act, pause = 300, then = async () => {}) {
   const load = await startLoad(target);
   await sleep(settle);
   const actions = [];
@@ -63,6 +64,7 @@ export async function underLoad(target, times, act, pause = 300) {
     const outcome = await act(turn);
     actions.push({ at, ms: now() - at, outcome });
     await sleep(pause);
+    await then();
   }
   await sleep(settle);
   const requests = await load.stop();
@@ -76,29 +78,35 @@ export async function underLoad(target, times, act, pause = 300) {
  */
 function untilAnswer({ at, ms }, requests) {
   const answers = requests.filter((one) => one.error === null && one.at >= at + ms && one.kind.startsWith('new'));
-  return Math.max(ms, Math.min(...answers.map((one) => one.at + waited(one))) - at);
+  return Math.max(ms, answers.reduce((first, one) => Math.min(first, one.at + waited(one)), Infinity) - at);
 }
 
-/** The service `name` restarted by `systemctl restart`. */
+/** The service `name` restarted by `systemctl restart`; of ours `boots` says how long each start took. */
 export function restarted(name, times, pause) {
-  return withService(name, name === 'library' ? library : 'Type=simple', (lab, target) =>
-    underLoad(target, times, () => lab.systemctl('restart', 'web.service'), pause),
-  );
+  const isOurs = name === 'library';
+  return withService(name, isOurs ? library : 'Type=simple', async (lab, target) => {
+    const boots = [];
+    const act = () => lab.systemctl('restart', 'web.service');
+    const result = await underLoad(target, times, act, pause, async () => isOurs && boots.push(await lastBoot(lab)));
+    return { ...result, boots };
+  });
 }
 
-/** From the start of the process until READY=1, with nothing else to do: the median of some. */
+/** From the start of the process until READY=1. Milliseconds. */
+async function lastBoot(lab) {
+  const properties = ['ExecMainStartTimestampMonotonic', 'ActiveEnterTimestampMonotonic'];
+  const text = await lab.systemctl('show', `--property=${properties}`, 'web.service');
+  const [began, ready] = properties.map((name) => Number(new RegExp(`^${name}=(\\d+)$`, 'm').exec(text)[1]));
+  return (ready - began) / 1000;
+}
+
+/** A boot of the program with nothing else to do: the median of some. */
 export function bootTime() {
   return withService('library', library, async (lab) => {
     const times = [];
     for (let i = 0; i < 7; i++) {
       await lab.systemctl('restart', 'web.service');
-      const properties = ['ExecMainStartTimestampMonotonic', 'ActiveEnterTimestampMonotonic'];
-      const [began, ready] = await Promise.all(
-        properties.map(async (name) =>
-          Number(await lab.systemctl('show', `--property=${name}`, '--value', 'web.service')),
-        ),
-      );
-      times.push((ready - began) / 1000);
+      times.push(await lastBoot(lab));
     }
     return percentile(times, 0.5);
   });
@@ -138,6 +146,9 @@ export function percentile(values, part) {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
 }
 
+/** Math.max() of more values than a call may have. */
+const largest = (values) => values.reduce((most, value) => Math.max(most, value), 0);
+
 /** What a request took beyond what its handler was told to take. */
 export const waited = ({ ms, own }) => Math.max(0, ms - own);
 
@@ -152,14 +163,14 @@ export function summary({ requests, actions }) {
     failed: failures.length,
     perThousand: (failures.length / requests.length) * 1000,
     perAction: failures.length / actions.length,
-    slowest: Math.max(...answered.map(waited)),
+    slowest: largest(answered.map(waited)),
     p999: percentile(
       answered.map(({ ms }) => ms),
       0.999,
     ),
-    longest: Math.max(...actions.map(({ untilAnswer }) => untilAnswer)),
+    longest: largest(actions.map(({ untilAnswer }) => untilAnswer)),
     refused: requests.filter(({ refused }) => refused > 0).length,
-    visitor: Math.max(...answered.filter(({ kind }) => kind.startsWith('new')).map(waited)),
+    visitor: largest(answered.filter(({ kind }) => kind.startsWith('new')).map(waited)),
     promised: requests.filter(({ kept }) => kept !== null).length,
     lost: requests.filter(({ kept }) => kept === false).length,
     streams: answered.filter(({ kind }) => /^(?:event|Web)/.test(kind)).length,
