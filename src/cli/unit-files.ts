@@ -156,6 +156,16 @@ const named = ({ isLinked, directory, template }: UnitPlan): string | false =>
   isLinked &&
   `# An upgrade starts the next version where this link leads to by then.\nEnvironment=${word(`PWD=${directory}`, template)}`;
 
+/** A drain takes 30 s at most, and close hooks come after it. */
+const stopTime = 45;
+/** Both know of a stop, and the outer one has to wait for the inner one. */
+const podmanMargin = 15;
+
+const store = [
+  '# systemd keeps idle connections over a restart, in one of these; the others are for storeFds().',
+  'FileDescriptorStoreMax=16',
+];
+
 const restart = [
   '# An exit with status 0 is an idle exit: the next connection starts it again.',
   'Restart=on-failure',
@@ -197,9 +207,8 @@ function serviceFile(plan: UnitPlan, sockets: readonly string[]): string {
       '# SIGTERM goes to the main process alone: child processes can finish what requests wait for. It waits for the old process',
       '# of an upgrade as well; what is left at the end is killed. A drain takes 30 s at most, and asks for more time if needed.',
       'KillMode=mixed',
-      'TimeoutStopSec=45s',
-      '# systemd keeps idle connections over a restart, in one of these; the others are for storeFds().',
-      'FileDescriptorStoreMax=16',
+      `TimeoutStopSec=${stopTime}s`,
+      ...store,
       watchdog !== null && `WatchdogSec=${watchdog}`,
     ],
     [
@@ -223,12 +232,19 @@ function containerFile(plan: UnitPlan, sockets: readonly string[]): string {
       idle(plan),
       plan.type !== 'exec' && '# READY=1 comes from the program in the container.\nNotify=true',
       plan.privateNetwork && '# The sockets that are passed go on working.\nNetwork=none',
+      '# By default podman kills after 10 s what a drain may take 30 s for.',
+      `PodmanArgs=--stop-timeout=${stopTime}`,
       plan.runAs !== null && `User=${plan.runAs}`,
       'ReadOnly=true',
       'NoNewPrivileges=true',
       'DropCapability=all',
     ],
-    ['[Service]', ...restart, sockets.length > 1 && `Sockets=${sockets.join(' ')}`],
+    [
+      '[Service]',
+      ...restart,
+      `TimeoutStopSec=${stopTime + podmanMargin}s`,
+      sockets.length > 1 && `Sockets=${sockets.join(' ')}`,
+    ],
     ['[Install]', '# Only to start it before the first connection.', `WantedBy=${target(plan)}`],
   );
 }

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { basename, join } from 'node:path';
 import t from 'tap';
 import { activate, root } from '../support/activate.ts';
+import { cli } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
 import { freePort } from '../support/port.ts';
@@ -73,3 +74,25 @@ for (const [whose, units] of Object.entries(unitFolders)) {
     t.notMatch(stderr, copies);
   });
 }
+
+/** Of other people's programs, which end as they do. */
+const others = 'migration';
+
+t.test('every unit says what a restart and an upgrade need, as listenfds unit does', async (t) => {
+  const lines = (text: string): string[] =>
+    [...text.matchAll(/^(?:KillMode|TimeoutStopSec|FileDescriptorStoreMax)=.*$/gm)].map(([line]) => line);
+  const { stdout } = await cli(t, ['unit', '--name', 'web', '-l', '3000', '--', 'node', 'server.js']);
+  const wanted = lines(stdout);
+  t.equal(wanted.length, 3, stdout);
+  const files = (readdirSync(folder, { recursive: true }) as string[]).filter(
+    (file) => file.endsWith('.service') && !file.startsWith(others),
+  );
+  t.ok(files.length > 8);
+  for (const file of files) t.strictSame(lines(readFileSync(join(folder, file), 'utf8')), wanted, file);
+  for (const page of ['README.md', 'docs/zero-downtime.md']) {
+    const blocks = readFileSync(join(root, page), 'utf8').split('```ini\n').slice(1);
+    const services = blocks.map((block) => block.split('```')[0]!).filter((block) => block.includes('[Service]'));
+    t.ok(services.length >= 2);
+    for (const service of services) t.strictSame(lines(service), wanted, `${page}: ${service}`);
+  }
+});
