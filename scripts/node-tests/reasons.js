@@ -13,7 +13,8 @@ export const reasons = {
     'The test closes its server and expects that clients in its queue are cut. The queue of a socket that was passed stays with the manager',
   turn: 'The test expects the effect of close() in the same turn: it listens again at once, or never hears that the server listens. drain() is called after the package is loaded, and takes its turns',
   later:
-    'The test asks a server for its address, or connects, in the turn of listen(), and listen() of the package opens it later',
+    'listen() of the package is a promise: the server opens after the turn of the call. The address, the handle, what close() does in the same turn and errors of wrong arguments come later than from server.listen()',
+  long: 'The path is too long for a unix socket as it is, or once it is absolute. The package says so by an error of its own, where Node.js cuts the path or goes by the relative one',
   internals:
     "The test looks at Node's internals: what they call the address asked for, a timer of node:http at the time of 'close', which drain() stops at its end, or a handle that the test itself closed",
 };
@@ -53,7 +54,27 @@ const accepted = {
     internals: ['test-child-process-send-returns-boolean', 'test-http-server-close-destroy-timeout'],
   },
   listen: {
-    later: ['test-net-connect-reset-before-connected'],
+    later: [
+      'test-http2-error-order',
+      'test-net-connect-immediate-destroy',
+      'test-net-connect-memleak',
+      'test-net-connect-reset-before-connected',
+      'test-net-listen-close-server',
+      'test-net-listen-close-server-callback-is-not-function',
+      'test-net-listen-twice',
+      'test-net-server-close-before-calling-lookup-callback',
+      'test-net-server-keepalive',
+      'test-net-server-listen-options',
+      'test-net-server-listen-options-signal',
+      'test-net-server-nodelay',
+      'test-net-socket-destroy-twice',
+      'test-net-socket-reset-twice',
+      'test-net-socket-timeout-unref',
+      'test-tls-connect-memleak',
+      'test-tls-passphrase',
+    ],
+    long: ['test-cluster-net-listen-relative-path', 'test-net-pipe-with-long-path'],
+    watched: ['test-http-connect'],
   },
 };
 

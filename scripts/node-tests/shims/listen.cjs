@@ -9,12 +9,13 @@ const ours = new WeakSet();
 net.Server.prototype.listen = function (...args) {
   if (ours.has(this)) return listen.apply(this, args); // the package itself
   const [options, callback] = net._normalizeArgs(args);
-  const { port, host, path, backlog, exclusive, ipv6Only, signal } = options;
+  const { port, host, path, backlog, exclusive, ipv6Only, reusePort, readableAll, writableAll, signal } = options;
   const place =
     port === undefined
       ? path && { path }
-      : typeof port === 'number' && port <= 65535 && { port, ...(host ? { host } : {}) };
-  if (!place || options.fd !== undefined || options._handle || options.handle || this._handle)
+      : Number.isInteger(port) && port >= 0 && port <= 65535 && { port, ...(host ? { host } : {}) };
+  const forWorker = new Error().stack.includes('node:internal/cluster'); // what a primary opens is Node's own
+  if (!place || forWorker || options.fd !== undefined || options._handle || options.handle || this._handle)
     return listen.apply(this, args);
   if (callback) this.once('listening', callback);
   ours.add(this);
@@ -22,9 +23,8 @@ net.Server.prototype.listen = function (...args) {
   let told = false;
   const tell = () => (told = true);
   this.prependOnceListener('error', tell);
-  const given = Object.fromEntries(
-    Object.entries({ backlog, exclusive, ipv6Only, signal }).filter(([, value]) => value !== undefined),
-  );
+  const asked = { backlog, exclusive, ipv6Only, reusePort, readableAll, writableAll, signal };
+  const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
   load()
     .then((module) => module.listen(this, { ...place, ...given }))
     .catch((error) => process.nextTick(() => told || this.emit('error', error)))
