@@ -5,16 +5,20 @@ import type { InheritedFd } from '../receive/inherited.js';
 import { replaceMethod } from '../system/replace.js';
 import { handConnection } from './also.js';
 
-const served = {
-  http: ['request', 'stream', 'session', 'upgrade', 'connect'],
-  tls: ['secureConnection'],
-  net: ['connection'],
-};
+const aboutItself = new Set<string | symbol>(['listening', 'close', 'error', 'newListener', 'removeListener']);
 
-/** Whether somebody waits for what is in a connection. node:http and node:tls have listeners of their own for it. */
+/** What node:tls, node:http and node:http2 listen for on their own servers. */
+function ownListeners(server: Server, event: string | symbol): number {
+  const [isTls, isHttp] = ['setSecureContext' in server, 'timeout' in server];
+  if (event === 'connection') return isTls || isHttp ? 1 : 0;
+  return isTls && isHttp && (event === 'secureConnection' || event === 'tlsClientError') ? 1 : 0;
+}
+
+/** Whether the program listens for anything that connections bring. */
 function isServed(server: Server): boolean {
-  const kind = 'timeout' in server ? 'http' : 'setSecureContext' in server ? 'tls' : 'net';
-  return served[kind].some((event) => server.listenerCount(event) > 0);
+  return server
+    .eventNames()
+    .some((event) => !aboutItself.has(event) && server.listenerCount(event) > ownListeners(server, event));
 }
 
 interface Unserved {

@@ -69,3 +69,26 @@ t.test('a probe that closes late: the visitor it has accepted is served by the s
   await once(visitor, 'close');
   t.match(answer, /^HTTP\/1\.1 200 OK[^]*hello$/);
 });
+
+t.test('a server that listens for anything a connection brings is no probe', async (t) => {
+  for (const [kind, event] of [
+    ['http', 'clientError'],
+    ['http', 'connection'],
+    ['http2', 'sessionError'],
+    ['net', 'connection'],
+  ] as const) {
+    const { fd, port } = await held(t);
+    const program = `require('node:${kind}').createServer().on('${event}', (first, socket = first) => {
+      console.log(JSON.stringify('${event}'));
+      socket.destroy();
+    }).listen(${port}, () => console.log('"listening"'))`;
+    const command = ['--require', join(root, 'dist/register.cjs'), '--eval', program];
+    const running = activate(t, [process.execPath, ...command], { fds: [fd] });
+    t.equal(await running.json(), 'listening', kind);
+    const visitor = connect(port, '127.0.0.1').on('error', () => {});
+    t.teardown(() => visitor.destroy());
+    visitor.write('not a request\r\n\r\n');
+    t.equal(await running.json(), event, kind);
+    await running.kill();
+  }
+});
