@@ -4,7 +4,7 @@
 //   npm run test:mutation                                   8 mutants of each file, the same ones each time
 //   npm run test:mutation -- --sample 40 --seed 2           others, and more of them
 //   npm run test:mutation -- --only src/admit/limits.ts     one file
-//   npm run test:mutation -- --docs                         nothing, but write the last result of each file to the page
+//   npm run test:mutation -- --docs                         nothing, but write the last result of each file and seed to the page
 //
 // The exit status is 1 if a mutant survived that rooms.js does not name.
 import { execFileSync, spawn } from 'node:child_process';
@@ -100,15 +100,16 @@ async function measure(folder, file) {
 }
 
 function report(rows) {
-  const header = ['File', 'Possible', 'Tried', 'Noticed', 'Score'];
-  const line = ({ file, possible, tried, survivors }) => {
+  const header = ['File', 'Seed', 'Possible', 'Tried', 'Noticed', 'Score'];
+  const line = ({ file, seed, possible, tried, survivors }) => {
     const noticed = tried - survivors.length;
-    return [file, possible, tried, noticed, `${Math.round((100 * noticed) / tried)} %`];
+    return [file, seed, possible, tried, noticed, `${Math.round((100 * noticed) / tried)} %`];
   };
   const sum = (of) => rows.reduce((total, row) => total + of(row), 0);
   const all = {
     file: 'all',
-    possible: sum((row) => row.possible),
+    seed: '',
+    possible: '',
     tried: sum((row) => row.tried),
     survivors: rows.flatMap((row) => row.survivors),
   };
@@ -120,16 +121,17 @@ function report(rows) {
   );
   return [
     table.map((cells) => `| ${cells.join(' | ')} |`).join('\n'),
-    `Of ${[...new Set(rows.map(({ when }) => when))].sort().join(' and ')}, seed ${[...new Set(rows.map(({ seed }) => seed))].join(', ')}.`,
+    `Of ${[...new Set(rows.map(({ when }) => when))].sort().join(' and ')}.`,
     ...(left.length > 0 ? [`Survived:\n\n${left.join('\n')}`] : []),
   ].join('\n\n');
 }
 
-/** The last result of each file, with these as the newest. */
+/** The last result of each file and seed, with these as the newest. */
 function keep(rows) {
   const before = existsSync(resultsFile) ? JSON.parse(readFileSync(resultsFile, 'utf8')) : [];
-  const last = new Map([...before, ...rows].map((row) => [row.file, row]));
-  const all = Object.keys(rooms).flatMap((file) => last.get(file) ?? []);
+  const last = new Map([...before, ...rows].map((row) => [`${row.file} ${row.seed}`, row]));
+  const order = Object.keys(rooms);
+  const all = [...last.values()].sort((a, b) => order.indexOf(a.file) - order.indexOf(b.file) || a.seed - b.seed);
   mkdirSync(cache, { recursive: true });
   writeFileSync(resultsFile, JSON.stringify(all, null, 2));
   return all;
