@@ -83,7 +83,7 @@ const all = {
   'src/admit/peer.ts': `${label}; ${other}; ${fault}`,
   'src/receive/predicates.ts': 'arguments that TypeScript refuses; names that the kernel does not give',
   'src/preload/register.ts': `standard input is closed; ${other}`,
-  'src/service/connections.ts': race,
+  'src/service/store-connections.ts': race,
   'src/service/control.ts': race,
   'src/service/drain.ts': `${race}; ${defaults}; HTTP/2 over a stream that is no socket`,
   'src/service/entry.ts': 'the first call of many',

@@ -5,7 +5,7 @@ import type { BlockList, Server } from 'node:net';
 import { net } from '../system/builtins.js';
 import { badOption, readOption, whole } from '../text/options.js';
 import { type Gate, gatekeeper, gone } from './gate.js';
-import { type Origin, originOf, sourceOf } from './source.js';
+import { type ClientAddress, clientAddress, clientSource } from './client.js';
 
 /** Who may connect, and how many at once. */
 export interface Limits {
@@ -47,7 +47,7 @@ const unknown = 'where it comes from is not known';
 function limitPerSource(most: number): Gate {
   const open = new Map<string, number>();
   return (socket) => {
-    const source = sourceOf(socket);
+    const source = clientSource(socket);
     if (source === null) return `maxConnectionsPerSource: ${unknown}`;
     const connections = open.get(source) ?? 0;
     if (connections >= most) return `maxConnectionsPerSource: ${source} has ${connections} connections`;
@@ -61,13 +61,13 @@ function limitPerSource(most: number): Gate {
   };
 }
 
-function listed(list: BlockList, origin: Origin): boolean {
-  if (origin.family !== 'inet') return false;
-  return list.check(origin.address, net.isIPv6(origin.address) ? 'ipv6' : 'ipv4');
+function listed(list: BlockList, client: ClientAddress): boolean {
+  if (client.family !== 'inet') return false;
+  return list.check(client.address, net.isIPv6(client.address) ? 'ipv6' : 'ipv4');
 }
 
-const nameOf = (origin: Origin): string =>
-  origin.family === 'inet' ? origin.address : origin.family === 'vsock' ? `vsock CID ${origin.cid}` : unknown;
+const nameOf = (client: ClientAddress): string =>
+  client.family === 'inet' ? client.address : client.family === 'vsock' ? `vsock CID ${client.cid}` : unknown;
 
 /**
  * Puts the limits before a server. A connection passes if it is in no `deny` list, in `allow` where there is one, and
@@ -82,16 +82,16 @@ export function limit(server: Server, limits: Limits): void {
   if (limits.deny !== undefined) {
     const deny = addresses('deny', limits.deny);
     gates.push((socket) => {
-      const origin = originOf(socket);
-      return origin.family === 'unknown' || listed(deny, origin) ? `deny: ${nameOf(origin)}` : null;
+      const client = clientAddress(socket);
+      return client.family === 'unknown' || listed(deny, client) ? `deny: ${nameOf(client)}` : null;
     });
   }
   if (limits.allow !== undefined) {
     const allow = addresses('allow', limits.allow);
     gates.push((socket) => {
-      const origin = originOf(socket);
-      if (origin.family === 'unix' || listed(allow, origin)) return null;
-      return `allow: ${nameOf(origin)}${origin.family === 'unknown' ? '' : ' is not in it'}`;
+      const client = clientAddress(socket);
+      if (client.family === 'unix' || listed(allow, client)) return null;
+      return `allow: ${nameOf(client)}${client.family === 'unknown' ? '' : ' is not in it'}`;
     });
   }
   if (limits.maxConnections !== undefined) {

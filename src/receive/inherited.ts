@@ -228,7 +228,10 @@ function closeOnExec(description: Description): void {
   if (result < 0) throw systemError(result, 'fcntl', `fd ${description.fd}`);
 }
 
-export function adopt(announcement: Announcement, origins: ReadonlyMap<string, Whence>): readonly InheritedFd[] {
+export function adoptAnnounced(
+  announcement: Announcement,
+  origins: ReadonlyMap<string, Whence>,
+): readonly InheritedFd[] {
   if (announcement.count === 0) return Object.freeze([]);
   const found = verify(announcement, origins);
   for (const { description } of found) closeOnExec(description);

@@ -11,7 +11,7 @@ import { net } from '../system/builtins.js';
 import { EAGAIN } from '../system/errnos.js';
 import { Watcher, readable } from '../system/watcher.js';
 import { type Moved, canMove, keepDeadline, monotonicNow, serverKey } from './carrier.js';
-import { isBetweenRequests } from './connections.js';
+import { isBetweenRequests } from './store-connections.js';
 
 /** One that has been idle for too long may have sent a request meanwhile: it is read at least that long. Milliseconds. */
 const leastIdle = 1_000;

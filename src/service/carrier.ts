@@ -15,7 +15,7 @@ import { net } from '../system/builtins.js';
 import { isClusterWorker } from '../system/process-role.js';
 import { formatAddress } from '../text/address.js';
 import { maxMessageFds } from '../text/notify-state.js';
-import { holdConnection, isBetweenRequests } from './connections.js';
+import { holdConnection, isBetweenRequests } from './store-connections.js';
 
 /** What is said of the connections in a message. */
 export interface Moved {

@@ -15,7 +15,7 @@ import { watchFromNow } from '../admit/find-connections.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
 import { type TableOf, type Values, badValue, readOptions, span } from '../text/options.js';
 import { type Carrier, canMove, mayMove, serverKey } from './carrier.js';
-import { isBetweenRequests } from './connections.js';
+import { isBetweenRequests } from './store-connections.js';
 import { Deadline } from './deadline.js';
 import { sayGoaway } from './goaway.js';
 import { endAfter, isEnding } from './last-response.js';

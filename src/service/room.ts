@@ -7,4 +7,4 @@ export { serve } from './serve.js';
 export { readAll } from './upgrade.js';
 export { askForUpgrade } from './control.js';
 export { upgradeState } from './successor.js';
-export { storeConnections } from './connections.js';
+export { storeConnections } from './store-connections.js';

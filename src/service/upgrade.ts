@@ -18,7 +18,7 @@ import { listenFds } from '../take/listen-fds.js';
 import { fdName } from '../text/notify-state.js';
 import { type TableOf, type Values, anything, boolean, given, readOptions, span } from '../text/options.js';
 import { type Carrier, openPair } from './carrier.js';
-import { type HeldConnection, holdConnection } from './connections.js';
+import { type HeldConnection, holdConnection } from './store-connections.js';
 import { Allowance, type Progress, dismiss, failed, inTime, openProgress, untilReady } from './progress.js';
 import { Briefing, upgradeVariable } from './successor.js';
 

@@ -1,7 +1,14 @@
 // listenFds(): what was passed, and word of it for the workers of a cluster.
 
 import { withoutCarriers } from '../receive/carriers.js';
-import { type Consumed, type InheritedFd, adopt, consume, refuseWorkerThread, registry } from '../receive/inherited.js';
+import {
+  type Consumed,
+  type InheritedFd,
+  adoptAnnounced,
+  consume,
+  refuseWorkerThread,
+  registry,
+} from '../receive/inherited.js';
 import { isLendable, tellWorkers } from '../receive/tell-workers.js';
 import { originsVariable, toldOrigins } from '../receive/told-origins.js';
 import { binding } from '../system/addon.js';
@@ -71,7 +78,7 @@ export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[
     pidfdInode,
   };
   const look = (variables: Consumed, announcement: Announcement): readonly InheritedFd[] =>
-    adopt(announcement, toldOrigins(variables[originsVariable]));
+    adoptAnnounced(announcement, toldOrigins(variables[originsVariable]));
   if (env !== process.env) {
     const variables = consume(env);
     return look(variables, parseEnvironment(variables, pid, identity));
