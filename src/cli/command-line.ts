@@ -1,5 +1,5 @@
 // Reading a command line by the table in commands.ts.
-import { util } from '../system/builtins.js';
+import * as util from 'node:util';
 import type { CommandTable } from './commands.js';
 
 /** The command line cannot be understood: exit status 2. */

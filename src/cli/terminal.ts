@@ -1,5 +1,6 @@
 // What a person sees: colours where they are wanted, and writing that leaves the descriptors as they were.
-import { fs, util } from '../system/builtins.js';
+import * as util from 'node:util';
+import { fs } from '../system/builtins.js';
 
 type Paint = (text: string) => string;
 

@@ -1,5 +1,5 @@
 // The typed binding to native/ and its loader. Failures come back as -errno.
-import { fs, util } from './builtins.js';
+import { fs } from './builtins.js';
 import { EPFNOSUPPORT } from './errnos.js';
 import { ListenFdsError } from './errors.js';
 import { beside } from './here.js';
@@ -180,7 +180,7 @@ const unknownToLibuv: Partial<Record<number, [string, string]>> = {
 
 /** An error with the shape of Node's own: `code`, `errno` (negative), `syscall`. `errno` is negative here as well. */
 export function systemError(errno: number, syscall: string, subject: string): NodeJS.ErrnoException {
-  const [code, text] = util.getSystemErrorMap().get(errno) ??
+  const [code, text] = process.getBuiltinModule('node:util').getSystemErrorMap().get(errno) ??
     unknownToLibuv[errno] ?? [`ERRNO_${-errno}`, `system error ${-errno}`];
   return Object.assign(new Error(`${code}: ${text}, ${syscall} ${subject}`), { code, errno, syscall });
 }

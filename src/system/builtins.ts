@@ -7,5 +7,3 @@ if (!builtin) throw new Error(`listenfds needs Node.js 20.19, 22.12 or newer. Th
 export const fs = builtin('node:fs');
 export const net = builtin('node:net');
 export const path = builtin('node:path');
-export const url = builtin('node:url');
-export const util = builtin('node:util');

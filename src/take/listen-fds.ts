@@ -70,9 +70,11 @@ export const listenFdsOptions = {
  * closed or changed
  * @throws ListenFdsError LISTENFDS_WORKER_THREAD, LISTENFDS_NO_ADDON
  */
-export function listenFds(options: ListenFdsOptions = {}): readonly InheritedFd[] {
+export function listenFds(options?: ListenFdsOptions): readonly InheritedFd[] {
   refuseWorkerThread();
-  const { env = process.env, pid = readVariable('LISTENFDS_PID', env) } = readOptions(listenFdsOptions, options);
+  // Reading no options gives none; most calls have none, at every start.
+  const { env = process.env, pid = readVariable('LISTENFDS_PID', env) }: ListenFdsOptions =
+    options === undefined ? {} : readOptions(listenFdsOptions, options);
   const identity: Identity = {
     pid: process.pid,
     get ppid() {

@@ -1,6 +1,5 @@
 // The options of a call are a table: for each its name, what is allowed and the default. Reading it checks everything at the
 // call, nested tables included. Pure.
-import { util } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { longestTimeout, parseSpan, spanText } from './duration.js';
 
@@ -38,7 +37,7 @@ function show(value: unknown): string {
       ? JSON.stringify(value)
       : typeof value === 'function'
         ? 'a function'
-        : util.inspect(value, { depth: 1, breakLength: Infinity, maxArrayLength: 5 });
+        : process.getBuiltinModule('node:util').inspect(value, { depth: 1, breakLength: Infinity, maxArrayLength: 5 });
   return text.length > 120 ? `${text.slice(0, 119)}…` : text;
 }
 

@@ -11,25 +11,31 @@ const span = (): Option<number> => ({
   },
 });
 
-/** What people set for a program, made when it is read. An empty one counts as absent. */
+/** A variable: what counts where it is not set, and how it is read. Hardly any is set, so that this is made when it is. */
+interface Variable {
+  readonly default: string | number | null;
+  option(): Option;
+}
+
+/** What people set for a program. An empty one counts as absent. */
 export const variables = {
   /** Whether inherited sockets are used: `required` fails where nothing was passed, `never` does not look. */
-  LISTENFDS: () => ({ ...oneOf('auto', 'required', 'never'), default: 'auto' as const }),
+  LISTENFDS: { default: 'auto', option: () => oneOf('auto', 'required', 'never') },
   /** Whose LISTEN_PID counts: `parent` also that of the process that started this one, `any` whatever it says. */
-  LISTENFDS_PID: () => ({ ...oneOf('self', 'parent', 'any'), default: 'self' as const }),
+  LISTENFDS_PID: { default: 'self', option: () => oneOf('self', 'parent', 'any') },
   /** End the service with status 0 when nothing has been going on for so long. */
-  LISTENFDS_IDLE_TIMEOUT: span,
+  LISTENFDS_IDLE_TIMEOUT: { default: null, option: span },
   /** With the preload: how long a drain may take. */
-  LISTENFDS_DRAIN_TIMEOUT: () => ({ ...span(), default: 30_000 }),
+  LISTENFDS_DRAIN_TIMEOUT: { default: 30_000, option: span },
   /** With the preload: `first` drains before the program's own handlers of SIGTERM run, too. */
-  LISTENFDS_DRAIN: () => ({ ...oneOf('auto', 'first'), default: 'auto' as const }),
+  LISTENFDS_DRAIN: { default: 'auto', option: () => oneOf('auto', 'first') },
   /** With the preload: what happens when the socket is bound elsewhere than the program asks; with `error` its server emits one. */
-  LISTENFDS_MISMATCH: () => ({ ...oneOf('warn', 'error', 'ignore'), default: 'warn' as const }),
-} satisfies Record<string, () => Option>;
+  LISTENFDS_MISMATCH: { default: 'warn', option: () => oneOf('warn', 'error', 'ignore') },
+} as const satisfies Record<string, Variable>;
 
 type Variables = typeof variables;
-type Read<V extends keyof Variables> = ReturnType<Variables[V]>;
-type Value<V extends keyof Variables> = Exclude<ReturnType<Read<V>['read']>, undefined>;
+type Value<V extends keyof Variables> =
+  Exclude<ReturnType<ReturnType<Variables[V]['option']>['read']>, undefined> | Extract<Variables[V]['default'], null>;
 
 /** Those that processes of this package set for each other. */
 const privateVariables = ['LISTENFDS_ORIGINS', 'LISTENFDS_PRIMARY', 'LISTENFDS_UPGRADE'];
@@ -39,13 +45,12 @@ const privateVariables = ['LISTENFDS_ORIGINS', 'LISTENFDS_PRIMARY', 'LISTENFDS_U
  *
  * @throws ListenFdsError LISTENFDS_BAD_ENVIRONMENT
  */
-export function readVariable<V extends keyof Variables>(
-  name: V,
-  env: NodeJS.ProcessEnv,
-): Value<V> | (Read<V> extends { default: unknown } ? never : null) {
-  const option: Option = variables[name]();
+export function readVariable<V extends keyof Variables>(name: V, env: NodeJS.ProcessEnv): Value<V> {
+  const variable: Variable = variables[name];
   const value = env[name];
-  const read = value === undefined || value === '' ? (option.default ?? null) : option.read(value, name);
+  if (value === undefined || value === '') return variable.default as Value<V>;
+  const option = variable.option();
+  const read = option.read(value, name);
   if (read !== undefined) return read as Value<V>;
   throw new ListenFdsError(
     'LISTENFDS_BAD_ENVIRONMENT',

@@ -308,11 +308,11 @@ t.test('types and TSDoc say what the tables say; docs/options.md is written from
 
 t.test('the table of environment variables', (t) => {
   const source = readFileSync(join(root, 'src/text/variables.ts'), 'utf8');
-  const rows = Object.entries(variables).map(([name, make]) => {
-    const option = make();
+  const rows = Object.entries(variables).map(([name, variable]) => {
+    const option = variable.option();
     const [, comment] = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s*${name}:`).exec(source)!;
     const meaning = comment!.replaceAll(/\s*\n\s*\*?\s*/g, ' ').trim();
-    const fallback = 'default' in option ? option.default : 'never';
+    const fallback = variable.default ?? 'never';
     const value = typeof fallback === 'number' ? `${fallback / 1000}s` : fallback;
     return [`\`${name}\``, cell(option.allowed), `\`${value}\``, cell(meaning)];
   });
