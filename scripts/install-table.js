@@ -1,11 +1,13 @@
 // npm run test:install [-- TARBALL] [--only PATTERN]: installs the packed package as people do, and does what they do next: ci,
-// rebuild, update, from a lock file, scripts on and off, in a workspace, from the tarball and from a registry of its own. With every
-// package manager on every Node.js. After each step a program adopts a socket and answers a request. Compilers fail, and are an
-// error if anything calls them. Prints a table and writes it into docs/install.md, unless --only left out some of it.
+// rebuild, update, from a lock file, scripts on and off, in a workspace, in a layer of a container, from the tarball and from a registry
+// of its own. With every package manager on every Node.js. After each step a program adopts a socket and answers a request. Compilers
+// fail, and are an error if anything calls them. Prints the rows, and writes all of them into docs/install.md once every row was
+// tried with the same package, be it in several runs with --only.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createHash } from 'node:crypto';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -18,73 +20,15 @@ import {
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parseArgs, promisify } from 'node:util';
-import { cached, cleanEnvironment, majors, nodeBinary } from './node-versions.js';
+import { managers, ways } from './package-managers.js';
+import { cache, cached, cleanEnvironment, majors, nodeBinary } from './node-versions.js';
 import { writeSection } from './page.js';
 
 const run = promisify(execFile);
 const project = resolve(import.meta.dirname, '..');
-
-/** How each manager is started, and what is done with it, one step after the other, in one project. */
-const npm = {
-  program: (home) => join(home, 'node_modules/npm/bin/npm-cli.js'),
-  steps: ['install', 'ci', 'rebuild', 'update', 'ci --omit=dev', 'ci --ignore-scripts'],
-};
-const pnpm = {
-  program: (home) =>
-    join(
-      home,
-      'node_modules/pnpm/bin',
-      existsSync(join(home, 'node_modules/pnpm/bin/pnpm.mjs')) ? 'pnpm.mjs' : 'pnpm.cjs',
-    ),
-  steps: [
-    'install',
-    'install --frozen-lockfile',
-    'rebuild',
-    'update',
-    'install --prod --frozen-lockfile',
-    'install --frozen-lockfile --ignore-scripts',
-  ],
-};
-const yarn1 = {
-  program: (home) => join(home, 'node_modules/yarn/bin/yarn.js'),
-  steps: ['install', 'install --frozen-lockfile', 'install --force', 'upgrade', 'install --ignore-scripts --force'],
-};
-const yarn = {
-  version: ['@yarnpkg/cli-dist', '4'],
-  program: (home) => join(home, 'node_modules/@yarnpkg/cli-dist/bin/yarn.js'),
-  steps: ['install', 'install --immutable', 'rebuild', 'up listenfds', 'install --mode=skip-build'],
-};
-const yarnFiles = (linker) => ({
-  '.yarnrc.yml': `nodeLinker: ${linker}\nenableScripts: true\nenableTelemetry: false\nenableGlobalCache: false\n`,
-  'yarn.lock': '',
-});
-
-const managers = {
-  ...Object.fromEntries(['10', '11', '12'].map((version) => [`npm ${version}`, { ...npm, version: ['npm', version] }])),
-  ...Object.fromEntries(
-    ['9', '10', '11', '12'].map((version) => [`pnpm ${version}`, { ...pnpm, version: ['pnpm', version] }]),
-  ),
-  'yarn 1': { ...yarn1, version: ['yarn', '1'] },
-  'yarn 4, node-modules': { ...yarn, files: yarnFiles('node-modules') },
-  'yarn 4, pnp': {
-    ...yarn,
-    files: yarnFiles('pnp'),
-    node: ['--require', './.pnp.cjs', '--experimental-loader', './.pnp.loader.mjs', '--no-warnings'],
-  },
-};
-/** Where the package comes from, or where the project is. */
-const ways = {
-  'from the tarball': {},
-  'from a registry': { registry: true },
-  'in a workspace, in a folder with spaces': {
-    workspace: true,
-    folder: 'a folder, with spaces',
-    only: /^(npm 11|pnpm 11|yarn)/,
-  },
-};
 
 const app = `
 import { listen, describe } from 'listenfds';
@@ -148,21 +92,24 @@ async function startRegistry(tarball) {
 
 const compilers = ['cc', 'c++', 'gcc', 'g++', 'clang', 'clang++', 'make', 'python', 'python3', 'node-gyp'];
 
-/** PATH with a node, and compilers that fail and leave a note. */
-function makePath(work, node) {
+/** A folder for PATH with node, and compilers that fail and leave a note. */
+function makeTools(work, node) {
   const bin = join(work, 'bin');
   mkdirSync(bin);
   symlinkSync(node, join(bin, 'node'));
   for (const name of compilers) {
     writeFileSync(join(bin, name), `#!/bin/sh\necho ${name} >>'${join(work, 'called')}'\nexit 1\n`, { mode: 0o755 });
   }
-  return `${bin}:${process.env['PATH']}`;
+  return bin;
 }
 
-function writeProject(folder, manager, way, dependency) {
-  const manifest = { private: true, type: 'module', dependencies: { listenfds: dependency } };
+/** Returns the folder of the program, where the dependency is. */
+function writeProject(folder, manager, way, source) {
+  const listenfds = way.registry ? source.registry.version : `file:./${basename(source.tarball)}`;
+  const manifest = { private: true, type: 'module', dependencies: { listenfds } };
   const own = way.workspace ? join(folder, 'packages/app') : folder;
   mkdirSync(own, { recursive: true });
+  if (!way.registry) cpSync(source.tarball, join(own, basename(source.tarball)));
   if (way.workspace) {
     const top = { name: 'top', private: true, workspaces: ['packages/*'] };
     writeFileSync(join(folder, 'package.json'), JSON.stringify(top));
@@ -175,7 +122,36 @@ function writeProject(folder, manager, way, dependency) {
   return own;
 }
 
+/** What a package manager is told by its environment; it keeps everything in `home`. */
+function environment(home, path, registry) {
+  return {
+    ...cleanEnvironment(),
+    PATH: path,
+    HOME: home,
+    XDG_CACHE_HOME: home,
+    XDG_DATA_HOME: home,
+    npm_config_cache: join(home, 'npm'),
+    npm_config_registry: registry,
+    npm_config_audit: 'false',
+    npm_config_fund: 'false',
+    npm_config_manage_package_manager_versions: 'false',
+    YARN_NPM_REGISTRY_SERVER: registry,
+    YARN_REGISTRY: registry,
+    YARN_UNSAFE_HTTP_WHITELIST: '127.0.0.1',
+    YARN_ENABLE_IMMUTABLE_INSTALLS: 'false',
+    CI: 'true',
+  };
+}
+
+/** As a Containerfile does it: COPY the manifests and the lock file, install, COPY the rest. */
+function copyToLayer(folder, layer) {
+  const left = /(?:^|\/)(?:node_modules|\.yarn|\.pnp\.\w+|app\.js)$/;
+  cpSync(folder, layer, { recursive: true, filter: (path) => !left.test(path) });
+}
+
 const refuses = /.*(?:requires at least|does not support|is incompatible with) Node.*|.*npm does not support.*/i;
+/** What package managers say of a package with scripts that they do not run. */
+const blocked = /(?:ignored|blocked|approve)[^\n]*(?:scripts?|builds?)/i;
 
 /** Does all steps; the reason where the manager says that this Node.js is not for it, or what failed. */
 async function cell(manager, way, home, major, source) {
@@ -183,51 +159,59 @@ async function cell(manager, way, home, major, source) {
   const { engines = {} } = JSON.parse(readFileSync(resolve(home, manager.manifest), 'utf8'));
   const work = mkdtempSync(join(tmpdir(), 'listenfds-install-'));
   const folder = join(work, way.folder ?? 'project');
+  const layer = join(work, 'layer', way.folder ?? 'project');
+  const bin = makeTools(work, node);
   let step = '';
+
+  /** One command, after which the program in `own` has to work. */
+  const perform = async (command, cwd, top, own, env) => {
+    const { stdout, stderr } = await run(node, [manager.program(home), ...command.split(' ')], {
+      cwd,
+      env,
+      timeout: 300_000, // ten times what it takes
+    });
+    const called = join(work, 'called');
+    if (existsSync(called)) throw new Error(`it called ${readFileSync(called, 'utf8').trim()}`);
+    const said = blocked.exec(`${stdout}${stderr}`)?.[0];
+    if (said && !/ignore-scripts|skip-build/.test(command)) throw new Error(`it speaks of scripts: ${said}`);
+    await answer(own, node, manager.node?.(top) ?? []);
+  };
+
   try {
-    const own = writeProject(folder, manager, way, way.registry ? source.registry.version : `file:${source.tarball}`);
+    const own = writeProject(folder, manager, way, source);
     writeFileSync(join(folder, '.npmrc'), `registry=${source.registry.url}\n`); // pnpm 12 reads no npm_config_registry
-    const env = {
-      ...cleanEnvironment(),
-      PATH: makePath(work, node),
-      HOME: work,
-      XDG_CACHE_HOME: work,
-      XDG_DATA_HOME: work,
-      npm_config_cache: join(work, 'npm'),
-      npm_config_registry: source.registry.url,
-      npm_config_audit: 'false',
-      npm_config_fund: 'false',
-      npm_config_manage_package_manager_versions: 'false',
-      YARN_NPM_REGISTRY_SERVER: source.registry.url,
-      YARN_REGISTRY: source.registry.url,
-      YARN_UNSAFE_HTTP_WHITELIST: '127.0.0.1',
-      YARN_ENABLE_IMMUTABLE_INSTALLS: 'false',
-      CI: 'true',
-    };
+    const env = environment(work, `${bin}:${process.env['PATH']}`, source.registry.url);
     for (step of manager.steps) {
-      const first = step === manager.steps[0] && manager.version[0] === 'pnpm' ? ['--no-frozen-lockfile'] : [];
+      const isFirst = step === manager.steps[0];
+      const first = isFirst && manager.version[0] === 'pnpm' ? ' --no-frozen-lockfile' : '';
       // `yarn up` is done where the dependency is.
       const cwd = step.startsWith('up ') ? own : folder;
       try {
-        await run(node, [manager.program(home), ...step.split(' '), ...first], { cwd, env, timeout: 120_000 });
+        await perform(`${step}${first}`, cwd, folder, own, env);
       } catch (error) {
-        const output = `${error.stdout}${error.stderr}`;
+        const output = `${error.stdout ?? ''}${error.stderr ?? ''}`;
         const said = refuses.exec(output)?.[0];
-        if (said === undefined || step !== manager.steps[0]) throw new Error(output || error.message, { cause: error });
+        if (said === undefined || !isFirst) throw new Error(output || error.message, { cause: error });
         return { result: 'none', note: `does not run on Node.js ${major}: it needs ${engines.node}`, said };
       }
-      const called = join(work, 'called');
-      if (existsSync(called)) throw new Error(`it called ${readFileSync(called, 'utf8').trim()}`);
-      await answer(own, node, manager.node ?? []);
     }
     const modules = join(folder, 'node_modules');
     const installed = existsSync(modules)
       ? readdirSync(modules).filter((name) => !/^\.|^(?:listenfds|app)$/.test(name))
       : [];
     if (installed.length > 0) throw new Error(`it installed ${installed.join(', ')} as well`);
+
+    step = `in a layer, ${manager.layer}`;
+    copyToLayer(folder, layer);
+    // Nothing there but node and a shell.
+    symlinkSync('/bin/sh', join(bin, 'sh'));
+    const ownInLayer = join(layer, relative(folder, own));
+    writeFileSync(join(ownInLayer, 'app.js'), app);
+    await perform(manager.layer, layer, layer, ownInLayer, environment(join(work, 'layer'), bin, source.registry.url));
     return { result: 'works' };
   } catch (error) {
-    return { result: 'fails', said: `${step}: ${error.message}` };
+    const said = `${error.stdout ?? ''}${error.stderr ?? ''}${error.message}`;
+    return { result: 'fails', said: `${step}: ${said.slice(0, 600)}` };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -243,50 +227,54 @@ async function pack() {
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } });
 const tarball = positionals[0] ? resolve(positionals[0]) : await pack();
 const source = { tarball, registry: await startRegistry(tarball) };
-const rows = [];
-const notes = [];
-let failed = false;
-for (const [label, manager] of Object.entries(managers)) {
-  const [name, version] = manager.version;
-  for (const [where, way] of Object.entries(ways)) {
-    const title = `${label}, ${where}`;
-    if (way.only?.test(label) === false || (values.only && !new RegExp(values.only).test(title))) continue;
-    const home = await cached(`${name.replace(/\W+/g, '-')}-${version}`, { [name]: version });
-    manager.manifest = join('node_modules', name, 'package.json');
-    const exact = JSON.parse(readFileSync(join(home, manager.manifest), 'utf8')).version;
-    const results = await Promise.all(majors.map((major) => cell(manager, way, home, major, source)));
-    results.forEach(({ result, note, said }, column) => {
-      if (result === 'fails') failed = true;
-      if (said) console.error(`${title} on Node.js ${majors[column]}: ${said}`);
-      if (note) notes.push(`${name} ${exact} ${note}.`);
-    });
-    rows.push([
-      title.replace(label, `${label} (${exact})`),
-      ...results.map(({ result }) => (result === 'none' ? '–' : result)),
-    ]);
-    console.error(rows.at(-1).join(' | '));
-  }
-}
-source.registry.server.close();
-
-const widths = majors.map(() => 5);
-const first = Math.max(...rows.map(([label]) => label.length));
-const line = ([label, ...cells]) =>
-  `| ${label.padEnd(first)} | ${cells.map((text, column) => text.padEnd(widths[column])).join(' | ')} |`;
 const versions = [];
 for (const major of majors) {
   versions.push((await run(await nodeBinary(major), ['--version'])).stdout.trim().slice(1));
 }
-versions.forEach((version, column) => (widths[column] = Math.max(5, version.length)));
-const table = [
-  line(['Package manager', ...versions]),
-  `| ${'-'.repeat(first)} | ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`,
-  ...rows.map(line),
-  ...(notes.length > 0 ? [''] : []),
-  ...[...new Set(notes)].map((note) => `- ${note}`),
-].join('\n');
-console.log(table);
 
-if (failed) process.exitCode = 1;
-if (values.only) process.exit();
-await writeSection(join(project, 'docs/install.md'), 'table', table);
+/** What was tried with this package on these Node.js, a row each: a run may do some of them. */
+const keptIn = join(cache, 'install.json');
+const about = { package: createHash('sha256').update(readFileSync(tarball)).digest('hex'), versions };
+function readKept() {
+  const kept = existsSync(keptIn) ? JSON.parse(readFileSync(keptIn, 'utf8')) : {};
+  return JSON.stringify(kept.about) === JSON.stringify(about) ? kept.rows : {};
+}
+
+const titles = [];
+for (const [label, manager] of Object.entries(managers)) {
+  const [name, version] = manager.version;
+  for (const [where, way] of Object.entries(ways)) {
+    const title = `${label}, ${where}`;
+    titles.push(title);
+    if (values.only && !new RegExp(values.only).test(title)) continue;
+    const home = await cached(`${name.replace(/\W+/g, '-')}-${version}`, { [name]: version });
+    manager.manifest = join('node_modules', name, 'package.json');
+    const exact = JSON.parse(readFileSync(join(home, manager.manifest), 'utf8')).version;
+    const results = await Promise.all(majors.map((major) => cell(manager, way, home, major, source)));
+    results.forEach(({ result, said }, column) => {
+      if (result === 'fails') process.exitCode = 1;
+      if (said) console.error(`${title} on Node.js ${majors[column]}: ${said}`);
+    });
+    const cells = [`${label} (${exact}), ${where}`, ...results.map(({ result }) => (result === 'none' ? '–' : result))];
+    console.log(`| ${cells.join(' | ')} |`);
+    const notes = results.flatMap(({ note }) => (note ? [`- ${name} ${exact} ${note}.`] : []));
+    writeFileSync(keptIn, JSON.stringify({ about, rows: { ...readKept(), [title]: { cells, notes } } }));
+  }
+}
+source.registry.server.close();
+
+const rows = readKept();
+const missing = titles.filter((title) => !rows[title]);
+if (missing.length > 0) {
+  console.error(`docs/install.md stays as it is until this package was tried with: ${missing.join('; ')}`);
+} else {
+  const all = titles.map((title) => rows[title]);
+  const lines = [
+    ['Package manager', ...versions],
+    ['', ...versions].map(() => '---'),
+    ...all.map(({ cells }) => cells),
+  ];
+  const notes = [...new Set(all.flatMap((row) => row.notes))];
+  const table = [...lines.map((cells) => `| ${cells.join(' | ')} |`), ...(notes.length > 0 ? ['', ...notes] : [])];
+  await writeSection(join(project, 'docs/install.md'), 'table', table.join('\n'));
+}
