@@ -1,6 +1,6 @@
 // Ways to run a program, and what becomes of inherited descriptors in each: docs/runtimes.md has a row per test.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import t, { type Test } from 'tap';
@@ -66,9 +66,11 @@ row('ES module', 'works', false, (t) => {
 const required = `const { listen } = require('listenfds');
 listen(${serveIt}).then(({ source, address }) => console.log(JSON.stringify({ source, address })), (error) => ${answer()});`;
 
-row('CommonJS, `require("listenfds")`', 'works', false, (t) => {
-  const folder = project(t, { 'main.cjs': required });
-  return adopts(t, (activation) => run(t, folder, 'main.cjs', activation));
+row('CommonJS, `require("listenfds")`', 'works, and is the module that `import` gives', false, async (t) => {
+  const same = "import('listenfds').then((module) => console.log(module === require('listenfds')));";
+  const folder = project(t, { 'main.cjs': required, 'same.cjs': same });
+  t.equal(await run(t, folder, 'same.cjs').json(), true);
+  await adopts(t, (activation) => run(t, folder, 'main.cjs', activation));
 });
 
 row('Two copies of the package', 'work as one: what one has taken is taken for the other', false, async (t) => {
@@ -344,42 +346,70 @@ row(
   },
 );
 
-// The functions of libuv are there in Bun, and end the process: that a name is there says nothing.
-row(
-  'Bun, whatever is not TCP, UDP or a unix stream',
-  '`LISTENFDS_UNSUPPORTED`: Bun does not poll',
-  noRuntimes,
-  async (t) => {
-    const { bun } = await runtimes();
-    const folder = temporaryFolder(t);
-    const source = `import * as sockets from 'listenfds/sockets';
-    const [verb, address] = process.argv.slice(2);
-    try {
-      const { source } = await sockets[verb](...(address === undefined ? [] : [address]));
-      console.log(JSON.stringify({ source }));
-      process.exit();
-    } catch (error) { ${answer()}; }`;
-    const main = join(project(t, { 'main.mjs': source }), 'main.mjs');
-    const path = join(folder, 'socket');
-    const cases: [verb: string, passed: string, bound: string][] = [
-      ['listenDatagram', `unix_dgram("${path}-1")`, path],
-      ['listenSequentialPacket', `unix_seqpacket("${path}-2")`, path],
-      ['listenNetlink', 'netlink()', 'route'],
-      ['listenSpecial', 'special("/dev/zero")', '/dev/zero'],
-      ['listenMessageQueue', 'mqueue("/lfd-bun")', `/lfd-bun-${process.pid}`],
-    ];
-    for (const [verb, passed, bound] of cases) {
-      const expected = { code: 'LISTENFDS_UNSUPPORTED', message: /no event loop of libuv/ };
-      t.match(await activate(t, [bun, main, verb, bound]).json(), expected, `${verb}(), bound`);
-      if (verb !== 'listenMessageQueue') {
-        t.match(await activate(t, [bun, main, verb], { fds: [passed] }).json(), expected, `${verb}(), passed`);
-      }
-    }
-    binding().unlinkQueue(`/lfd-bun-${process.pid}`);
-    t.notOk(existsSync(path), 'what was bound for nothing is gone');
-    t.match(await activate(t, [bun, main, 'listenDatagram', '127.0.0.1:0']).json(), { source: 'bound' }, 'UDP works');
-  },
-);
+const polling = `import * as sockets from 'listenfds/sockets';
+  const [verb, address] = process.argv.slice(2);
+  try {
+    const { source } = await sockets[verb](...(address === undefined ? [] : [address]));
+    console.log(JSON.stringify({ source }));
+    process.exit();
+  } catch (error) { ${answer()}; }`;
+
+const AF_UNIX = 1;
+const SOCK_SEQPACKET = 5;
+
+/** Somebody to connect to. */
+function listenUnix(t: Test, path: string, type: number): void {
+  const fd = binding().openSocket(AF_UNIX, type, 0);
+  t.teardown(() => closeSync(fd));
+  t.equal(binding().bindUnix(fd, Buffer.from(path)), 0);
+  t.equal(binding().listenSocket(fd, 1), 0);
+}
+
+/** The functions of libuv are there in Bun, and end the process: that a name is there says nothing. */
+async function doesNotPoll(
+  t: Test,
+  folder: string,
+  start: (args: readonly string[], activation?: Activation) => Activated,
+): Promise<void> {
+  const path = join(folder, 'socket');
+  const listener = join(folder, 'listener');
+  listenUnix(t, listener, SOCK_SEQPACKET);
+  const cases: [verb: string, passed: string | number | null, bound: string | null][] = [
+    ['listenDatagram', `unix_dgram("${path}-1")`, path],
+    ['listenSequentialPacket', `unix_seqpacket("${path}-2")`, path],
+    ['connectSequentialPacket', null, listener],
+    ['listenNetlink', 'netlink()', 'route'],
+    ['listenSpecial', 'special("/dev/zero")', '/dev/zero'],
+    ['listenMessageQueue', null, `/lfd-bun-${process.pid}`],
+  ];
+  for (const [verb, passed, bound] of cases) {
+    const expected = { code: 'LISTENFDS_UNSUPPORTED', message: /no event loop of libuv/ };
+    if (bound !== null) t.match(await start([verb, bound]).json(), expected, `${verb}(), bound`);
+    if (passed !== null) t.match(await start([verb], { fds: [passed] }).json(), expected, `${verb}(), passed`);
+  }
+  binding().unlinkQueue(`/lfd-bun-${process.pid}`);
+  t.notOk(existsSync(path), 'what was bound for nothing is gone');
+  t.match(await start(['listenDatagram', '127.0.0.1:0']).json(), { source: 'bound' }, 'UDP works');
+}
+
+const noPolling = '`LISTENFDS_UNSUPPORTED`: Bun does not poll';
+
+row('Bun, whatever is not TCP, UDP or a unix stream', noPolling, noRuntimes, async (t) => {
+  const { bun } = await runtimes();
+  const folder = project(t, { 'main.mjs': polling });
+  await doesNotPoll(t, folder, (args, activation) => activate(t, [bun, join(folder, 'main.mjs'), ...args], activation));
+});
+
+row('Bun on musl, whatever is not TCP, UDP or a unix stream', noPolling, noRuntimes || noMusl, async (t) => {
+  const { program, libraries } = await muslBun();
+  const folder = temporaryFolder(t);
+  await packageForMusl(folder);
+  writeFileSync(join(folder, 'main.mjs'), polling);
+  const env = { LD_LIBRARY_PATH: libraries };
+  await doesNotPoll(t, folder, (args, activation) =>
+    activate(t, [program, join(folder, 'main.mjs'), ...args], { ...activation, env }),
+  );
+});
 
 row('Bun on musl, `net.Server`', 'works', noRuntimes || noMusl, async (t) => {
   const { program, libraries } = await muslBun();
