@@ -23,6 +23,7 @@ export interface UnitPlan {
   readonly inHome: boolean;
   readonly idleTimeout: string | null;
   readonly watchdog: string | null;
+  readonly compileCache: boolean;
   /** The first line of every file. */
   readonly origin: string;
 }
@@ -188,7 +189,7 @@ function typeLines(type: UnitPlan['type']): Section {
 }
 
 function serviceFile(plan: UnitPlan, sockets: readonly string[]): string {
-  const { type, template, runAs, user, watchdog } = plan;
+  const { name, type, template, runAs, user, watchdog, compileCache } = plan;
   return file(
     plan,
     unitSection(plan, sockets),
@@ -200,6 +201,7 @@ function serviceFile(plan: UnitPlan, sockets: readonly string[]): string {
       `WorkingDirectory=${path(plan.directory, template)}`,
       named(plan),
       'Environment=NODE_ENV=production',
+      compileCache && `CacheDirectory=${name}\nEnvironment=NODE_COMPILE_CACHE=%C/${name}`,
       idle(plan),
       `ExecStart=${plan.command.map((one) => word(one, template)).join(' ')}`,
       type === 'notify' && 'ExecReload=kill -HUP $MAINPID',

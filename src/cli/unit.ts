@@ -74,6 +74,10 @@ function planFrom(line: CommandLine): UnitPlan {
   const template = line.flag('template');
   const user = line.flag('user');
   if (image !== null && template) throw new UsageError('--template and --quadlet do not go together');
+  const compileCache = line.flag('compile-cache');
+  if (image !== null && compileCache) {
+    throw new UsageError('--compile-cache and --quadlet do not go together: the cache would go with the container');
+  }
   const sockets = socketWishes(line);
   if (sockets.length === 0) throw new UsageError('no socket was asked for', 'say where to listen: -l 3000');
   for (const { address, text } of sockets) {
@@ -105,6 +109,7 @@ function planFrom(line: CommandLine): UnitPlan {
     inHome: [directory, ...command, realPath(directory), realPath(command[0]!)].some((one) => homes.test(one)),
     idleTimeout: timeSpan(line, 'idle-timeout'),
     watchdog: timeSpan(line, 'watchdog'),
+    compileCache,
     origin: `Written by: listenfds ${process.argv.slice(2).map(shellWord).map(visible).join(' ')}`,
   };
 }

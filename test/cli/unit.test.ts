@@ -28,7 +28,7 @@ async function written(t: Test, ...args: string[]): Promise<string> {
 const plans: [string, string[]][] = [
   ['a pair', ['-l', '3000']],
   ['a socket unit for each name', ['-l', '3000', '-l', 'admin=/run/web/admin.sock', '--datagram', 'log=@log']],
-  ['a template', ['-l', '3000', '--template']],
+  ['a template', ['-l', '3000', '--template', '--compile-cache']],
   ['no network', ['-l', '3000', '--private-network', '--run-as', 'daemon', '--type', 'exec', '--watchdog', '30s']],
 ];
 
@@ -191,6 +191,7 @@ const mistakes: [string, string[], number, string][] = [
   ['a relative path', ['-l', 'run/web.sock', 'node'], 2, 'Write the path from the root'],
   ['a name that is none', ['-l', '1', '--name', 'a/b', 'node'], 2, 'is not a name'],
   ['a time that is none', ['-l', '1', '--watchdog', 'soon', 'node'], 2, 'is not a time span'],
+  ['a cache in a container', ['-l', '1', '--quadlet', 'image', '--compile-cache', 'node'], 2, 'do not go together'],
   ['an option that is none', ['--port', '3000', 'node'], 2, '--port'],
 ];
 for (const [what, args, status, message] of mistakes) {

@@ -1,10 +1,11 @@
 // The units that `listenfds unit` writes, under a real systemd.
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { command } from '../support/cli.ts';
 import { deploy } from '../support/deploy.ts';
 import { get, getJson } from '../support/http.js';
 import { freePort } from '../support/port.ts';
+import { noRuntimes, runtimes } from '../support/programs.ts';
 import { withSystemd, withoutSystemd, type Lab } from '../support/systemd.ts';
 
 const skip = withoutSystemd();
@@ -104,6 +105,29 @@ t.test('without a network of its own the app still answers on the socket', { ski
     const pid = await lab.property('web.service', 'MainPID');
     const { stdout } = await lab.run('nsenter', '-t', pid, '-n', 'ip', '-o', 'link');
     t.equal(stdout.trim().split('\n').length, 1, 'it has nothing but a loopback device');
+  });
+});
+
+t.test('Node.js keeps what it compiles from one start to the next', { skip: skip || noRuntimes }, async (t) => {
+  const port = await freePort();
+  const { node } = await runtimes();
+  await withSystemd({ units: none }, async (lab) => {
+    await deploy(lab, 'express.js', '/run/app');
+    copyFileSync(node, lab.path('/run/app/newer-node'));
+    const program = ['/run/app/newer-node', 'app.js'];
+    await install(lab, '/run/app', ['-l', `127.0.0.1:${port}`, '--compile-cache'], 'web.socket', program);
+    t.match(await getJson(port), { uid: Number });
+    await lab.systemctl('stop', 'web.service');
+    const { stdout } = await lab.run('find', '/var/cache/web/', '-type', 'f');
+    const kept = stdout.trim().split('\n');
+    t.ok(kept.length >= 2, `the bundle with Express, and the core: ${kept.length} files`);
+    t.match(await getJson(port), { uid: Number });
+    await lab.systemctl('stop', 'web.service');
+    t.equal(
+      (await lab.run('find', '/var/cache/web/', '-type', 'f')).stdout,
+      stdout,
+      'the second start compiled nothing',
+    );
   });
 });
 

@@ -160,6 +160,7 @@ t.test('words of a unit file are read back as they were', (t) => {
     inHome: false,
     idleTimeout: null,
     watchdog: null,
+    compileCache: false,
     origin: 'test',
   } as const;
   fc.assert(
