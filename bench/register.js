@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { stop } from './activate.js';
 import { measureBursts } from './bursts.js';
 import { installPackage } from './installed.js';
-import { interleave, medianDifference, row } from './rounds.js';
+import { interleave, medianDifference, pairedRow, row } from './rounds.js';
 
 const run = promisify(execFile);
 
@@ -79,17 +79,11 @@ export default async function register({ rounds = 100 }) {
     const pick = (side, key) => starts[side].map((one) => one[key]);
     const added = (key) => medianDifference(pick('preload', key), pick('own', key));
     return [
-      row(
-        {
-          bench,
-          metric: 'requests per second',
-          ours: ours.perSecond,
-          other: other.perSecond,
-          against,
-        },
+      pairedRow(
+        { bench, metric: 'requests per second', ours: ours.perSecond, other: other.perSecond, against },
         { ratioAtLeast: 0.98 },
       ),
-      row({ bench, metric: 'CPU µs per request', ours: ours.cpu, other: other.cpu, against }),
+      pairedRow({ bench, metric: 'CPU µs per request', ours: ours.cpu, other: other.cpu, against }),
       row(
         {
           bench,

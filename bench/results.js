@@ -52,7 +52,7 @@ function figure(value) {
 }
 
 /** What is shown of a row. Without an `other` the ratio is that to the limit. */
-export function columns({ bench, metric, ours, other, against, ratio, target, met }) {
+export function columns({ bench, metric, ours, other, against, ratio, target, met, interval }) {
   const limit = Number(/^ours [<>]= (.+)$/.exec(target ?? '')?.[1] ?? NaN);
   const alone = other === null && !Number.isNaN(limit);
   return {
@@ -61,7 +61,8 @@ export function columns({ bench, metric, ours, other, against, ratio, target, me
     ours: figure(ours),
     other: figure(other),
     against: against ?? '',
-    ratio: figure(alone && limit !== 0 ? ours / limit : ratio),
+    ratio:
+      figure(alone && limit !== 0 ? ours / limit : ratio) + (interval ? ` (${interval.map(figure).join(' to ')})` : ''),
     target: target ?? '',
     met: met === null ? '' : met ? 'yes' : 'NO',
   };
@@ -75,7 +76,9 @@ export function verdict(rows) {
 const table = (lines) => lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
 function pageTables(results) {
-  const rows = results.flatMap((one) => one.rows).map((row) => Object.values(columns(row)));
+  // docs/first-request.md has those of first-request.
+  const shown = results.filter(({ bench }) => bench !== 'first-request');
+  const rows = shown.flatMap((one) => one.rows).map((row) => Object.values(columns(row)));
   const header = ['Bench', 'What', 'Ours', 'Other', 'Against', 'Ratio', 'Target', 'Met'];
   const aligned = ['---', '---', '--:', '--:', '---', '--:', '---', '---'];
   const about = results.map(({ bench, when, seconds, machine: where }) => [
@@ -86,6 +89,28 @@ function pageTables(results) {
   ]);
   const took = table([['Bench', 'Measured', 'Took', 'On'], ['---', '---', '--:', '---'], ...about]);
   return `${verdict(results.flatMap((one) => one.rows))}.\n\n${table([header, aligned, ...rows])}\n\n${took}`;
+}
+
+/** docs/first-request.md: a line for each framework and Node.js, the clock and in brackets the CPU time. */
+function firstRequestTable({ rows, when, machine: where }) {
+  const lines = new Map();
+  for (const { metric, ours, other } of rows) {
+    const [, what, way, unit] = /^(\w+, Node\.js \d+), (.*), (ms|CPU ms)$/.exec(metric);
+    const ways = lines.get(what) ?? new Map();
+    lines.set(what, ways);
+    for (const [key, value] of [
+      ['as it is', other],
+      [way, ours],
+    ]) {
+      ways.set(key, { ...ways.get(key), [unit]: Math.round(value) });
+    }
+  }
+  const columns = ['as it is', 'with a cache', 'bundled', 'bundled, with a cache'];
+  const cell = (found) => (found ? `${found['ms']} (${found['CPU ms']})` : '–');
+  const header = ['ms until the answer (CPU ms)', ...columns];
+  const body = [...lines].map(([what, ways]) => [what, ...columns.map((way) => cell(ways.get(way)))]);
+  const aligned = header.map((_, column) => (column === 0 ? '---' : '--:'));
+  return `${table([header, aligned, ...body])}\n\nMedians, measured on ${when}, ${where.replace(/^[^,]*, /, '')}.`;
 }
 
 /** Results that are complete go to the docs; what was not measured anew stays there as it was. */
@@ -101,4 +126,6 @@ export async function publish(folder) {
   writeFileSync(published, `${JSON.stringify(results, null, 2)}\n`);
   const body = results.length > 0 ? pageTables(results) : 'Nothing is measured yet.';
   await writeSection(page, 'results', body);
+  const first = all.get('first-request');
+  if (first) await writeSection(join(project, 'docs/first-request.md'), 'figures', firstRequestTable(first));
 }

@@ -40,14 +40,40 @@ export function medianDifference(ours, other) {
 }
 
 /**
+ * Between which two values the median ratio is with 95 % confidence: the bootstrap, over pairs that were measured at the same time.
+ *
+ * @param {number[]} ratios
+ * @returns {[number, number]}
+ */
+export function interval(ratios) {
+  const drawn = () => ratios[Math.floor(Math.random() * ratios.length)];
+  const medians = Array.from({ length: 4000 }, () => median(ratios.map(drawn))).sort((a, b) => a - b);
+  return [medians[100], medians[3899]];
+}
+
+/**
+ * One line of the outcome that compares pairs: medians, the median ratio, and its interval.
+ *
+ * @param {{ bench: string, metric: string, ours: number[], other: number[], against: string }} figures
+ * @param {Parameters<typeof row>[1]} [limit]
+ */
+export function pairedRow({ ours, other, ...words }, limit) {
+  const ratios = ours.map((value, pair) => value / other[pair]);
+  const ratio = median(ratios);
+  const whole = row({ ...words, ours: median(ours), other: median(other), ratio }, limit);
+  return { ...whole, interval: interval(ratios) };
+}
+
+const quotient = (ours, other) => (other === null || other === 0 ? null : ours / other);
+
+/**
  * One line of the outcome. A limit is one of `ratioAtLeast`, `ratioAtMost`, `atLeast`, `atMost` (the last two are about
  * `ours` itself); without one the row only informs.
  *
- * @param {{ bench: string, metric: string, ours: number, other?: number | null, against?: string | null }} figures
+ * @param {{ bench: string, metric: string, ours: number, other?: number | null, against?: string | null, ratio?: number | null }} figures
  * @param {{ ratioAtLeast?: number, ratioAtMost?: number, atLeast?: number, atMost?: number }} [limit]
  */
-export function row({ bench, metric, ours, other = null, against = null }, limit = {}) {
-  const ratio = other === null || other === 0 ? null : ours / other;
+export function row({ bench, metric, ours, other = null, against = null, ratio = quotient(ours, other) }, limit = {}) {
   const { ratioAtLeast, ratioAtMost, atLeast, atMost } = limit;
   const tests = [
     [ratioAtLeast, 'ratio >=', () => ratio >= ratioAtLeast],
