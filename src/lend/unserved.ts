@@ -32,7 +32,7 @@ export class UnservedConnections {
   /** A server has been lent a socket. */
   opened(server: Server, inherited: InheritedFd): void {
     const offer = (): void => this.#offer(server, inherited);
-    const { emit } = server;
+    const emit: (event: string, ...args: unknown[]) => boolean = server.emit;
     const undo = replaceMethod(server, 'emit', (event: string, ...args: unknown[]) => {
       if (event === 'connection' && !isServed(server)) {
         const waiting = this.#waiting.get(inherited) ?? [];
@@ -42,7 +42,7 @@ export class UnservedConnections {
       }
       // Many programs listen first, and say afterwards who serves.
       if (event === 'newListener') process.nextTick(offer);
-      return Reflect.apply(emit, server, [event, ...args]) as boolean;
+      return emit.call(server, event, ...args);
     });
     server.once('close', undo);
     setImmediate(offer);
