@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import * as insides from '../../dist/insides.js';
 import { activate, root } from '../support/activate.ts';
+import { as, withoutOtherUsers } from '../support/as.ts';
 import { Run } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { gone } from '../support/processes.ts';
@@ -118,6 +119,31 @@ t.test('a successor that is no listenfds program does not get them: they have th
   t.notOk(idle.socket.errored);
   t.equal(await exitOf(service), 0);
   t.equal(await answer(service.port), 'foreign', 'and new visitors by the new one');
+});
+
+/** Has more descriptors on their way than a service of its user may: unix(7), ETOOMANYREFS. */
+const sender = `import array, socket, sys
+near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+for _ in range(2):
+    near.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0] * 250))])
+print('sent', flush=True)
+sys.stdin.read()`;
+
+t.test('over the limit of the kernel they stay, and have their grace', { skip: withoutOtherUsers() }, async (t) => {
+  const user = as({ uid: 61_547, gid: 61_547 });
+  const through = ['prlimit', '--nofile=400:400', ...user];
+  const service = await start(t, { program: 'serve-several.js', through, env: { KEEP_ALIVE: '3000' } });
+  const [idle, late] = [new RawClient(service.port), new RawClient(service.port)];
+  await Promise.all([idle, late].map((client) => client.ask('/', /pid \d+\n$/)));
+  const other = activate(t, ['python3', '-c', sender], { through: user, stdin: 'pipe' });
+  t.equal(await other.line(), 'sent');
+  t.match(await upgrade(service.pid), { exitCode: 0 });
+  t.equal(pidOf(await late.ask('/', /pid \d+\n$/)), service.pid, 'a request on its way is answered by the old process');
+  await Promise.all([idle.ended, late.ended]);
+  t.notOk(idle.socket.errored);
+  t.equal(await exitOf(service), 0);
+  const { pid } = await listening(service);
+  t.match(await answer(service.port), `web pid ${pid}`);
 });
 
 /** After an hour, say: nothing here waits for it, the time is the predecessor's word. */
