@@ -270,6 +270,7 @@ async function run({ tcp, unix, h2, h2unix, readOnly = false, idle: crowd = fals
     clients.push(client.run(ready));
   }
   await allReady;
+  requests.length = 0; // the first connection starts the service
   process.send('ready');
   await once(process, 'message');
   running = false;

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { notify } from 'listenfds';
+import { notify } from '../dist/index.js';
 import { interleave, median, row } from './rounds.js';
 
 const project = resolve(import.meta.dirname, '..');

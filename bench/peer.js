@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { peerCredentials } from 'listenfds';
+import { peerCredentials } from '../dist/index.js';
 import { stop } from './activate.js';
 import { installPackage } from './installed.js';
 import { interleave, median, row } from './rounds.js';

@@ -1,6 +1,6 @@
 // The library's side. The file that BEHAVIOUR names says how successors are to fail.
 import { existsSync, readFileSync } from 'node:fs';
-import { serve } from 'listenfds';
+import { serve } from '../../dist/index.js';
 import { addresses, makeServers } from './servers.js';
 
 const { BEHAVIOUR = '', LISTENFDS_UPGRADE, UPGRADE_TIMEOUT = '30000' } = process.env;
