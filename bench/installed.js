@@ -1,22 +1,22 @@
 // A folder with the package in its node_modules, as npm puts it there: what the loader has to do is part of the cost.
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 const project = resolve(import.meta.dirname, '..');
-const shipped = ['package.json', 'dist', 'prebuilds', 'build/Release/listenfds.node'];
 
 /**
- * Copies the package and the programs of bench/programs into a temporary folder. Beside it there are Express, Fastify, and a
- * package `nothing` of one empty module: what Node itself charges for any package.
+ * Installs the package, as it is packed, and the programs of bench/programs in a temporary folder. Beside it there are Express,
+ * Fastify, and a package `nothing` of one empty module: what Node itself charges for any package.
  */
 export function installPackage() {
   const folder = mkdtempSync(join(tmpdir(), 'listenfds-bench-'));
-  for (const part of shipped) {
-    if (existsSync(join(project, part))) {
-      cpSync(join(project, part), join(folder, 'node_modules/listenfds', part), { recursive: true });
-    }
-  }
+  const own = join(folder, 'node_modules/listenfds');
+  mkdirSync(own, { recursive: true });
+  const options = { cwd: project, encoding: 'utf8', stdio: ['ignore', 'pipe', 2] };
+  const tarball = execFileSync(process.execPath, ['scripts/pack.js', '--this-machine', folder], options).trim();
+  execFileSync('tar', ['-xzf', tarball, '-C', own, '--strip-components=1']);
   const nothing = join(folder, 'node_modules/nothing');
   mkdirSync(join(nothing, 'dist'), { recursive: true });
   const manifest = { name: 'nothing', type: 'module', exports: { '.': { default: './dist/index.js' } } };

@@ -108,7 +108,8 @@ try {
   const command = ['pack', '--silent', '--pack-destination', destination];
   const options = { cwd: stage, env: cleanEnvironment(), encoding: 'utf8', stdio: ['ignore', 'pipe', 2] };
   const file = join(destination, execFileSync('npm', command, options).trim());
-  if (!values['without-addons']) writeFileSync(file, await zopfli.gzipAsync(gunzipSync(readFileSync(file)), {}));
+  if (!values['this-machine'] && !values['without-addons'])
+    writeFileSync(file, await zopfli.gzipAsync(gunzipSync(readFileSync(file)), {}));
   console.log(file);
 } finally {
   rmSync(work, { recursive: true });
