@@ -48,6 +48,7 @@ export interface RefusedMessage {
 const lastResponse: unique symbol = Symbol.for('listenfds.lastResponse');
 const upgraded: unique symbol = Symbol.for('listenfds.upgraded');
 const http2Session: unique symbol = Symbol.for('listenfds.http2Session');
+const openedAt: unique symbol = Symbol.for('listenfds.openedAt');
 
 /** An event of a connection that is none of this process's any more: it has closed, or was sent to another process. */
 export const gone: unique symbol = Symbol.for('listenfds.gone');
@@ -57,6 +58,7 @@ interface Marked {
   [lastResponse]?: ServerResponse;
   [upgraded]?: boolean;
   [http2Session]?: Http2Session;
+  [openedAt]?: number;
 }
 
 /** A socket as node:http leaves it: the response being written, or null between requests. */
@@ -75,6 +77,9 @@ export function newestResponse(socket: Socket): ServerResponse | null {
 export function sessionOf(socket: Socket): Http2Session | null {
   return (socket as HttpSocket)[http2Session] ?? null;
 }
+
+/** How long it has been open here. Milliseconds. */
+export const ageOf = (socket: Socket): number => performance.now() - ((socket as HttpSocket)[openedAt] ?? -Infinity);
 
 export function isUpgraded(socket: Socket): boolean {
   return (socket as HttpSocket)[upgraded] === true;
@@ -166,6 +171,7 @@ class Gatekeeper implements ConnectionStats {
   #add(socket: Socket): void {
     if (socket.closed) return; // it would never say so again, and a drain would wait for that
     this.sockets.add(socket);
+    (socket as HttpSocket)[openedAt] = performance.now();
     socket.once('close', () => this.#gone(socket, false));
     this.draining?.opened(socket);
     this.onChange?.();

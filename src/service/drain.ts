@@ -5,6 +5,7 @@ import type { Server, Socket } from 'node:net';
 import {
   type DrainWatch,
   type Gatekeeper,
+  ageOf,
   gatekeeper,
   isUpgraded,
   newestResponse,
@@ -75,10 +76,20 @@ export interface DrainingEvent {
 
 /** A keepAliveTimeout may be minutes long, and everybody who comes meanwhile waits. */
 const longestGrace = 5_000;
+/**
+ * Who has just connected is about to ask. Only a restart brings its connection to a process that answers: at a stop the manager
+ * drops what it keeps. Milliseconds.
+ */
+const firstRequestTime = 500;
 /** How often connections are looked for that have gone without a word. Milliseconds. */
 const pruneInterval = 500;
 
 const speaksHttp = (server: Server): boolean => schemeOf(server) !== null;
+
+/** How much longer a connection on which nothing has been asked is left where it is. Milliseconds. */
+function freshFor(socket: Socket): number {
+  return newestResponse(socket) === null ? Math.max(0, firstRequestTime - ageOf(socket)) : 0;
+}
 
 const drains = new WeakMap<Server, Promise<DrainResult>>();
 
@@ -232,9 +243,10 @@ class Drain implements DrainWatch {
     this.#moving = true;
     setImmediate(() => {
       this.#moving = false;
-      for (const socket of this.#graces.keys()) this.#leaving.add(socket);
-      const gone = new Set(this.#carrier!.move(this.#key!, [...this.#graces.keys()]));
-      for (const socket of this.#graces.keys()) if (!gone.has(socket)) this.#leaving.delete(socket);
+      const sockets = [...this.#graces.keys()].filter((socket) => freshFor(socket) === 0);
+      for (const socket of sockets) this.#leaving.add(socket);
+      const gone = new Set(this.#carrier!.move(this.#key!, sockets));
+      for (const socket of sockets) if (!gone.has(socket)) this.#leaving.delete(socket);
     });
   }
 
@@ -264,7 +276,9 @@ class Drain implements DrainWatch {
     const over = (): void => void setImmediate(end);
     const timer = setTimeout(over, this.#grace);
     this.#graces.set(socket, timer);
-    this.#moveIdle();
+    const fresh = freshFor(socket);
+    if (fresh > 0) setTimeout(() => this.#moveIdle(), fresh).unref();
+    else this.#moveIdle();
   }
 
   #closeIdle(socket: Socket): void {

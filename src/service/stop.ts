@@ -3,7 +3,7 @@ import type { ConnectionStats } from '../admit/gate.js';
 import type { AdaptedApp } from '../listen/frameworks/adapted.js';
 import { type Origin, sourceOf } from '../receive/origin.js';
 import { ListenFdsError } from '../system/errors.js';
-import type { Carrier } from './carrier.js';
+import { type Carrier, canMove } from './carrier.js';
 import { Deadline, closeGrace, idleExitGrace } from './deadline.js';
 import { type DrainResult, type DrainTimes, drain } from './drain.js';
 import { type OwnOptions, type StopContext, type StopReason, isStopSignal } from './options.js';
@@ -261,7 +261,9 @@ export class Stop {
       carrier,
       closing,
       onlyOthersLeft,
-      onlyIdleLeft: (connections) => this.#waitsForIdle(connections),
+      ...(carrier === null && canMove(adapted.server)
+        ? { onlyIdleLeft: (connections: number) => this.#waitsForIdle(connections) }
+        : {}),
       endOthers,
     });
     await Promise.allSettled([drained]);
