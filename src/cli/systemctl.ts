@@ -31,9 +31,17 @@ const wanted = [
   'RuntimeDirectoryPreserve',
 ];
 
+/** A manager that does not answer is as good as none. Milliseconds. */
+const answerTime = 10_000;
+
 function output(command: string, args: readonly string[]): string | null {
   const { spawnSync } = process.getBuiltinModule('node:child_process');
-  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const { status, stdout } = spawnSync(command, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: answerTime,
+    killSignal: 'SIGKILL',
+  });
   return status === 0 ? stdout : null;
 }
 
