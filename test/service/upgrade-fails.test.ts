@@ -1,9 +1,13 @@
 // An upgrade that comes to nothing: the old process is whole, no request is lost, and the next upgrade finds all as it was.
-import { readFileSync, readdirSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, readFileSync, readdirSync } from 'node:fs';
 import { connect } from 'node:net';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import t from 'tap';
 import { activateModule } from '../support/activate.ts';
+import { as, withoutOtherUsers } from '../support/as.ts';
+import { temporaryFolder } from '../support/folder.ts';
 import { alive, answer, exitOf, listening, start, upgrade } from '../support/upgradable.ts';
 
 /** Clients that ask until they are stopped; who answered them. */
@@ -128,6 +132,32 @@ t.test('an empty list of apps is refused', async (t) => {
   const service = activateModule(t, `import { serve } from 'listenfds'; await serve([]);`);
   t.match((await service.ended).stderr, /LISTENFDS_BAD_OPTION/);
 });
+
+t.test(
+  'where no process can be made, that is what is said, and the next upgrade finds all as it was',
+  { skip: withoutOtherUsers() },
+  async (t) => {
+    const folder = temporaryFolder(t);
+    const user = { uid: 54_331, gid: 1 };
+    chownSync(folder, user.uid, user.gid);
+    const env = { RUNTIME_DIRECTORY: folder };
+    const service = await start(t, { options: { port: 0, host: '127.0.0.1' }, through: as(user), env });
+    chmodSync(dirname(service.file), 0o755);
+    const limit = (most: number): void => {
+      const [file, ...args] = [...as(user), 'prlimit', `--pid=${service.pid}`, `--nproc=${most}:`];
+      execFileSync(file!, args);
+    };
+    limit(1);
+    const refused = await upgrade(service.pid);
+    t.equal(refused.exitCode, 1);
+    t.match(refused.stderr, /The successor could not be started: EAGAIN: .*, fork /);
+    t.notMatch(refused.stderr, /execve/);
+    t.same(alive(service), [service.pid]);
+    t.equal(await answer(service.port), `pid ${service.pid}`);
+    limit(1000);
+    t.equal((await upgrade(service.pid)).exitCode, 0);
+  },
+);
 
 t.test('where the process in between is killed, the successor goes as well', async (t) => {
   const service = await start(t, { options: { port: 0, host: '127.0.0.1' } });
