@@ -1,33 +1,10 @@
 // Node's own tests, as Debian has them in its source packages of nodejs. They are kept in the cache folder, and never in the
 // repository.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { apt } from '../debian.js';
 import { cache, majors } from '../node-versions.js';
-
-const suites = ['trixie', 'forky', 'sid'];
-const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
-
-/** apt with lists of its own: whatever release this machine has, nothing of it changes. */
-function apt() {
-  const folder = join(cache, 'apt');
-  mkdirSync(join(folder, 'lists/partial'), { recursive: true });
-  mkdirSync(join(folder, 'cache/archives/partial'), { recursive: true });
-  const sources = suites.map((suite) => `deb-src [signed-by=${keyring}] http://deb.debian.org/debian ${suite} main\n`);
-  writeFileSync(join(folder, 'sources.list'), sources.join(''));
-  const settings = {
-    'Dir::Etc::sourcelist': join(folder, 'sources.list'),
-    'Dir::Etc::sourceparts': '/dev/null',
-    'Dir::State::lists': join(folder, 'lists'),
-    'Dir::Cache': join(folder, 'cache'),
-    'APT::Sandbox::User': 'root',
-  };
-  const file = join(folder, 'apt.conf');
-  const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";\n`);
-  writeFileSync(file, lines.join(''));
-  return (command, args, cwd = folder) =>
-    execFileSync(command, args, { cwd, env: { ...process.env, APT_CONFIG: file }, encoding: 'utf8', stdio: 'pipe' });
-}
 
 /** Unpacks the tests of one version. */
 function unpack(run, version, folder) {

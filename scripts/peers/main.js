@@ -1,30 +1,37 @@
-// npm run test:peers: the tests of other shutdown packages, with drain() behind their API. docs/maintainers/peers.md says how,
-// and holds the table that this prints.
+// npm run test:peers: the tests of other packages, with this one behind their API. docs/maintainers/peers.md says how, and
+// holds the table that this prints.
 //
 //   npm run test:peers                           what npm has
 //   npm run test:peers -- --from FOLDER          also the suites whose checkouts are in there, by name
 //   npm run test:peers -- --only stoppable       one of them
-//   npm run test:peers -- --docs                 … and writes the table
+//   npm run test:peers -- --docs                 nothing, but write the last result of each to the page
 //
 // The exit status is 1 if a test that the peer passes fails here without a reason in reasons.js.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkout } from '../copy.js';
-import { cached, cleanEnvironment } from '../node-versions.js';
+import { cache, cached, cleanEnvironment } from '../node-versions.js';
 import { writeSection } from '../page.js';
+import { goEnvironment } from './go.js';
 import { reasons } from './reasons.js';
 import { suites } from './suites.js';
 
 const page = join(checkout, 'docs/maintainers/peers.md');
+const resultsFile = join(cache, 'peers.json');
 const suiteTimeout = 300_000;
 const mostRuns = 3;
 
 /** A folder with the peer and what its tests need, or null where it cannot be had. */
-async function open(name, { npm, dependencies }, from) {
+async function open(name, { npm, dependencies, source: own }, from) {
+  if (own) {
+    const folder = mkdtempSync(join(tmpdir(), `listenfds-peer-${name}-`));
+    cpSync(own(), folder, { recursive: true });
+    return folder;
+  }
   const source = from && join(from, name);
   if (!npm && !(source && existsSync(source))) return null;
   const folder = mkdtempSync(join(tmpdir(), `listenfds-peer-${name}-`));
@@ -44,6 +51,16 @@ function apart(command) {
 }
 
 function readResults(output, kind) {
+  if (kind === 'go') {
+    return new Map(
+      [...output.matchAll(/^--- (PASS|FAIL): (\S+)/gm)].map(([, result, name]) => [name, result === 'PASS']),
+    );
+  }
+  if (kind === 'tape') {
+    // A test is a title and what it asserts.
+    const tests = output.split(/^# /m).slice(1, -1);
+    return new Map(tests.map((text) => [text.split('\n')[0], /^ok /m.test(text) && !/^not ok /m.test(text)]));
+  }
   if (kind === 'mocha') {
     const { passes, failures } = JSON.parse(output.slice(output.indexOf('{\n  "stats"')));
     return new Map([...passes.map((one) => [one.fullTitle, true]), ...failures.map((one) => [one.fullTitle, false])]);
@@ -57,8 +74,13 @@ function readResults(output, kind) {
 }
 
 async function run(folder, { command, output: kind }) {
-  const [file, ...args] = apart([process.execPath, ...command]);
-  const env = { ...cleanEnvironment(), NODE_ENV: 'test', LISTENFDS_DIST: join(checkout, 'dist/index.js') };
+  const [file, ...args] = apart(kind === 'go' ? command : [process.execPath, ...command]);
+  const env = {
+    ...cleanEnvironment(),
+    NODE_ENV: 'test',
+    LISTENFDS_DIST: join(checkout, 'dist/index.js'),
+    ...(kind === 'go' ? goEnvironment(folder) : {}),
+  };
   const child = spawn(file, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let output = '';
   let errors = '';
@@ -68,7 +90,9 @@ async function run(folder, { command, output: kind }) {
   await once(child, 'close');
   clearTimeout(timer);
   try {
-    return readResults(output, kind);
+    const results = readResults(output, kind);
+    if (results.size === 0) throw new Error('it ran no test');
+    return results;
   } catch (cause) {
     throw new Error(`no results: ${errors || output.slice(-2000)}`, { cause });
   }
@@ -89,10 +113,11 @@ async function compare(name, suite, from) {
   if (!folder) return null;
   console.error(`${name} …`);
   try {
-    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const version = suite.version ?? JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version;
     const theirs = await runUntilPassed(folder, suite);
     for (const [file, adapter] of Object.entries(suite.adapted)) {
-      cpSync(join(import.meta.dirname, 'adapters', adapter), join(folder, file));
+      if (adapter === null) rmSync(join(folder, file));
+      else cpSync(join(import.meta.dirname, 'adapters', adapter), join(folder, file));
     }
     const ours = await runUntilPassed(folder, suite);
     const lost = [...theirs].filter(([title, passed]) => passed && ours.get(title) !== true).map(([title]) => title);
@@ -100,6 +125,8 @@ async function compare(name, suite, from) {
     return {
       name,
       version,
+      node: process.versions.node,
+      when: new Date().toISOString().slice(0, 10),
       total: theirs.size,
       theirs: [...theirs.values()].filter(Boolean).length,
       lost,
@@ -114,7 +141,7 @@ async function compare(name, suite, from) {
 const reasonOf = (name, title) => reasons[name]?.[title];
 
 function report(rows) {
-  const header = ['Suite', 'Version', 'Tests', 'Pass with itself', 'Pass with drain()', 'Without a reason'];
+  const header = ['Suite', 'Version', 'Tests', 'Pass with itself', 'Pass with listenfds', 'Without a reason'];
   const lines = rows.map(({ name, version, total, theirs, passed, lost }) => [
     name,
     version,
@@ -136,23 +163,43 @@ function report(rows) {
       (name, title) => `- ${name}: ${title}: ${reasonOf(name, title) ?? 'NO REASON'}`,
     ),
     ...list(
-      'Pass with drain() alone',
+      'Pass with listenfds alone',
       ({ won }) => won,
       (name, title) => `- ${name}: ${title}`,
     ),
   ].join('\n\n');
 }
 
+/** The last result of each suite, with these as the newest. */
+function keep(rows) {
+  const before = existsSync(resultsFile) ? JSON.parse(readFileSync(resultsFile, 'utf8')) : [];
+  const last = new Map([...before, ...rows].map((row) => [row.name, row]));
+  const all = Object.keys(suites).flatMap((name) => last.get(name) ?? []);
+  mkdirSync(cache, { recursive: true });
+  writeFileSync(resultsFile, JSON.stringify(all, null, 2));
+  return all;
+}
+
 const { values } = parseArgs({
   options: { from: { type: 'string' }, only: { type: 'string' }, docs: { type: 'boolean' } },
 });
+if (values.docs) {
+  const all = keep([]);
+  const days = [...new Set(all.map(({ when }) => when))].sort().join(' and ');
+  const nodes = [...new Set(all.map(({ node }) => node))].join(', ');
+  await writeSection(page, 'results', `Of ${days}, on Node.js ${nodes}:\n\n${report(all)}`);
+  process.exit();
+}
 const asked = values.only?.split(',') ?? Object.keys(suites);
 const rows = [];
 for (const name of asked) {
   const row = await compare(name, suites[name], values.from);
-  if (row) rows.push(row);
-  else console.error(`${name}: npm has no tests of it, and there is no checkout (--from)`);
+  if (!row) {
+    console.error(`${name}: npm has no tests of it, and there is no checkout (--from)`);
+    continue;
+  }
+  rows.push(row);
+  keep([row]);
 }
 console.log(report(rows));
-if (values.docs) await writeSection(page, 'results', report(rows));
 process.exitCode = rows.some(({ name, lost }) => lost.some((title) => !reasonOf(name, title))) ? 1 : 0;

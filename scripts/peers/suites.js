@@ -1,15 +1,19 @@
 // The suites, and what of each is replaced by an adapter. From npm where the package brings its tests along; the others from a
 // folder of checkouts (--from).
 
+import { goSystemd } from './go.js';
+
 const mocha = { mocha: '^10.8.2', chai: '^4.5.0' };
 
 /**
  * @typedef {object} Suite
  * @property {string | null} npm the version that is taken, or null
+ * @property {() => string} [source] a folder with it, where it is no package of npm
+ * @property {string} [version] where no package.json says it
  * @property {Record<string, string>} dependencies
- * @property {Record<string, string>} adapted file of the peer → adapter
+ * @property {Record<string, string | null>} adapted file of the peer → adapter, or null: it is removed
  * @property {string[]} command
- * @property {'mocha' | 'tap'} output
+ * @property {'mocha' | 'tap' | 'tape' | 'go'} output
  */
 
 /** @type {Record<string, Suite>} */
@@ -65,5 +69,28 @@ export const suites = {
     adapted: { 'lib/index.js': 'http-graceful-shutdown.cjs' },
     command: ['--test', '--test-reporter=tap', 'test/test.js'],
     output: 'tap',
+  },
+  // Without its linters. What it forks are programs that end by closeWithGrace(); they run with a service that has no server.
+  'close-with-grace': {
+    npm: 'close-with-grace@2.5.0',
+    dependencies: { tape: '^5.9.0' },
+    adapted: { 'index.js': 'close-with-grace.cjs' },
+    command: ['node_modules/tape/bin/tape', 'test/close.test.js'],
+    output: 'tape',
+  },
+  'go-systemd': {
+    npm: null,
+    source: goSystemd,
+    version: "Debian's newest",
+    dependencies: {},
+    adapted: {
+      'test_bins/activation.example': 'go-systemd-example.cjs',
+      'test_bins/listen.example': 'go-systemd-example.cjs',
+      'test_bins/udpconn.example': 'go-systemd-example.cjs',
+      'daemon/sdnotify.go': 'go-systemd-daemon.go',
+      'daemon/watchdog.go': null,
+    },
+    command: ['go', 'test', '-vet=off', '-v', '-timeout=60s', './activation', './daemon'],
+    output: 'go',
   },
 };
