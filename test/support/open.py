@@ -43,6 +43,12 @@ def udp(host="127.0.0.1", port=0, v6only=0):
     return _inet(socket.SOCK_DGRAM, 0, host, port, None, v6only, 0)
 
 
+def connected_udp():
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.connect(udp().getsockname())
+    return client
+
+
 def _unix(kind, path, backlog):
     s = socket.socket(socket.AF_UNIX, kind)
     if path is not None:

@@ -149,3 +149,15 @@ t.test(
     }
   },
 );
+
+t.test('a connected datagram socket on stdin is no service', { skip }, async (t) => {
+  const found = await resultOf(
+    t,
+    `${prelude}
+    const { listenDatagram } = await import('listenfds/sockets');
+    const { source } = await listenDatagram('127.0.0.1:0');
+    done([source, describe(0).connected]);`,
+    { stdin: 'connected_udp()' },
+  );
+  t.same(found, ['bound', true]);
+});
