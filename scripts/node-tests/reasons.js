@@ -6,12 +6,14 @@ export const reasons = {
     'The test asks for a port, or for its own address in a worker, that it cannot have, and expects an error. The socket that was passed is taken in its place, with a warning',
   elsewhere:
     'The test listens on ::1 and connects there. The socket that was passed is taken in its place, with a warning, and has an address of its own',
+  wide: 'The test opens a second server on ::1 with the port of the first. The sockets that were passed are bound to [::], which is that port on every address',
   worker:
     'The test expects that a cluster worker with reusePort asks its primary for nothing. The primary may have been passed the socket, so it is asked',
   watched: "The test counts the listeners of a connection, and the package listens for its 'close'",
   queue:
     'The test closes its server and expects that clients in its queue are cut. The queue of a socket that was passed stays with the manager',
-  turn: 'The test expects the effect of close() in the same turn: it listens again at once, or never hears that the server listens. drain() is called after the package is loaded, and takes its turns',
+  kept: 'The test expects that close() cuts the clients in its queue, or that it ends at once although idle connections are there. drain() accepts who has connected, serves them, and gives idle connections their grace',
+  turn: 'The test expects the effect of close() in the same turn: it listens again at once, ends the child that has the connections, or never hears that the server listens. drain() is called after the package is loaded, and takes its turns',
   later:
     'listen() of the package is a promise: the server opens after the turn of the call. The address, the handle, what close() does in the same turn and errors of wrong arguments come later than from server.listen()',
   long: 'The path is too long for a unix socket as it is, or once it is absolute. The package says so by an error of its own, where Node.js cuts the path or goes by the relative one',
@@ -39,19 +41,46 @@ const accepted = {
     watched: ['test-http-connect'],
   },
   inherited: {
-    taken: ['test-net-better-error-messages-listen', 'test-net-server-try-ports'],
-    queue: ['test-http2-invalidheaderfield'],
+    taken: [
+      'test-cluster-ipc-throw',
+      'test-cluster-worker-disconnect-on-error',
+      'test-net-better-error-messages-listen',
+      'test-net-eaddrinuse',
+      'test-net-listen-error',
+      'test-net-server-call-listen-multiple-times',
+      'test-net-server-try-ports',
+    ],
+    wide: [
+      'test-http-autoselectfamily',
+      'test-https-autoselectfamily',
+      'test-net-autoselectfamily',
+      'test-net-autoselectfamily-ipv4first',
+    ],
+    watched: ['test-http-connect'],
+    queue: ['test-http2-invalidheaderfield', 'test-http2-single-headers', 'test-http2-single-headers-validation'],
     internals: ['test-net-listen-invalid-port'],
   },
   drain: {
+    kept: [
+      'test-http2-allow-http1',
+      'test-http2-client-destroy',
+      'test-net-socket-destroy-twice',
+      'test-net-socket-reset-twice',
+    ],
     turn: [
+      'test-child-process-fork-getconnections',
+      'test-child-process-fork-net-socket',
       'test-http-agent',
       'test-net-listen-close-server',
       'test-net-listen-close-server-callback-is-not-function',
       'test-net-server-call-listen-multiple-times',
       'test-tls-net-connect-prefer-path',
     ],
-    internals: ['test-child-process-send-returns-boolean', 'test-http-server-close-destroy-timeout'],
+    internals: [
+      'test-child-process-send-returns-boolean',
+      'test-http-server-close-destroy-timeout',
+      'test-net-server-listen-handle',
+    ],
   },
   listen: {
     later: [
