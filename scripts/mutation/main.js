@@ -10,7 +10,17 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { addSources, checkout, openFolder } from '../copy.js';
@@ -43,6 +53,17 @@ function choose(file, mutants) {
 
 const build = (folder) => execFileSync(process.execPath, ['build.js'], { cwd: folder, stdio: 'pipe' });
 
+/** A test that is killed, or a program that a mutant keeps from ending, leaves processes behind. */
+function endStrays(folder) {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (readlinkSync(`/proc/${pid}/cwd`).startsWith(folder)) process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // gone, or somebody else's
+    }
+  }
+}
+
 /** @returns {Promise<boolean>} whether the tests pass in that time */
 async function passes(folder, tests, limit) {
   const tap = [
@@ -63,6 +84,7 @@ async function passes(folder, tests, limit) {
   const [code] = await once(child, 'exit');
   clearTimeout(timer);
   end();
+  endStrays(folder);
   return code === 0;
 }
 

@@ -56,11 +56,6 @@ function readResults(output, kind) {
       [...output.matchAll(/^--- (PASS|FAIL): (\S+)/gm)].map(([, result, name]) => [name, result === 'PASS']),
     );
   }
-  if (kind === 'tape') {
-    // A test is a title and what it asserts.
-    const tests = output.split(/^# /m).slice(1, -1);
-    return new Map(tests.map((text) => [text.split('\n')[0], /^ok /m.test(text) && !/^not ok /m.test(text)]));
-  }
   if (kind === 'mocha') {
     const { passes, failures } = JSON.parse(output.slice(output.indexOf('{\n  "stats"')));
     return new Map([...passes.map((one) => [one.fullTitle, true]), ...failures.map((one) => [one.fullTitle, false])]);

@@ -13,7 +13,7 @@ const mocha = { mocha: '^10.8.2', chai: '^4.5.0' };
  * @property {Record<string, string>} dependencies
  * @property {Record<string, string | null>} adapted file of the peer → adapter, or null: it is removed
  * @property {string[]} command
- * @property {'mocha' | 'tap' | 'tape' | 'go'} output
+ * @property {'mocha' | 'tap' | 'go'} output
  */
 
 /** @type {Record<string, Suite>} */
@@ -69,14 +69,6 @@ export const suites = {
     adapted: { 'lib/index.js': 'http-graceful-shutdown.cjs' },
     command: ['--test', '--test-reporter=tap', 'test/test.js'],
     output: 'tap',
-  },
-  // Without its linters. What it forks are programs that end by closeWithGrace(); they run with a service that has no server.
-  'close-with-grace': {
-    npm: 'close-with-grace@2.5.0',
-    dependencies: { tape: '^5.9.0' },
-    adapted: { 'index.js': 'close-with-grace.cjs' },
-    command: ['node_modules/tape/bin/tape', 'test/close.test.js'],
-    output: 'tape',
   },
   'go-systemd': {
     npm: null,
