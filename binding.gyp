@@ -6,8 +6,10 @@
         "native/addon.cc",
         "native/address.cc",
         "native/call.cc",
+        "native/closer.cc",
         "native/control.cc",
         "native/descriptor.cc",
+        "native/end-as.cc",
         "native/facts.cc",
         "native/files.cc",
         "native/fortify.cc",
@@ -23,6 +25,7 @@
         "native/queue.cc",
         "native/runtime.cc",
         "native/send.cc",
+        "native/sender.cc",
         "native/socket-address.cc",
         "native/socket.cc",
         "native/status.cc",
@@ -51,6 +54,7 @@
       "ldflags": [
         "-Wl,-z,relro",
         "-Wl,-z,now",
+        "-Wl,-z,nodelete",
         "-Wl,-z,noexecstack",
         "-Wl,--gc-sections",
         "-Wl,--as-needed"

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "end-as.h"
+
 // A number that the headers of Debian 10 lack; the same on every architecture.
 #ifndef SYS_close_range
 #define SYS_close_range 436
@@ -93,28 +95,26 @@ void Tell(int fd, Report report) {
 }
 
 // Between the caller and the program: ends as the program ends, and when it is killed instead, the program is an orphan
-// and so its reaper's child, a service manager's for example. Nothing of the caller's stays open here.
+// and so its reaper's child, a service manager's for example. Nothing of the caller's stays open here, nor in memory.
 [[noreturn]] void Guard(Plan* plan, pid_t caller) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != caller) _exit(127);
-  const pid_t pid = fork();
+  const int report = plan->report;  // vfork(2): the program changes what it is given
+  const int highest = plan->highest;
+  const pid_t pid = vfork();
   if (pid == 0) RunProgram(plan);
-  Tell(plan->report, pid < 0 ? Report{0, errno} : Report{pid, 0});
+  Tell(report, pid < 0 ? Report{0, errno} : Report{pid, 0});
   if (syscall(SYS_close_range, 0, UINT_MAX, 0) != 0) {
-    for (int fd = 0; fd <= plan->highest; fd++) close(fd);
+    for (int fd = 0; fd <= highest; fd++) close(fd);
   }
   if (pid < 0) _exit(127);
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
   prctl(PR_SET_DUMPABLE, 0);  // one core is enough
-  signal(WTERMSIG(status), SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  raise(WTERMSIG(status));
-  _exit(127);
+  for (int signal = 1; signal < NSIG; signal++) {
+    struct sigaction standard = {};
+    standard.sa_handler = SIG_DFL;
+    sigaction(signal, &standard, nullptr);
+  }
+  EndAs(pid);
 }
 
 struct Process {
@@ -246,9 +246,9 @@ void Complete(napi_env env, napi_status, void* data) {
   if (start->process.pid < 0) {
     result = call.Number(start->process.pid);
   } else {
-    Napi::Object out = Napi::Object::New(env);
-    out.Set("pid", start->process.pid);
-    out.Set("child", start->process.child);
+    Record out(env);
+    out.SetNumber("pid", start->process.pid);
+    out.SetNumber("child", start->process.child);
     result = out;
   }
   start->deferred.Resolve(result);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { resultOf, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { unless } from '../support/tools.ts';
 
 const prologue = `
   import { createServer } from 'node:net';
@@ -122,6 +123,32 @@ t.test('a group of its own is killed as a whole', async (t) => {
   const killed = { code: null, signal: 'SIGKILL' };
   t.strictSame(await resultOf(t, source, { env: { FOLDER: temporaryFolder(t) } }), [killed, killed]);
 });
+
+t.test(
+  'the one between us and a releasable program does not share our memory',
+  { skip: unless(['x64', 'arm64'].includes(process.arch), 'is known for x64 and arm64') },
+  async (t) => {
+    const source = `${prologue}
+    const { startReleasable } = await import(${JSON.stringify(join(root, 'dist/spawn.js'))});
+    const cache = Array.from({ length: 20 }, () => Buffer.alloc(10 << 20, 1));
+    const fd = openSync('/dev/null', 'r+');
+    const kB = (pid, field) =>
+      Number(new RegExp('^' + field + ': +(\\\\d+) kB', 'm').exec(readFileSync('/proc/' + pid + '/smaps_rollup', 'utf8'))[1]);
+    const program = await startReleasable(['sleep', '600'], { stdio: [fd, fd, 2] });
+    const between = Number(/^PPid:\\s+(\\d+)/m.exec(readFileSync('/proc/' + program.pid + '/status', 'utf8'))[1]);
+    // It lets go of it at once, but after the program has begun.
+    while (kB(between, 'Rss') > 1000) await new Promise((resolve) => setImmediate(resolve));
+    cache.forEach((part) => part.fill(2));
+    const [ours, its] = [kB('self', 'Rss'), kB(between, 'Rss')];
+    program.kill('SIGTERM');
+    out({ ours, its, exit: await program.exited });
+  `;
+    const { ours, its, exit } = await resultOf(t, source);
+    t.ok(ours > 200_000, `${ours} kB`);
+    t.ok(its < 1000, `${its} kB`);
+    t.strictSame(exit, { code: null, signal: 'SIGTERM' });
+  },
+);
 
 t.test('names that cannot be passed are refused before anything is started', async (t) => {
   const source = `${prologue}
