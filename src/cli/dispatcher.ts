@@ -50,7 +50,7 @@ export class Dispatcher {
     } catch (error) {
       this.#options.say((error as Error).message);
     } finally {
-      binding().closeFd(fd);
+      binding().closeElsewhere(fd);
     }
     this.#want();
   }
@@ -58,7 +58,12 @@ export class Dispatcher {
   #start(fd: number): void {
     const { command, env, start, say } = this.#options;
     binding().setNonblock(fd, false);
-    const { peer } = describe(fd);
+    const { peer, family } = describe(fd);
+    // systemd drops it, too: nobody knows whose it was, and a program would find no REMOTE_ADDR.
+    if (peer === null && family !== 'unix') {
+      say('connection: refused, its client was gone before it was accepted');
+      return;
+    }
     const remote: NodeJS.ProcessEnv = {};
     if (typeof peer === 'object' && peer !== null) {
       remote['REMOTE_ADDR'] = peer.address;

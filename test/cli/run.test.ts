@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readdirSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -292,6 +293,27 @@ t.test('--accept starts one command for each connection', async (t) => {
   t.equal(await run.program.line(), 'connection 127.0.0.1');
   run.signal('SIGTERM');
   t.match(await run.program.ended, { code: 0 });
+});
+
+t.test('--accept starts nothing for a client that is gone before it is accepted', async (t) => {
+  const command = ['sh', '-c', 'echo "from ${REMOTE_ADDR-nobody}"'];
+  const run = new Run(t, ['-l', '127.0.0.1:0', '--accept', '--', ...command]);
+  const port = await run.port();
+  run.signal('SIGSTOP');
+  const reset = connect(port, '127.0.0.1');
+  await once(reset, 'connect');
+  reset.resetAndDestroy();
+  await once(reset, 'close');
+  const next = connect(port, '127.0.0.1');
+  await once(next, 'connect');
+  run.signal('SIGCONT');
+  await run.says(/refused, its client was gone before it was accepted/);
+  t.equal(await run.program.line(), 'from 127.0.0.1', 'the one behind it is served');
+  next.destroy();
+  run.signal('SIGTERM');
+  const { code, stderr } = await run.program.ended;
+  t.equal(code, 0);
+  t.equal(stderr.match(/started pid/g)?.length, 1);
 });
 
 t.test('on a terminal Ctrl-C reaches the command once, and the end is that of the command', async (t) => {
