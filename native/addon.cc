@@ -5,6 +5,7 @@
 #include "facts.h"
 #include "files.h"
 #include "inet.h"
+#include "instance.h"
 #include "launch.h"
 #include "message.h"
 #include "mqueue.h"
@@ -29,6 +30,7 @@ constexpr Function kFunctions[] = {
     {"pipe", Pipe, {}},
     {"socketPair", SocketPair, {}},
     {"closeFd", CloseFd, {kInt}},
+    {"closeElsewhere", CloseElsewhere, {kInt}},
 
     {"createPoll", CreatePoll, {kInt, kFunction}},
     {"startPoll", StartPoll, {kObject, kInt}},
@@ -83,7 +85,7 @@ constexpr Function kFunctions[] = {
 };
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  KeepSender(env);
+  env.SetInstanceData(new Instance());
   for (const Function& function : kFunctions) Export(exports, &function);
   return exports;
 }

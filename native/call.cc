@@ -208,6 +208,12 @@ void Export(Napi::Object exports, const Function* function) {
               Napi::Function::New<Enter>(exports.Env(), function->name, const_cast<Function*>(function)));
 }
 
+void Record::SetNumber(const char* key, double value) { Set(key, value); }
+
+void Record::SetFlag(const char* key, bool value) { Set(key, value); }
+
+void Record::SetValue(const char* key, Napi::Value value) { Set(key, value); }
+
 Napi::Value Call::Number(double value) const { return Napi::Number::New(env, value); }
 
 Napi::Value Call::Bytes(const void* data, size_t size) const {

@@ -77,6 +77,15 @@ class Call {
 
 void ThrowTypeError(Napi::Env env, const char* message);
 
+// An object to return. Napi::Object has templates for this, which every caller would have a copy of.
+class Record : public Napi::Object {
+ public:
+  explicit Record(Napi::Env env) : Napi::Object(Napi::Object::New(env)) {}
+  void SetNumber(const char* key, double value);
+  void SetFlag(const char* key, bool value);
+  void SetValue(const char* key, Napi::Value value);
+};
+
 // A row of the table in addon.cc.
 struct Function {
   const char* name;

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "instance.h"
+
 namespace {
 
 Napi::Value Pair(const Call& call, const int (&ends)[2]) {
@@ -62,3 +64,8 @@ Napi::Value SocketPair(Call& call) {
 
 // close(2): not again after EINTR, Linux has let go of the number by then.
 Napi::Value CloseFd(Call& call) { return call.Result(close(call.Fd())); }
+
+Napi::Value CloseElsewhere(Call& call) {
+  Instance::Of(call.env)->closer.Close(call.Fd());
+  return call.env.Undefined();
+}

@@ -4,9 +4,9 @@
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "control.h"
+#include "instance.h"
 #include "send.h"
 #include "socket-address.h"
 
@@ -47,22 +47,23 @@ enum Flag {
   kSameName = 32,  // as the message before it in this batch
 };
 
-void CloseAll(const unsigned char* fds, size_t count) {
+void CloseAll(Closer* closer, const unsigned char* fds, size_t count) {
   for (size_t i = 0; i < count; i++) {
     int fd;
     memcpy(&fd, fds + i * sizeof(fd), sizeof(fd));
-    close(fd);
+    closer->Close(fd);
   }
 }
 
-void ReadRow(const msghdr& message, const unsigned char* slot, bool keep_fds, int32_t* row) {
+void ReadRow(const msghdr& message, const unsigned char* slot, bool keep_fds, Closer* closer, int32_t* row) {
   const ControlData control = ReadControl(message);
   if (control.fds != nullptr) {
     row[kFdCount] = static_cast<int32_t>(control.fd_count);
     row[kFdOffset] = static_cast<int32_t>(control.fds - slot);
-    if (!keep_fds) CloseAll(control.fds, control.fd_count);
+    if (!keep_fds) CloseAll(closer, control.fds, control.fd_count);
   }
-  CloseAll(control.pidfds, control.pidfd_count);  // PassPIDFD= was set by whoever opened the socket; nobody here asked
+  CloseAll(closer, control.pidfds,
+           control.pidfd_count);  // PassPIDFD= was set by whoever opened the socket; nobody here asked
   if (control.has_credentials) {
     row[kPid] = control.credentials.pid;
     row[kUid] = static_cast<int32_t>(control.credentials.uid);
@@ -89,11 +90,11 @@ void ReadRow(const msghdr& message, const unsigned char* slot, bool keep_fds, in
 }  // namespace
 
 Napi::Value MessageLayout(Call& call) {
-  Napi::Object out = Napi::Object::New(call.env);
-  out.Set("batch", kBatch);
-  out.Set("nameSize", kNameSize);
-  out.Set("controlSize", kControlSize);
-  out.Set("fields", static_cast<int>(kFields));
+  Record out(call.env);
+  out.SetNumber("batch", kBatch);
+  out.SetNumber("nameSize", kNameSize);
+  out.SetNumber("controlSize", kControlSize);
+  out.SetNumber("fields", kFields);
   return out;
 }
 
@@ -109,6 +110,11 @@ Napi::Value ReceiveMessages(Call& call) {
   size_t slots = call[1].size / stride;
   if (slots > kBatch) slots = kBatch;
   if (slots == 0 || call[2].size < slots * kFields) return call.Number(-EINVAL);
+  // Who floods a socket with descriptors that close slowly waits for them.
+  Closer* closer = &Instance::Of(call.env)->closer;
+  const size_t room = closer->Room() / kMostDescriptors;
+  if (room == 0 && closer->IsBusy()) return call.Number(-EBUSY);
+  if (slots > room) slots = room > 0 ? room : 1;
   mmsghdr messages[kBatch];
   iovec parts[kBatch];
   memset(messages, 0, slots * sizeof(messages[0]));
@@ -144,7 +150,7 @@ Napi::Value ReceiveMessages(Call& call) {
         memcmp(header.msg_name, messages[i - 1].msg_hdr.msg_name, header.msg_namelen) == 0) {
       row[kFlags] |= kSameName;
     }
-    if (header.msg_controllen > 0) ReadRow(header, arena + i * stride, keep_fds, row);
+    if (header.msg_controllen > 0) ReadRow(header, arena + i * stride, keep_fds, closer, row);
   }
   return call.Number(count);
 }

@@ -10,55 +10,16 @@
 // Headers of older kernels need <sys/socket.h> before this one.
 #include <linux/vm_sockets.h>
 
+#include "instance.h"
 #include "send.h"
 #include "socket-address.h"
 #include "socket-option.h"
 
 namespace {
 
-// As much unread text as the C library allows for; the kernel caps it at net.core.wmem_max.
-constexpr int kSendBuffer = 8 << 20;
 // Between the attempts to get into a full queue: 3.75 ms in all. The first retry is immediate, on a new socket.
 constexpr long kPausesNs[] = {0, 250000, 500000, 1000000, 2000000};
 constexpr int kVsockConnectMs = 50;
-
-// One datagram socket, never connected: every send looks the receiver up anew, so a manager that re-created its socket
-// is found, and the credentials are those of the moment of sending. Whatever closed our number behind our back may have
-// given it to somebody else: the cookie, unique among all sockets since boot, says whether it is still ours.
-class Sender {
- public:
-  ~Sender() { Forget(true); }
-
-  // The socket, or -errno.
-  int Acquire() {
-    if (fd_ >= 0) {
-      uint64_t cookie = 0;
-      if (ReadOption(fd_, SOL_SOCKET, SO_COOKIE, &cookie) && cookie == cookie_) return fd_;
-      Forget(false);
-    }
-    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof(kSendBuffer));
-    fd_ = fd;
-    known_ = ReadOption(fd, SOL_SOCKET, SO_COOKIE, &cookie_);
-    return fd;
-  }
-
-  // After use: kept where the next call can tell that it is still ours.
-  void Release() {
-    if (!known_) Forget(true);
-  }
-
-  void Forget(bool close_it) {
-    if (fd_ >= 0 && close_it) close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_ = -1;
-  uint64_t cookie_ = 0;
-  bool known_ = false;
-};
 
 // Whether the kernel's own view of the sender is not what the receiver should see, as in the C library.
 bool NeedsCredentials(pid_t pid) { return pid != 0 || getuid() != geteuid() || getgid() != getegid(); }
@@ -134,10 +95,8 @@ int SendVsock(const sockaddr_vm& address, int type, char* text, size_t size) {
 
 }  // namespace
 
-void KeepSender(Napi::Env env) { env.SetInstanceData(new Sender()); }
-
 Napi::Value NotifyUnix(Call& call) {
-  Sender* sender = call.env.GetInstanceData<Sender>();
+  Sender* sender = &Instance::Of(call.env)->sender;
   const pid_t pid = call.Int(3);
 
   sockaddr_un address;

@@ -5,9 +5,6 @@
 
 #include "call.h"
 
-// One socket per addon instance, closed with it: a worker thread that ends leaves none behind.
-void KeepSender(Napi::Env env);
-
 // notifyUnix(path, state, fds: Int32Array | null, pid) -> 0 | -errno; `path` starts with NUL when abstract, `pid` 0
 // means this process
 Napi::Value NotifyUnix(Call& call);

@@ -89,9 +89,9 @@ Napi::Value PeerPidfd(Call& call) {
 Napi::Value ListenerOwner(Call& call) {
   ucred owner = {};
   if (!ReadOption(call.Fd(), SOL_SOCKET, SO_PEERCRED, &owner)) return call.Result(-1);
-  Napi::Object out = Napi::Object::New(call.env);
-  out.Set("pid", owner.pid);
-  out.Set("uid", owner.uid);
-  out.Set("gid", owner.gid);
+  Record out(call.env);
+  out.SetNumber("pid", owner.pid);
+  out.SetNumber("uid", owner.uid);
+  out.SetNumber("gid", owner.gid);
   return out;
 }

@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
+
+#include "instance.h"
+#include "socket-option.h"
 
 // Weak: the addon also loads into a runtime that has Node-API but no libuv; there createPoll() says so.
 #pragma weak uv_poll_init
@@ -49,11 +53,25 @@ void OnClosed(uv_handle_t* handle) {
   Release(poll);
 }
 
+// With a unix socket goes what lies in its queue, unread: descriptors, or connections with descriptors.
+void CloseDescriptor(Closer* closer, int fd) {
+  int domain, type, listening;
+  if (!ReadOption(fd, SOL_SOCKET, SO_DOMAIN, &domain) || domain != AF_UNIX) {
+    close(fd);
+  } else if (ReadOption(fd, SOL_SOCKET, SO_TYPE, &type) && ReadOption(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening) &&
+             (type == SOCK_DGRAM || listening != 0)) {
+    closer->CloseSoon(fd);
+  } else {
+    closer->Close(fd);
+  }
+}
+
 void Close(Poll* poll) {
   if (poll->closing) return;
   poll->closing = true;
   uv_close(reinterpret_cast<uv_handle_t*>(poll->handle), OnClosed);
-  close(poll->fd);  // uv_close() has taken it out of the epoll set by now
+  // uv_close() has taken it out of the epoll set by now.
+  CloseDescriptor(&Instance::Of(poll->env)->closer, poll->fd);
 }
 
 void OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) { Close(static_cast<Poll*>(data)); }

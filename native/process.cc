@@ -59,9 +59,9 @@ Napi::Value ReapProcess(Call& call) {
   while (pid < 0 && errno == EINTR);
   if (pid < 0) return call.Result(-1);
   if (pid == 0) return call.env.Null();
-  Napi::Object out = Napi::Object::New(call.env);
-  out.Set("pid", pid);
-  out.Set("code", WIFEXITED(status) ? call.Number(WEXITSTATUS(status)) : call.env.Null());
-  out.Set("signal", WIFSIGNALED(status) ? call.Number(WTERMSIG(status)) : call.env.Null());
+  Record out(call.env);
+  out.SetNumber("pid", pid);
+  out.SetValue("code", WIFEXITED(status) ? call.Number(WEXITSTATUS(status)) : call.env.Null());
+  out.SetValue("signal", WIFSIGNALED(status) ? call.Number(WTERMSIG(status)) : call.env.Null());
   return out;
 }

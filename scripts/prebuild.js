@@ -40,9 +40,9 @@ export const targets = {
 export const allowed = new Set(
   `__errno_location __stack_chk_fail __stack_chk_guard _exit abort accept4 bind calloc chdir close connect dup2 execve fcntl
   fork free freeaddrinfo fstatfs getaddrinfo getegid geteuid getgid getgrnam_r getpeername getpid getppid getpwnam_r
-  getsockname getsockopt getuid if_indextoname if_nametoindex inet_ntop inet_pton listen malloc memchr memcmp memcpy memmove
-  memset mkfifo nanosleep pipe2 poll prctl raise read recv recvmmsg send setpgid setsockopt shutdown sigaction sigemptyset
-  sigfillset signal sigprocmask socket socketpair strchr strcmp strlen strnlen syscall waitpid write`.split(/\s+/),
+  getrlimit getsockname getsockopt getuid if_indextoname if_nametoindex inet_ntop inet_pton ioctl listen malloc memchr memcmp memcpy memmove
+  memset mkfifo nanosleep pipe2 poll prctl read recv recvmmsg send setpgid setsockopt shutdown sigaction sigemptyset
+  sigfillset sigprocmask socket socketpair strchr strcmp strlen strnlen syscall vfork waitpid write`.split(/\s+/),
 );
 
 /** What Node.js looks for in an addon. */
@@ -95,6 +95,7 @@ export function problems(facts, { machine, branches }, musl) {
   const { versions, needed, exported, dynamic, segments, sections, notes } = facts;
   const expectations = {
     [`is for ${machine}`]: facts.machine === machine,
+    'stays loaded for its thread (NODELETE)': /\(FLAGS_1\).*NODELETE/.test(dynamic),
     'has its relocations read-only (RELRO)': /GNU_RELRO/.test(segments),
     'binds every name at once (BIND_NOW)': /\(FLAGS\).*BIND_NOW/.test(dynamic) && /\(FLAGS_1\).*NOW/.test(dynamic),
     'has a stack that nothing runs on': /GNU_STACK(?:\s+0x\w+){5}\s+RW\s/.test(segments),
@@ -142,7 +143,7 @@ export async function prebuild(target, output) {
       [join(work, 'another, with a longer name'), join(work, 'again.node')],
     ]) {
       for (const part of ['binding.gyp', 'native']) cpSync(join(project, part), join(root, part), { recursive: true });
-      await buildAddon({ compiler, headers, output: file, root, cpu, link });
+      await buildAddon({ compiler, headers, output: file, root, cpu, more: ['-flto'], link });
       digests.push(createHash('sha256').update(readFileSync(file)).digest('hex'));
     }
     const facts = await inspect(output);

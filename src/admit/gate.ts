@@ -4,7 +4,8 @@ import type { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
-import { handleOf } from '../system/node-server.js';
+import { bindingIfAny } from '../system/addon.js';
+import { descriptorOf, handleOf } from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 import type { PeerCredentials } from './peer.js';
 
@@ -101,6 +102,15 @@ export interface DrainWatch {
 /** A connection that was sent to another process has lost its handle without having closed. */
 const isElsewhere = (socket: Socket): boolean => !socket.destroyed && !socket.connecting && handleOf(socket) === null;
 
+/** What a refused connection has sent goes with its last close, descriptors as well, and their close can stand still. */
+function refuse(socket: Socket): void {
+  const fd = descriptorOf(socket);
+  const addon = fd !== null && handleOf(socket)?.constructor.name === 'Pipe' ? bindingIfAny() : null;
+  const copy = addon?.duplicate(fd!) ?? -1;
+  if (copy >= 0) socket.once('close', () => addon!.closeElsewhere(copy));
+  socket.destroy();
+}
+
 /** Every reason begins with the name of what refused. */
 export function countRefusal(by: Record<string, number>, reason: string): number {
   const name = reason.slice(0, reason.indexOf(':'));
@@ -155,7 +165,7 @@ class Gatekeeper implements ConnectionStats {
       const refusal = gate(socket);
       if (refusal === null) continue;
       this.refused += 1;
-      socket.destroy();
+      refuse(socket);
       const why = typeof refusal === 'string' ? { reason: refusal } : refusal;
       const count = countRefusal(this.refusedBy, why.reason);
       publishRefusal({ server, socket, ...why, count });

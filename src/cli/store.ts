@@ -27,12 +27,12 @@ export class Store {
     const room = fields.get('FDSTORE') === '1' ? Math.max(0, most - this.#stored.length) : 0;
     for (const fd of fds.slice(0, room)) this.#stored.push({ fd, name });
     // What is not kept is closed: that tells its sender, and of a barrier it is the answer.
-    for (const fd of fds.slice(room)) binding().closeFd(fd);
+    for (const fd of fds.slice(room)) binding().closeElsewhere(fd);
     if (fields.get('FDSTOREREMOVE') === '1') this.#drop((one) => one.name === name);
   }
 
   #drop(condition: (one: Stored) => boolean): void {
-    for (const one of this.#stored.filter(condition)) binding().closeFd(one.fd);
+    for (const one of this.#stored.filter(condition)) binding().closeElsewhere(one.fd);
     this.#stored = this.#stored.filter((one) => !condition(one));
   }
 

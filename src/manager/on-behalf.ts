@@ -1,8 +1,7 @@
 // Speaking to the manager for a program that only calls listen(). Under Type=notify nobody else would say READY=1, and the
 // manager would kill it when its start timeout is over, again and again. Whoever speaks for itself is not spoken for.
 import { startWatchdog } from './watchdog.js';
-import { hasSpoken, speaks } from './spoken.js';
-import { tellPrimary } from './through-primary.js';
+import { hasSpoken } from './spoken.js';
 import { announce } from './announce.js';
 
 /** A program that has more to do after listen() has so long to say something itself. Milliseconds. */
@@ -21,8 +20,7 @@ export function speakFor(isReady: () => boolean): void {
   timer = setTimeout(() => {
     timer = undefined;
     if (hasSpoken('state') || !isReady()) return;
-    if (tellPrimary({ ready: true })) speaks('state');
-    else announce({ ready: true }).catch(() => {}); // a manager that does not listen must not end a program that works
+    announce({ ready: true }).catch(() => {}); // a manager that does not listen must not end a program that works
     if (!hasSpoken('watchdog')) startWatchdog();
   }, courtesy).unref();
 }

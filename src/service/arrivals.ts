@@ -82,7 +82,7 @@ export class Arrivals {
   #receive(): void {
     const batch = sharedBatch();
     for (;;) {
-      const count = batch.receive(this.#watcher.fd, 1 << 16, true);
+      const count = batch.receive(this.#watcher, 1 << 16, true);
       if (count === EAGAIN) return;
       if (count <= 0) break;
       const messages = Array.from({ length: count }, (_, i) => ({ text: batch.message(i), fds: batch.fds(i, true) }));
@@ -142,7 +142,7 @@ function wait(arrived: Arrived): void {
   const giveUp = (): void => {
     // Nobody listens there any more. For the client it is the end of an idle connection.
     waiting.delete(arrived);
-    binding().closeFd(arrived.fd);
+    binding().closeElsewhere(arrived.fd);
   };
   waiting.set(arrived, setTimeout(giveUp, longestWait).unref());
 }

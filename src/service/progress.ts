@@ -3,7 +3,7 @@ import { privatePath } from '../open/private-place.js';
 import { isUsOrRoot } from '../system/users.js';
 import { announce } from '../manager/announce.js';
 import type { Program } from '../programs/spawn.js';
-import { fs } from '../system/builtins.js';
+import { binding } from '../system/addon.js';
 import { ListenFdsError } from '../system/errors.js';
 import { parseNotifyMessage } from '../text/notify-message.js';
 import { Deadline } from './deadline.js';
@@ -66,7 +66,7 @@ async function relay(message: string, fds: readonly number[]): Promise<void> {
     const what = `What the successor tells the service manager is lost: ${(error as Error).message}`;
     process.emitWarning(what, 'ListenFdsWarning');
   } finally {
-    for (const fd of fds) fs.closeSync(fd);
+    for (const fd of fds) binding().closeElsewhere(fd);
   }
 }
 

@@ -7,7 +7,7 @@ import {
   type SenderCredentials,
 } from '../admit/authorize.js';
 import { countRefusal, publishRefusal } from '../admit/gate.js';
-import { fs } from '../system/builtins.js';
+import { binding } from '../system/addon.js';
 import { replaceMethod } from '../system/replace.js';
 
 /** Lists, or a function, for datagrams. */
@@ -43,8 +43,7 @@ export function authorizeDatagrams(
       return info.credentials;
     });
     if (refusal === null) return Reflect.apply(emit, this, [event, ...args]);
-    // The last close of a stranger's descriptor may stand still: not in the event loop.
-    for (const fd of info.fds ?? []) fs.close(fd, () => {});
+    for (const fd of info.fds ?? []) binding().closeElsewhere(fd);
     publishRefusal({ server: socket, socket: null, ...refusal, count: countRefusal(refusedBy, refusal.reason) });
     return true;
   });

@@ -145,7 +145,7 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
 
   protected override receive(deliver: (message: Buffer, about: unknown) => void): number {
     const batch = sharedBatch();
-    const count = batch.receive(this.watcher.fd, this.#maxMessageSize, this.#receiveFds);
+    const count = batch.receive(this.watcher, this.#maxMessageSize, this.#receiveFds);
     for (let i = 0; i < count; i++) {
       const message = batch.message(i);
       const path = batch.path(i);
@@ -176,7 +176,7 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
   }
 
   protected override discard(about: unknown): void {
-    for (const fd of (about as DatagramInfo).fds ?? []) binding().closeFd(fd);
+    for (const fd of (about as DatagramInfo).fds ?? []) binding().closeElsewhere(fd);
   }
 
   /** What happened to the peer of a connected socket; it goes on receiving. */

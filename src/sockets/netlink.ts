@@ -86,7 +86,7 @@ export class NetlinkSocket extends Mailbox<NetlinkEvents> {
 
   protected override receive(deliver: (message: Buffer, info: unknown) => void): number {
     const batch = sharedBatch();
-    const count = batch.receive(this.watcher.fd, defaultMessageSize, false);
+    const count = batch.receive(this.watcher, defaultMessageSize, false);
     for (let i = 0; i < count; i++) {
       const message = batch.message(i);
       const isUevent = this.#isUevent;

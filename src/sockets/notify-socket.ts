@@ -4,7 +4,6 @@ import type { PeerCredentials } from '../admit/peer.js';
 import { refuseDescriptors } from '../open/unix-path.js';
 import { SOCK } from '../receive/descriptor.js';
 import { binding } from '../system/addon.js';
-import { fs } from '../system/builtins.js';
 import { parseTarget } from '../take/target.js';
 import { maxMessageBytes } from '../text/notify-state.js';
 import { UnixDatagram } from './datagram.js';
@@ -47,7 +46,7 @@ export function openNotifySocket(options: NotifySocketOptions): () => void {
   socket.on('error', () => {});
   socket.on('message', (message, { credentials, fds = [], truncated }) => {
     if (credentials && !truncated && accepts(credentials)) heard(message.toString(), fds);
-    else for (const one of fds) fs.close(one, () => {}); // the last close of a stranger's may stand still
+    else for (const one of fds) binding().closeElsewhere(one);
   });
   return () => void socket.close();
 }

@@ -1,6 +1,8 @@
 // Receiving messages in batches: recvmmsg(2) into memory that every socket of this thread shares, since nothing waits
 // between receiving a batch and copying it out.
 import { binding } from '../system/addon.js';
+import { EAGAIN, EBUSY } from '../system/errnos.js';
+import type { Watcher } from '../system/watcher.js';
 import { whole } from '../text/options.js';
 
 /** SCM_CREDENTIALS: who sent a message, as the kernel verified it. */
@@ -82,10 +84,14 @@ export class Batch {
    * @param mostBytes of a message; no more than was reserved
    * @returns how many messages there are, or -errno
    */
-  receive(fd: number, mostBytes: number, keepFds: boolean): number {
+  receive(watcher: Watcher, mostBytes: number, keepFds: boolean): number {
     this.#name = null;
     this.#most = mostBytes;
-    return binding().receiveMessages(fd, this.#arena, this.#table, this.#payload, mostBytes, keepFds);
+    const { fd } = watcher;
+    const result = binding().receiveMessages(fd, this.#arena, this.#table, this.#payload, mostBytes, keepFds);
+    if (result !== EBUSY) return result;
+    watcher.rest();
+    return EAGAIN;
   }
 
   #at(i: number, field: number): number {

@@ -87,7 +87,7 @@ export class SequentialPacketSocket extends PolledDuplex {
 
   protected override receive(): ReadOutcome | number {
     const batch = sharedBatch();
-    const count = batch.receive(this.fd, this.#limit, false);
+    const count = batch.receive(this.watcher, this.#limit, false);
     if (count < 0) return count;
     for (let i = 0; i < count; i++) {
       const packet = this.#packet(batch, i);
@@ -181,7 +181,7 @@ export class SequentialPacketServer extends EventEmitter<SequentialPacketServerE
     try {
       socket = new SequentialPacketSocket(fd, peer, options);
     } catch (error) {
-      binding().closeFd(fd);
+      binding().closeElsewhere(fd);
       this.emit('error', error as Error);
       return;
     }

@@ -89,6 +89,7 @@ export interface Binding {
   readBytes(fd: number, buffer: Uint8Array): number;
   writeBytes(fd: number, data: Uint8Array): number;
   closeFd(fd: number): number;
+  closeElsewhere(fd: number): void;
   replaceFd(from: number, to: number): number;
   notifyUnix(path: string, state: string, fds: Int32Array | null, pid: number): number;
   notifyVsock(cid: number, port: number, type: number, state: string): number;

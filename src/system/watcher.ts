@@ -10,6 +10,9 @@ export const writable = 2;
 export const idle = 8;
 const pending = 128;
 
+/** Milliseconds. */
+const restTime = 20;
+
 function unsupported(found: string): ListenFdsError {
   return new ListenFdsError(
     'LISTENFDS_UNSUPPORTED',
@@ -24,6 +27,7 @@ export class Watcher {
   /** What the kernel has been told. */
   #armed = 0;
   #open = true;
+  #resting: NodeJS.Timeout | null = null;
 
   /** @throws an Error with code EPERM where the descriptor cannot be waited for, as a regular file; it stays open then */
   constructor(fd: number, onReady: (events: number) => void) {
@@ -56,10 +60,20 @@ export class Watcher {
     this.#arm();
   }
 
+  /** Tells of nothing to read for a moment. */
+  rest(): void {
+    this.#resting ??= setTimeout(() => {
+      this.#resting = null;
+      this.#arm();
+    }, restTime).unref();
+    this.#arm();
+  }
+
   #arm(): void {
-    if (!this.#open || this.#armed === this.#wanted) return;
-    this.#armed = this.#wanted;
-    binding().startPoll(this.#poll, this.#wanted);
+    const wanted = this.#resting ? this.#wanted & ~readable || idle : this.#wanted;
+    if (!this.#open || this.#armed === wanted) return;
+    this.#armed = wanted;
+    binding().startPoll(this.#poll, wanted);
   }
 
   ref(on: boolean): void {
@@ -70,9 +84,10 @@ export class Watcher {
     return this.#open;
   }
 
-  /** Closes the descriptor at once. */
+  /** Closes the descriptor; a unix socket in another thread, since descriptors in its queue may close slowly. */
   close(): void {
     this.#open = false;
+    if (this.#resting) clearTimeout(this.#resting);
     binding().closePoll(this.#poll);
   }
 }

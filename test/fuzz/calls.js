@@ -143,6 +143,7 @@ const right = {
   pipe: [],
   socketPair: [],
   closeFd: [descriptor],
+  closeElsewhere: [descriptor],
   createPoll: [descriptor, () => () => {}],
   startPoll: [poll, int],
   refPoll: [poll, flag],
@@ -251,7 +252,7 @@ function settle(verb, args, result) {
   } else if (verb === 'closePoll') {
     const at = polls.indexOf(args[0]);
     if (at >= 0) polls.splice(at, 1);
-  } else if (verb === 'closeFd') own.delete(args[0]);
+  } else if (verb === 'closeFd' || verb === 'closeElsewhere') own.delete(args[0]);
   else if (verb === 'replaceFd' && result === 0) keep(args[1]);
   else if (/^(duplicate|openSocket|acceptSocket|peerPidfd|openQueue|borrowFd)$/.test(verb)) {
     if (result >= 0) addon.closeFd(result);

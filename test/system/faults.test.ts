@@ -29,10 +29,12 @@ const imported: Readonly<Record<string, readonly string[]>> = {
   getgrnam_r: ['openat'],
   getpeername: ['getpeername'],
   getpwnam_r: ['openat'],
+  getrlimit: ['prlimit64', 'getrlimit'],
   getsockname: ['getsockname'],
   getsockopt: ['getsockopt'],
   if_indextoname: [], // needs a link-local address; without an answer the zone is left out
   if_nametoindex: ['ioctl'],
+  ioctl: ['ioctl'],
   listen: ['listen'],
   mkfifo: ['mknodat', 'mknod'],
   nanosleep: ['clock_nanosleep', 'nanosleep'],
@@ -50,6 +52,7 @@ const imported: Readonly<Record<string, readonly string[]>> = {
   socket: ['socket'],
   socketpair: ['socketpair'],
   syscall: [], // by its number: see below
+  vfork: ['vfork', 'clone'],
   waitpid: ['wait4'],
   write: ['write'],
   // What cannot fail, or makes no system call.
@@ -60,9 +63,7 @@ const imported: Readonly<Record<string, readonly string[]>> = {
   getpid: [],
   getppid: [],
   getuid: [],
-  raise: [],
   sigaction: [],
-  signal: [],
   sigprocmask: [],
   sigemptyset: [],
   sigfillset: [],
@@ -144,8 +145,10 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   peerCredentials: ['getsockopt SO_PEERSEC'],
   pidfdInode: ['close'],
   borrowFd: ['close'],
-  createPoll: ['close'],
-  receiveMessages: ['close'],
+  // What cannot be closed in the thread is closed here.
+  createPoll: ['close', 'getsockopt SO_DOMAIN', 'getsockopt SO_TYPE', 'getsockopt SO_ACCEPTCONN', 'write'],
+  closeElsewhere: ['close', 'statx', 'write'],
+  receiveMessages: ['close', 'ioctl', 'statx', 'write'],
   // A bigger buffer, and to know the socket again; a message in another's name goes in ours; a full queue is tried again.
   notifyUnix: ['setsockopt SO_SNDBUF', 'getsockopt SO_COOKIE', 'clock_nanosleep', 'nanosleep', 'close'],
   // A socket of another type, or a port that is not privileged.

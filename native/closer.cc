@@ -1,0 +1,104 @@
+#include "closer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "status.h"
+
+// Weak, as in poll.cc.
+#pragma weak uv_thread_create_ex
+
+namespace {
+
+// What a pipe holds, pipe(7), in numbers.
+constexpr size_t kQueue = 65536 / sizeof(int);
+// It calls read(2) and close(2).
+constexpr size_t kStack = 64 << 10;
+constexpr int kSoonMs = 20;
+
+// It may outlive the instance, but not the code: the addon is never unloaded (-z nodelete).
+void Run(void* argument) {
+  const int queue = static_cast<int>(reinterpret_cast<intptr_t>(argument));
+  // Handlers are for the threads of the program.
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+  int fd;
+  ssize_t size;
+  // Numbers are written whole, and a pipe keeps what is shorter than PIPE_BUF together.
+  while ((size = read(queue, &fd, sizeof(fd))) > 0 || (size < 0 && errno == EINTR)) {
+    if (size > 0) close(fd);
+  }
+  close(queue);
+}
+
+// The last close of a pipe cannot wait, and somebody waits for it: notifyBarrier().
+bool IsPipe(int fd) {
+  Status status = {};
+  return ReadStatus(fd, &status) == 0 && S_ISFIFO(status.mode);
+}
+
+}  // namespace
+
+Closer::~Closer() {
+  if (queue_ >= 0) close(queue_);
+}
+
+bool Closer::Start() {
+  if (queue_ >= 0) return true;
+  if (uv_thread_create_ex == nullptr) return false;
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return false;
+  const uv_thread_options_t options = {UV_THREAD_HAS_STACK_SIZE, kStack};
+  uv_thread_t thread;
+  if (fcntl(ends[1], F_SETFL, O_NONBLOCK) != 0 ||
+      uv_thread_create_ex(&thread, &options, Run, reinterpret_cast<void*>(static_cast<intptr_t>(ends[0]))) != 0) {
+    close(ends[0]);
+    close(ends[1]);
+    return false;
+  }
+  queue_ = ends[1];
+  return true;
+}
+
+void Closer::Close(int fd) {
+  if (IsPipe(fd) || !Start() || write(queue_, &fd, sizeof(fd)) != sizeof(fd)) close(fd);
+}
+
+void Closer::CloseSoon(int fd) {
+  // The thread closes the other end of this one next.
+  int ends[2];
+  if (!Start() || pipe2(ends, O_CLOEXEC) != 0) return Close(fd);
+  const int both[] = {fd, ends[1]};
+  if (write(queue_, both, sizeof(both)) == sizeof(both)) {
+    pollfd closed = {ends[0], 0, 0};
+    poll(&closed, 1, kSoonMs);
+  } else {
+    close(fd);
+    close(ends[1]);
+  }
+  close(ends[0]);
+}
+
+size_t Closer::Waiting() const {
+  int bytes = 0;
+  if (queue_ < 0 || ioctl(queue_, FIONREAD, &bytes) != 0) return 0;
+  return static_cast<size_t>(bytes) / sizeof(int);
+}
+
+size_t Closer::Room() const {
+  const size_t waiting = Waiting();
+  size_t most = kQueue;
+  rlimit limit;
+  // A quarter of what the process may open: the kernel closes what there is no number for, and stands still itself.
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < most) most = limit.rlim_cur / 4;
+  return waiting < most ? most - waiting : 0;
+}
