@@ -1,12 +1,11 @@
-// Builds the addon where no shipped one fits, on another CPU for instance. It needs a C++ compiler, the headers of Node.js
-// and those of node-addon-api, and neither Python nor make:
+// Builds the addon where no shipped one fits, on another CPU for instance. It needs a C++ compiler and two packages
+// of headers, and neither Python nor make:
 //
-//   npm install --no-save node-addon-api@8
+//   npm install --no-save node-addon-api@8 node-api-headers@1
 //   node native/build.js      → build/Release/listenfds.node
 //
-// CXX names the compiler (default c++), CXXFLAGS has more flags for it, npm_config_nodedir is the folder that has include/node
-// (default: beside the node that runs this). What is compiled, and how, stands in binding.gyp (native/binding.gyp in the package), which node-gyp and
-// scripts/prebuild.js go by as well.
+// CXX names the compiler (default c++), CXXFLAGS has more flags for it. What is compiled, and how, stands in binding.gyp
+// (native/binding.gyp in the package), which node-gyp and scripts/prebuild.js go by as well.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,7 +18,7 @@ const here = resolve(import.meta.dirname, '..');
 
 /**
  * @param {{ compiler: string, headers: string[], output: string, root?: string, cpu?: string, more?: string[], link?: string[] }} options `headers`
- *   are the folders of node_api.h, uv.h and napi.h, `more` has flags for the compiler, `link` for the linker, `output` is the file to
+ *   are the folders of node_api.h and napi.h, `more` has flags for the compiler, `link` for the linker, `output` is the file to
  *   write, `root` the folder of the package
  * @returns {Promise<void>}
  */
@@ -56,37 +55,26 @@ export async function buildAddon({ compiler, headers, output, root = here, cpu =
   }
 }
 
-/**
- * Where node_api.h and uv.h are on this machine.
- *
- * @returns {string}
- */
-function headersHere() {
-  const homes = [process.env['npm_config_nodedir'], resolve(dirname(process.execPath), '..')];
-  const folders = homes.filter((home) => home).map((home) => join(home, 'include/node'));
-  const found = folders.find((folder) => existsSync(join(folder, 'node_api.h')));
-  if (found) return found;
-  throw new Error(
-    `There are no headers of Node.js in ${folders.join(', nor in ')}. They come with Node.js from nodejs.org and its ` +
-      'container images; distributions have a package for them (libnode-dev, nodejs-dev, nodejs-devel). ' +
-      'With npm_config_nodedir=FOLDER they are taken from FOLDER/include/node',
-  );
-}
+const remedy = 'npm install --no-save node-addon-api@8 node-api-headers@1';
 
 /**
- * Where napi.h is: beside this package, or in the project in which the command is given.
+ * The folders of napi.h and node_api.h: of the packages from npm, beside this package or in the project in which the command
+ * is given.
  *
- * @returns {string}
+ * @returns {string[]}
  */
-export function headersOfAddonApi() {
-  for (const folder of [here, process.cwd()]) {
-    try {
-      return dirname(createRequire(join(folder, 'package.json')).resolve('node-addon-api/package.json'));
-    } catch {
-      // The other folder may have it.
+export function headersFromNpm() {
+  return ['node-addon-api', 'node-api-headers'].map((name) => {
+    for (const folder of [here, process.cwd()]) {
+      try {
+        const home = dirname(createRequire(join(folder, 'package.json')).resolve(`${name}/package.json`));
+        return name === 'node-addon-api' ? home : join(home, 'include');
+      } catch {
+        // The other folder may have it.
+      }
     }
-  }
-  throw new Error('The headers of node-addon-api are missing: npm install --no-save node-addon-api@8');
+    throw new Error(`The headers of ${name} are missing: ${remedy}`);
+  });
 }
 
 const started = process.argv[1];
@@ -95,7 +83,7 @@ if (started !== undefined && existsSync(started) && realpathSync(started) === re
   try {
     const { CXX: compiler = 'c++', CXXFLAGS = '' } = process.env;
     const more = CXXFLAGS.split(/\s+/).filter((flag) => flag !== '');
-    await buildAddon({ compiler, headers: [headersHere(), headersOfAddonApi()], output, more });
+    await buildAddon({ compiler, headers: headersFromNpm(), output, more });
     console.log(output);
   } catch (error) {
     const noCompiler = error.code === 'ENOENT' && error.syscall?.startsWith('spawn');

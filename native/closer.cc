@@ -9,12 +9,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uv.h>
 
+#include "libuv.h"
 #include "status.h"
-
-// Weak, as in poll.cc.
-#pragma weak uv_thread_create_ex
 
 namespace {
 

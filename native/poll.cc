@@ -5,20 +5,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include "instance.h"
+#include "libuv.h"
 #include "socket-option.h"
-
-// Weak: the addon also loads into a runtime that has Node-API but no libuv; there createPoll() says so.
-#pragma weak uv_poll_init
-#pragma weak uv_poll_start
-#pragma weak uv_poll_stop
-#pragma weak uv_handle_size
-#pragma weak uv_close
-#pragma weak uv_ref
-#pragma weak uv_unref
-#pragma weak napi_get_uv_event_loop
 
 namespace {
 
@@ -69,7 +59,7 @@ void CloseDescriptor(Closer* closer, int fd) {
 void Close(Poll* poll) {
   if (poll->closing) return;
   poll->closing = true;
-  uv_close(reinterpret_cast<uv_handle_t*>(poll->handle), OnClosed);
+  uv_close(poll->handle, OnClosed);
   // uv_close() has taken it out of the epoll set by now.
   CloseDescriptor(&Instance::Of(poll->env)->closer, poll->fd);
 }
@@ -157,7 +147,7 @@ Napi::Value RefPoll(Call& call) {
   Poll* poll = PollOf(call);
   if (poll == nullptr) return Napi::Value();
   if (poll->closing) return call.env.Undefined();
-  uv_handle_t* handle = reinterpret_cast<uv_handle_t*>(poll->handle);
+  uv_handle_t* handle = poll->handle;
   if (call.Flag(1)) {
     uv_ref(handle);
   } else {

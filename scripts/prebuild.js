@@ -11,8 +11,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { buildAddon, headersOfAddonApi } from '../native/build.js';
-import { majors, nodeHome } from './node-versions.js';
+import { buildAddon, headersFromNpm } from '../native/build.js';
 
 const run = promisify(execFile);
 const project = resolve(import.meta.dirname, '..');
@@ -131,8 +130,7 @@ export function problems(facts, { machine, branches }, musl) {
  */
 export async function prebuild(target, output) {
   const { cpu, compiler } = targets[target];
-  // Those of the oldest line: what is not in them is not to be used.
-  const headers = [join(await nodeHome(majors[0]), 'include/node'), headersOfAddonApi()];
+  const headers = headersFromNpm(); // as package-lock.json has them
   // The C++ library leaves its templates visible, whatever the flags say.
   const link = ['-nostdlib', `-Wl,--version-script=${join(import.meta.dirname, 'exports.map')}`];
   const work = mkdtempSync(join(tmpdir(), 'listenfds-prebuild-'));

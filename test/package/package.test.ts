@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { cleanEnvironment, nodeHome } from '../../scripts/node-versions.js';
+import { cleanEnvironment } from '../../scripts/node-versions.js';
 import { inspect, namesOfMusl, problems, targets } from '../../scripts/prebuild.js';
 import { activate, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -123,7 +123,7 @@ t.test('the package', { skip }, async (t) => {
     t.match(message, join(installed, `prebuilds/linux-${process.arch}/listenfds.node`));
     t.match(message, join(installed, 'build/Release/listenfds.node'));
     const [, command] = /What builds it: (.*?)\. Build it/.exec(message)!;
-    const env = { ...cleanEnvironment(), npm_config_nodedir: await nodeHome(20) };
+    const env = cleanEnvironment();
     const build = (more: object) =>
       spawnSync('sh', ['-c', command!], { cwd: project, encoding: 'utf8', env: { ...env, ...more } });
     const without = build({ CXX: 'no-such-compiler' });

@@ -3,6 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { majors, nodeHome } from '../../scripts/node-versions.js';
 import { inspect, namesOfMusl, prebuild, problems, targets } from '../../scripts/prebuild.js';
 import { root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -62,6 +63,27 @@ t.test('what no byte of the result shows stands in the recipe', (t) => {
     t.ok(flags.includes(flag), flag);
   }
   t.end();
+});
+
+t.test('what the addon declares of libuv is what Node.js has', { skip: without('g++') }, async (t) => {
+  const declared = readFileSync(join(root, 'native/libuv.h'), 'utf8');
+  const numbers = [...declared.matchAll(/constexpr \w+ (UV_\w+) = (\d+);/g)];
+  const functions = [...declared.matchAll(/^\w+ (uv_\w+)\(/gm)].map(([, name]) => name!);
+  t.ok(numbers.length > 5 && functions.length > 7);
+  const source = `#include <uv.h>
+    #include <stdint.h>
+    #include <stddef.h>
+    ${numbers.map(([, name, value]) => `static_assert(${name} == ${value}, "${name}");`).join('\n')}
+    static_assert(offsetof(uv_poll_t, data) == 0 && offsetof(uv_handle_t, data) == 0, "data");
+    static_assert(sizeof(uv_thread_t) == sizeof(uintptr_t), "uv_thread_t");
+    static_assert(sizeof(uv_thread_options_t) == 16 && offsetof(uv_thread_options_t, stack_size) == 8, "options");
+    static_assert(sizeof(uv_poll_event) == sizeof(int) && sizeof(uv_handle_type) == sizeof(int), "enumerations");
+    ${functions.map((name) => `void* use_${name}() { return reinterpret_cast<void*>(&${name}); }`).join('\n')}`;
+  for (const major of majors) {
+    const headers = join(await nodeHome(major), 'include/node');
+    const compile = ['-std=c++17', '-fsyntax-only', '-x', 'c++', `-I${headers}`, '-'];
+    t.match(spawnSync('g++', compile, { input: source, encoding: 'utf8' }), { status: 0, stderr: '' }, `Node ${major}`);
+  }
 });
 
 t.test('a copy that does not fit ends the process on both C libraries', { skip: without('g++', 'musl-gcc') }, (t) => {

@@ -5,6 +5,7 @@ import t from 'tap';
 import * as insides from '../../dist/insides.js';
 import { activate, activateModule } from '../support/activate.ts';
 import { as, withoutOtherUsers } from '../support/as.ts';
+import { Run } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { unless, without } from '../support/tools.ts';
 
@@ -141,3 +142,30 @@ for (const [kind, type, open, how] of [...services, ...passed]) {
     );
   });
 }
+
+t.test(
+  'the manager of a command goes on, whatever others send to its NOTIFY_SOCKET',
+  { skip: withoutOtherUsers() || without('python3') },
+  async (t) => {
+    const folder = temporaryFolder(t);
+    chmodSync(folder, 0o755);
+    const command = ['sh', '-c', 'echo "$NOTIFY_SOCKET"; exec sleep 60'];
+    const run = new Run(t, ['--now', '-l', '127.0.0.1:0', '--', ...command], { env: { XDG_RUNTIME_DIR: folder } });
+    const path = await run.program.line();
+    const others = [0, 1, 2, 3, 4, 5].map(() =>
+      activate(t, ['python3', '-c', sender, path, 'SOCK_DGRAM'], {
+        through: as({ uid: 1234, gid: 1234 }),
+        env: { PATH: '/usr/bin:/bin' },
+        stdin: 'pipe',
+      }),
+    );
+    t.strictSame(
+      await Promise.all(others.map((other) => other.line())),
+      others.map(() => 'True'),
+    );
+    const began = performance.now();
+    run.signal('SIGTERM');
+    await run.program.ended;
+    t.ok(performance.now() - began < 4000, 'it ends before a single one of them is closed');
+  },
+);
