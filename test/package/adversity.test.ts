@@ -31,6 +31,7 @@ for (const [what, kind, expected] of [
     'Promise.all(), where the first failure ends the wait for the others: only over parts that never fail, or whose others are undone',
     /\bPromise\.all\(/g,
     {
+      'lend/speak-for-workers.ts': 1, // each resolves with the end of its worker
       'preload/life.ts': 1, // each resolves with the end of its worker, by a deadline
       'service/opening.ts': 1, // the others are closed
       'service/serve.ts': 1, // each resolves with the end of the process before
@@ -41,7 +42,7 @@ for (const [what, kind, expected] of [
   [
     'notify(), which fails where the manager has no room: only where what is lost comes again. Else it is announce()',
     /(?<![.\w]|function )notify\(/g,
-    { 'manager/announce.ts': 1, 'manager/watchdog.ts': 1, 'service/voice.ts': 1 },
+    { 'lend/speak-for-workers.ts': 1, 'manager/announce.ts': 1, 'manager/watchdog.ts': 1, 'service/voice.ts': 1 },
   ],
   [
     'the start of a process: somebody owns it until it has ended',
