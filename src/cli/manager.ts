@@ -3,14 +3,18 @@
 import type { Exit, Program, start as startFunction } from '../programs/spawn.js';
 import { binding } from '../system/addon.js';
 import { Watcher, readable } from '../system/watcher.js';
+import type { Launcher } from '../text/launchers.js';
 import { parseNotifyMessage } from '../text/notify-message.js';
 import { Family, sendSignal } from './family.js';
 import type { OpenSocket } from './open.js';
 import { groupOf } from './proc.js';
 import { Store } from './store.js';
+import { Unaccepted } from './unaccepted.js';
 
 export interface ManagerOptions {
   readonly command: readonly string[];
+  /** What stands in front of the program in the command. */
+  readonly launcher: Launcher | null;
   readonly sockets: readonly OpenSocket[];
   readonly env: NodeJS.ProcessEnv;
   /** Address of the NOTIFY_SOCKET. */
@@ -69,6 +73,7 @@ export class Manager {
   #ready = false;
   #status = '';
   readonly #family: Family;
+  readonly #unaccepted: Unaccepted;
   /** How the last of them ended, when nothing follows: from then on nothing is started. */
   #exit: Exit | null = null;
   /** The signal that ends it all. */
@@ -84,6 +89,7 @@ export class Manager {
   constructor(options: ManagerOptions) {
     this.#options = options;
     this.#family = new Family(options.stopTimeout);
+    this.#unaccepted = new Unaccepted({ ...options, members: () => this.#family.members() });
     this.#watchers = options.sockets.map(({ fd }, i) => new Watcher(fd, () => this.#connected(i)));
   }
 
@@ -130,6 +136,7 @@ export class Manager {
     }
     this.#main = this.#program.pid;
     say(`${why} ${command.join(' ')}, pid ${this.#main}`);
+    this.#unaccepted.started();
     const { pid, exited } = this.#program;
     void exited.then((exit) => this.#programEnded(pid, exit));
   }
@@ -176,6 +183,7 @@ export class Manager {
     const what = this.#main === 0 ? 'the command' : `pid ${this.#main}`;
     this.#program = null;
     this.#main = 0;
+    this.#unaccepted.ended();
     for (const timer of ['killer', 'hangup', 'reaction'] as const) this.#clear(timer);
     const ended = `${what} ${describeExit(exit)} after ${seconds(lived)}`;
     if (this.#stopping || this.#interrupted || once) {

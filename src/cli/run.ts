@@ -132,6 +132,23 @@ function catchSignals(tell: (action: (runner: Runner) => void) => void): void {
   for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => tell((runner) => runner.pass(signal)));
 }
 
+/** How often it is looked whether a launcher in front has ended. Milliseconds. */
+const launcherInterval = 500;
+
+/**
+ * npm, npx, pnpm and yarn start a shell, end that at SIGTERM, and it tells nobody: a command that outlives it would keep the
+ * port for ever. Elsewhere a parent may end, as the shell of nohup(1) does.
+ */
+function endWithLauncher(end: () => void): void {
+  if (!process.env['npm_config_user_agent']) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    end();
+  }, launcherInterval).unref();
+}
+
 function environmentFor(line: CommandLine): NodeJS.ProcessEnv {
   const idle = line.value('idle-timeout');
   if (duration(line, 'idle-timeout') === null) return process.env;
@@ -160,7 +177,12 @@ export async function run(line: CommandLine): Promise<number> {
   let runner: Runner | null = null;
   const early: ((runner: Runner) => void)[] = [];
   // From here on there is something to clean up.
-  catchSignals((action) => (runner ? action(runner) : void early.push(action)));
+  let stopping = false;
+  const tell = (action: (runner: Runner) => void): void => (runner ? action(runner) : void early.push(action));
+  catchSignals(tell);
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.once(signal, () => (stopping = true));
+  // A second stop would wait for nobody.
+  endWithLauncher(() => stopping || tell((one) => one.stop('SIGTERM', false)));
   let manager: Manager | null = null;
   if (globs.length > 0) new Watch(globs, (file) => manager?.changed(path.relative(process.cwd(), file)));
   const sockets = openAll(line);
@@ -182,7 +204,7 @@ export async function run(line: CommandLine): Promise<number> {
     };
     const once = line.flag('once');
     const now = once || line.flag('now');
-    runner = manager = new Manager({ ...common, notifySocket: notify.address, now, once, finished });
+    runner = manager = new Manager({ ...common, launcher, notifySocket: notify.address, now, once, finished });
     adoptOrphans((pid, exit) => manager!.orphanEnded(pid, exit));
   }
   runner.begin();

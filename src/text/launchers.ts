@@ -49,9 +49,38 @@ export function launcherScript(path: string): Launcher | null {
 /** Options of Node whose value is a word of its own. */
 const takesValue = /^(?:-[rCe]|--(?:import|require|loader|experimental-loader|conditions|eval))$/;
 
-/** The launcher that a command line begins with, or null. */
+/** Programs that become another one, or stay and hand everything on: the launcher may stand behind them. */
+const passers = ['env', 'exec', 'nice', 'nohup', 'setsid', 'stdbuf', 'time', 'timeout', 'tini', 'dumb-init'];
+const shells = ['sh', 'bash', 'dash', 'zsh', 'ash'];
+
+/** What stands before the command in those: options, variables, a time. */
+const isOperand = /^(?:-.*|[A-Za-z_]\w*=.*|\d+(?:\.\d+)?[smhd]?)$/s;
+
+function behind(args: readonly string[]): Launcher | null {
+  const start = args.findIndex((word) => !isOperand.test(word));
+  return start < 0 ? null : launcherOf(args.slice(start));
+}
+
+/** The commands of `sh -c`, as far as blanks tell. */
+function inScript(script: string): Launcher | null {
+  for (const part of script.split(/[;&|\n]+/)) {
+    const found = behind(part.trim().split(/\s+/));
+    if (found) return found;
+  }
+  return null;
+}
+
+/** The launcher that a command line begins with, or null; behind `env A=1`, `timeout 5`, `tini --` and in `sh -c '…'`, too. */
 export function launcherOf(command: readonly string[]): Launcher | null {
   const [program = '', ...args] = command;
+  const name = nameOf(program);
+  if (passers.includes(name)) return behind(args);
+  const script = shells.includes(name) ? args.findIndex((word) => /^-[a-z]*c$/.test(word)) : -1;
+  if (script >= 0) return inScript(args[script + 1] ?? '');
+  return nodeLauncherOf(program, args);
+}
+
+function nodeLauncherOf(program: string, args: readonly string[]): Launcher | null {
   if (nameOf(program) !== 'node') return launcherScript(program);
   const script = args.findIndex((word, i) => !word.startsWith('-') && !takesValue.test(args[i - 1] ?? ''));
   const options = script < 0 ? args : args.slice(0, script);

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
-import { readdirSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t from 'tap';
 import { root } from '../support/activate.ts';
+import { withoutOtherUsers } from '../support/as.ts';
 import { cli, interrupt, onTerminal, Run } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
@@ -354,4 +355,25 @@ t.test('a launcher before the program is noted, with the command to write instea
   await run.says(
     /node --watch stays between listenfds and the program, which does not get the sockets: write listenfds run --watch/,
   );
+});
+
+t.test('--mode, --user and --group say who may connect to a path', { skip: withoutOtherUsers() }, async (t) => {
+  const folder = temporaryFolder(t);
+  const [socket, fifo] = [join(folder, 's'), join(folder, 'f')];
+  const options = ['--mode', '0640', '--user', '1234', '--group', '4321'];
+  const run = new Run(t, ['-l', socket, '--fifo', fifo, '-l', '127.0.0.1:0', ...options, '--', 'true']);
+  await run.says(/listening on/);
+  for (const path of [socket, fifo]) {
+    const { mode, uid, gid } = statSync(path);
+    t.same([mode & 0o777, uid, gid], [0o640, 1234, 4321], path);
+  }
+  run.signal('SIGTERM');
+  await run.program.ended;
+  for (const [args, message] of [
+    [['-l', '0', '--mode', '0600'], '--mode is for sockets with a path'],
+    [['-l', socket, '--mode', '999'], '--mode "999" is not an access mode'],
+    [['-l', socket, '--user', ''], '--user "" is not a name or a number'],
+  ] as const) {
+    t.match(await cli(t, ['run', ...args, '--', 'true']), { code: 2, stderr: message });
+  }
 });

@@ -23,9 +23,24 @@ t.test('a launcher is known by the command that starts it', (t) => {
     ['/srv/cli.js', null],
     ['./my-npm', null],
     ['env A=1 node app.js', null],
+    ['env -i A=1 PATH=/bin npm start', 'npm'],
+    ['timeout -k 5 30s npx serve', 'npx'],
+    ['tini -s -- node --watch app.js', 'node --watch'],
+    ['tini -- node app.js', null],
+    ['nice -n 5 pnpm start', 'pnpm'],
+    ['npx -- tsx app.ts', 'npx'],
     ['', null],
   ];
   for (const [command, name] of table) t.equal(launcherOf(command.split(' '))?.name ?? null, name, command);
+  for (const [script, name] of [
+    ['npm start', 'npm'],
+    ['npm run build && exec node app.js', 'npm'],
+    ['cd /srv; A=1 exec tsx app.ts', 'tsx'],
+    ['exec node app.js', null],
+    ['echo npm', null],
+  ] as const) {
+    t.equal(launcherOf(['/bin/sh', '-ec', script])?.name ?? null, name, script);
+  }
   t.match(launcherOf(['tsx', 'app.ts'])?.instead, /node --import tsx app\.ts/);
   t.end();
 });
