@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { serve } from '../../dist/index.js';
 import { addresses, makeServers } from './servers.js';
 
-const { BEHAVIOUR = '', LISTENFDS_UPGRADE, UPGRADE_TIMEOUT = '30000' } = process.env;
+const { BEHAVIOUR = '', LISTENFDS_UPGRADE, UPGRADE_TIMEOUT = '30000', ACTIVATION = 'required' } = process.env;
 const behaviour = LISTENFDS_UPGRADE && existsSync(BEHAVIOUR) ? readFileSync(BEHAVIOUR, 'utf8') : '';
 const misbehave = {
   crash: () => process.exit(1),
@@ -15,7 +15,7 @@ await misbehave[behaviour]?.();
 
 const { apps, leave } = await makeServers();
 const service = await serve(
-  apps.map((app, i) => ({ app, address: addresses[i], activation: 'required' })),
+  apps.map((app, i) => ({ app, address: addresses[i], activation: ACTIVATION })),
   { upgrade: { timeout: Number(UPGRADE_TIMEOUT) } },
 );
 service.signal.addEventListener('abort', leave);
