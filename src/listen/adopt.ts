@@ -5,11 +5,13 @@ import { gatekeeper } from '../admit/gate.js';
 import { fileOf } from '../open/own.js';
 import { type Suitable, matches } from '../receive/choose.js';
 import { type Description, isNodeStream, isOpenOn, isUnix, isVsock } from '../receive/descriptor.js';
+import { isPrimaryFd } from '../receive/from-primary.js';
 import type { InheritedFd } from '../receive/inherited.js';
 import { type Loan, lend, putBack } from '../receive/lent.js';
 import { doesQueueStay, keptBy } from '../receive/origin.js';
 import { ListenFdsError } from '../system/errors.js';
 import { backlogToKeep, descriptorOf, handleOf, nameAddress, whenClosed } from '../system/node-server.js';
+import { replaceMethod } from '../system/replace.js';
 import { type Endpoint, endpoint } from '../take/endpoint.js';
 import type { Wanted } from '../take/target.js';
 import { formatAddress } from '../text/address.js';
@@ -40,7 +42,10 @@ export async function adopt({ server, start }: AdaptedApp, inherited: InheritedF
       }
       loan = lend(inherited);
       if (room) room.acceptInherited(server, loan);
-      else listenOn(server, loan, servedPath(inherited, wanted), wanted.node.signal);
+      else {
+        insteadOfListen(server, inherited, (again) => (loan = again));
+        listenOn(server, loan, servedPath(inherited, wanted), wanted.node.signal);
+      }
     });
     if (connected) {
       remote = room!.remoteEnd(inherited, process.env);
@@ -77,6 +82,33 @@ function listenOn(server: Server, { inherited, fd }: Loan, path: string | null, 
   const listen = server.listen as (options: ListenOptions & { fd: number }, backlog: number) => Server;
   listen.call(server, signal ? { fd, signal } : { fd }, backlogToKeep(inherited));
   if (path !== null) nameAddress(server, path);
+}
+
+const forbidden = new Set(['EPERM', 'EACCES']);
+
+/**
+ * Node calls listen(2) again on what listens already. A sandbox may forbid that to a service which is to open nothing
+ * (SystemCallFilter=~listen); then it accepts in another way.
+ *
+ * @param again told the loan that is used then: the descriptor of the first one is closed
+ */
+function insteadOfListen(server: Server, inherited: InheritedFd, again: (loan: Loan) => void): void {
+  if (keptBy(inherited.origin) === null || isPrimaryFd(inherited)) return;
+  const { emit } = server;
+  const restore = replaceMethod(server, 'emit', (event: string, ...args: unknown[]): boolean => {
+    if (event !== 'error' && event !== 'listening') return Reflect.apply(emit, server, [event, ...args]) as boolean;
+    restore();
+    const { code = '', syscall } = (args[0] ?? {}) as NodeJS.ErrnoException;
+    if (event === 'listening' || syscall !== 'listen' || !forbidden.has(code)) {
+      return Reflect.apply(emit, server, [event, ...args]) as boolean;
+    }
+    void import('../sockets/room.js').then(({ acceptInherited }) => {
+      const loan = lend(inherited);
+      again(loan);
+      acceptInherited(server, loan);
+    });
+    return true;
+  });
 }
 
 /** Where clients find an inherited unix socket: it may have been moved since it was bound, as prepareBind() does. */

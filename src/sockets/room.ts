@@ -1,5 +1,6 @@
 // What the core and other rooms load of this folder on demand. `listenfds/sockets` (src/sockets.ts) is the public door.
+export { acceptInherited } from './accept-from.js';
 export { expectConnection, remoteEnd, serveConnection } from './accepted.js';
 export { listenDatagram } from './datagram.js';
 export { openNotifySocket } from './notify-socket.js';
-export { acceptInherited, openVsock } from './vsock.js';
+export { openVsock } from './vsock.js';

@@ -1,54 +1,13 @@
 // Stream listeners on vsock(7), between a virtual machine and its host: Node refuses them, an acceptor of ours does not.
 import type { Server } from 'node:net';
 import { AF, SOCK } from '../receive/descriptor.js';
-import type { Loan } from '../receive/lent.js';
 import { binding, systemError } from '../system/addon.js';
 import { ListenFdsError } from '../system/errors.js';
 import { type Address, formatAddress } from '../text/address.js';
-import { Acceptor } from './acceptor.js';
-import { attach, connect } from './attach.js';
-import { DescriptorStream } from './descriptor-stream.js';
+import { acceptVsock } from './accept-from.js';
 
 /** VMADDR_CID_ANY and VMADDR_PORT_ANY. */
 const any = 0xffffffff;
-
-/** Has `server` take the connections of a listening descriptor; 'listening' follows. */
-function acceptFrom(server: Server, fd: number, address: string | null): void {
-  const { allowHalfOpen = false } = server as { allowHalfOpen?: boolean };
-  const acceptor = new Acceptor(fd, {
-    accepted: (connection, remoteAddress) => {
-      let socket: DescriptorStream;
-      try {
-        socket = new DescriptorStream({
-          fd: connection,
-          subject: `fd ${connection}`,
-          socket: true,
-          allowHalfOpen,
-          remoteAddress,
-        });
-      } catch (error) {
-        binding().closeFd(connection);
-        server.emit('error', error);
-        return;
-      }
-      socket.once('close', () => acceptor.freed());
-      connect(server, socket);
-    },
-    failed: (error) => server.emit('error', error),
-    closed: () => {},
-  });
-  const listener = {
-    fd,
-    close: () => acceptor.close(),
-    ref: () => acceptor.ref(true),
-    unref: () => acceptor.ref(false),
-  };
-  attach(server, listener, address);
-}
-
-export function acceptInherited(server: Server, { fd, inherited }: Loan): void {
-  acceptFrom(server, fd, inherited.address as string | null);
-}
 
 /** The kernel has no vsock, or no transport for it. */
 const unsupported = new Set(['EAFNOSUPPORT', 'EPROTONOSUPPORT', 'ESOCKTNOSUPPORT', 'ENODEV']);
@@ -73,7 +32,7 @@ export function openVsock(server: Server, address: Address & { kind: 'vsock' }, 
     if (listening < 0) fail(listening, 'listen');
     const facts = binding().facts(fd);
     const port = typeof facts === 'number' ? address.port : facts.local!.port!;
-    acceptFrom(server, fd, formatAddress({ ...address, port }));
+    acceptVsock(server, fd, formatAddress({ ...address, port }));
   } catch (error) {
     binding().closeFd(fd);
     throw error;
