@@ -9,7 +9,6 @@ import { temporaryFolder } from '../support/folder.ts';
 
 const elsewhere = "require('node:net').createServer().listen(0, '127.0.0.1')";
 const here = "require('node:net').createServer((socket) => socket.end()).listen({ fd: 3 })";
-const deaf = `${here}; setTimeout(() => { for (;;); }, 0)`;
 
 /** Starts the command by a connection, over TCP or a unix socket. */
 async function started(t: Test, kind: 'TCP' | 'unix', ...command: string[]): Promise<Run> {
@@ -37,14 +36,27 @@ for (const kind of ['TCP', 'unix'] as const) {
   });
 }
 
-t.test('a launcher in front is named, and one that listens and accepts nothing', async (t) => {
+t.test('a launcher in front is named', async (t) => {
   const nodemon = join(temporaryFolder(t), 'nodemon');
   symlinkSync('/bin/sh', nodemon);
-  const launched = await started(t, 'TCP', nodemon, '-c', 'exec 3<&-; sleep 600');
-  const busy = await started(t, 'TCP', process.execPath, '-e', deaf);
-  await launched.says(/nobody listens there\. nodemon is in front of the program: write listenfds run --watch/);
-  await busy.says(/a connection waits at \S+: pid \d+ listens there and accepts nothing/);
-  for (const run of [launched, busy]) run.program.child.kill('SIGKILL');
+  const run = await started(t, 'TCP', nodemon, '-c', 'exec 3<&-; sleep 600');
+  await run.says(/nobody listens there\. nodemon is in front of the program: write listenfds run --watch/);
+  run.signal('SIGTERM');
+  await run.program.ended;
+});
+
+t.test('a program that listens and does not come to accept is told apart', async (t) => {
+  const run = await started(t, 'TCP', process.execPath, '-e', here);
+  const [, port] = /127\.0\.0\.1:(\d+)/.exec(run.program.stderr)!;
+  const [, pid] = /pid (\d+)/.exec(run.program.stderr)!;
+  await sleep(1_500); // it has accepted the first one
+  process.kill(Number(pid), 'SIGSTOP');
+  const client = connect(Number(port), '127.0.0.1').on('error', () => {});
+  t.teardown(() => client.destroy());
+  await run.says(new RegExp(`a connection waits at \\S+: pid ${pid} listens there and accepts nothing`));
+  process.kill(Number(pid), 'SIGCONT');
+  run.signal('SIGTERM');
+  await run.program.ended;
 });
 
 t.test('of a program that accepts nothing is said', async (t) => {
