@@ -1,7 +1,7 @@
-// A plain request listener. `listen` makes the http server.
-import { listen } from 'listenfds';
+// A plain request listener. `serve` makes the http server.
+import { serve } from 'listenfds';
 
 const app = (_request, response) => response.end('Hello from node:http\n');
 
-const { url, source } = await listen(app, process.env.PORT ?? 3000);
-console.log(`${url} ${source}`);
+const { listening } = await serve(app, process.env.PORT ?? 3000);
+console.log(`${listening[0].url} ${listening[0].source}`);

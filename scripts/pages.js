@@ -14,6 +14,7 @@ export const groups = [
   [
     'First steps',
     [
+      ['quick-start.md', 'How do I begin?'],
       ['how-it-chooses.md', 'Which socket does `listen()` take, and what does it bind if none was passed?'],
       ['lifecycle.md', 'How does a service start, reload, drain, and exit when idle?'],
       ['zero-downtime.md', 'How do I restart or upgrade without losing a request?'],
@@ -26,7 +27,8 @@ export const groups = [
     [
       ['frameworks.md', 'Does my framework work?'],
       ['preload.md', 'My program cannot be changed. Can it use the sockets anyway?'],
-      ['containers.md', 'How does it work in a container?'],
+      ['containers.md', 'How does it work in a container: podman, Docker, Kubernetes, Alpine?'],
+      ['proxies.md', 'How do I put nginx, HAProxy or Caddy in front?'],
       ['runtimes.md', 'Does it work in threads, children, bundles, Bun, Deno, and on macOS?'],
       ['tools.md', 'How do I bundle a program that uses it, and test one?'],
       ['first-request.md', 'How do I make the first request faster?'],
@@ -52,6 +54,8 @@ export const groups = [
     'Look something up',
     [
       ['options.md', 'Which options are there, and which values are allowed?'],
+      ['environment.md', 'Which environment variables are there?'],
+      ['observability.md', 'How do I see what a service is doing?'],
       ['notify.md', 'How do I tell the service manager something?'],
     ],
   ],
@@ -60,6 +64,7 @@ export const groups = [
     [
       ['troubleshooting.md', 'Something does not work. What do I look at?'],
       ['errors.md', 'What does this error mean?'],
+      ['glossary.md', 'What does this word mean?'],
     ],
   ],
   [

@@ -145,6 +145,8 @@ export const commands = {
       },
       mode: { value: 'MODE', help: 'SocketMode= of sockets with a path, such as 0660; default: 0666' },
       group: { value: 'GROUP', help: 'SocketGroup= of sockets with a path' },
+      upgrade: { help: 'ExecReload= starts the next version beside this one: serve() with its upgrade option' },
+      preload: { help: 'Start the program with listenfds/register, for one that does not use listenfds itself' },
       template: { help: 'A template NAME@.service whose instances share the sockets, for blue/green' },
       quadlet: { value: 'IMAGE', help: 'A podman quadlet that runs COMMAND in IMAGE' },
       user: { help: 'For your own service manager (systemctl --user)' },

@@ -43,7 +43,7 @@ export const findingTable = {
   },
   'backlog-capped': {
     when: 'Backlog= is more than net.core.somaxconn allows.',
-    remedy: 'sysctl -w net.core.somaxconn=… (and /etc/sysctl.d), then restart the socket',
+    remedy: 'run sysctl -w net.core.somaxconn=… (and /etc/sysctl.d), then restart the socket',
   },
   'path-missing': {
     when: 'The path of a unix listener is gone: nobody can connect any more, while everything looks well from inside.',
@@ -70,11 +70,11 @@ export const findingTable = {
   'socket-failed': {
     when: 'The socket unit has failed: nothing listens, clients get ECONNREFUSED.',
     remedy:
-      'systemctl reset-failed the socket and the service, then start the socket; raise TriggerLimitBurst= or StartLimitBurst=',
+      'run systemctl reset-failed on the socket and the service, then start the socket; raise TriggerLimitBurst= or StartLimitBurst=',
   },
   'socket-stopped': {
     when: 'The socket unit is not active: the sockets go when the service stops.',
-    remedy: 'systemctl enable --now the socket unit',
+    remedy: 'run systemctl enable --now on the socket unit',
   },
   'started-before-socket': {
     when: 'The service was started before its socket unit, and the program has bound the address itself: the socket unit cannot open it any more.',
@@ -92,7 +92,7 @@ export const findingTable = {
   },
   'reload-needed': {
     when: 'A unit file was changed since systemd has read it.',
-    remedy: 'systemctl daemon-reload, then restart the socket if it was the one changed',
+    remedy: 'run systemctl daemon-reload, then restart the socket if it was the one changed',
   },
   'store-full': {
     when: 'The file descriptor store is full: what is sent next is dropped, and nothing tells the sender.',

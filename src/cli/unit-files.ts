@@ -9,6 +9,10 @@ export interface UnitPlan {
   /** A symbolic link leads to the directory. */
   readonly isLinked: boolean;
   readonly sockets: readonly SocketWish[];
+  /** NODE_OPTIONS, which bring the preload. */
+  readonly nodeOptions: string | null;
+  /** The command of ExecReload= that upgrades, without the pid; null for a reload by SIGHUP. */
+  readonly upgrade: readonly string[] | null;
   readonly type: 'notify' | 'notify-reload' | 'exec';
   readonly user: boolean;
   readonly template: boolean;
@@ -188,6 +192,11 @@ function typeLines(type: UnitPlan['type']): Section {
   ];
 }
 
+function reload({ upgrade, type, template }: UnitPlan): string | false {
+  if (upgrade !== null) return `ExecReload=${upgrade.map((one) => word(one, template)).join(' ')} $MAINPID`;
+  return type === 'notify' && 'ExecReload=kill -HUP $MAINPID';
+}
+
 function serviceFile(plan: UnitPlan, sockets: readonly string[]): string {
   const { name, type, template, runAs, user, watchdog, compileCache } = plan;
   return file(
@@ -203,8 +212,9 @@ function serviceFile(plan: UnitPlan, sockets: readonly string[]): string {
       'Environment=NODE_ENV=production',
       compileCache && `CacheDirectory=${name}\nEnvironment=NODE_COMPILE_CACHE=%C/${name}`,
       idle(plan),
+      plan.nodeOptions !== null && `Environment=${word(`NODE_OPTIONS=${plan.nodeOptions}`, template)}`,
       `ExecStart=${plan.command.map((one) => word(one, template)).join(' ')}`,
-      type === 'notify' && 'ExecReload=kill -HUP $MAINPID',
+      reload(plan),
       ...restart,
       '# SIGTERM goes to the main process alone: child processes can finish what requests wait for. It waits for the old process',
       '# of an upgrade as well; what is left at the end is killed. A drain takes 30 s at most, and asks for more time if needed.',

@@ -5,6 +5,7 @@ import { asNamed } from '../system/started.js';
 import { launcherOf } from '../text/launchers.js';
 import { hasControls, visible } from '../text/visible.js';
 import { CommandError, type CommandLine, UsageError } from './command-line.js';
+import { ownFile, withPreload } from './own-files.js';
 import { maySayReady } from './ready.js';
 import { checkName, duration, pathOptions, socketWishes } from './socket-options.js';
 import { styleFor, write } from './terminal.js';
@@ -89,7 +90,14 @@ function planFrom(line: CommandLine): UnitPlan {
   if (runAs !== null && user) throw new UsageError('--run-as and --user do not go together: yours runs as you');
   const directory = asNamed(process.cwd(), process.env);
   oneLine('the working directory', directory);
-  const command = resolveCommand(line.operands, image, directory);
+  const given = resolveCommand(line.operands, image, directory);
+  for (const option of ['upgrade', 'preload']) {
+    if (line.flag(option) && image !== null) throw new UsageError(`--${option} and --quadlet do not go together`);
+  }
+  const preload = line.flag('preload') ? ownFile('register.cjs', directory) : null;
+  const { command, nodeOptions } =
+    preload === null ? { command: given, nodeOptions: null } : withPreload(given, preload);
+  const upgrade = line.flag('upgrade') ? [process.execPath, ownFile('cli.js', directory), 'upgrade'] : null;
   const { mode, group } = pathOptions(line, ['mode', 'group'], sockets);
   if (group !== null) oneWord('--group', group);
   return {
@@ -98,7 +106,9 @@ function planFrom(line: CommandLine): UnitPlan {
     directory,
     isLinked: directory !== process.cwd(),
     sockets,
-    type: typeOf(line) ?? (maySayReady(command, directory, image !== null) ? 'notify' : 'exec'),
+    nodeOptions,
+    upgrade,
+    type: typeOf(line) ?? (preload !== null || maySayReady(command, directory, image !== null) ? 'notify' : 'exec'),
     user,
     template,
     image,
@@ -106,7 +116,9 @@ function planFrom(line: CommandLine): UnitPlan {
     mode,
     group,
     privateNetwork: line.flag('private-network'),
-    inHome: [directory, ...command, realPath(directory), realPath(command[0]!)].some((one) => homes.test(one)),
+    inHome: [directory, ...command, preload ?? '', realPath(directory), realPath(command[0]!)].some((one) =>
+      homes.test(one),
+    ),
     idleTimeout: timeSpan(line, 'idle-timeout'),
     watchdog: timeSpan(line, 'watchdog'),
     compileCache,

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
+import { root } from '../support/activate.ts';
 import { withoutOtherUsers } from '../support/as.ts';
 import { cli } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -65,6 +66,32 @@ t.test('the command arrives in ExecStart= as it was written', async (t) => {
     /^ExecStart=(.*)$/m.exec(stdout)![1],
     `/node "a b.js" 50%% $$HOME "say \\"hi\\"" "it's" "back\\\\slash" "" ";" "tab\\there"`,
   );
+});
+
+t.test('--upgrade and --preload name files that are there, by their whole paths', async (t) => {
+  const folder = temporaryFolder(t);
+  const unit = async (...args: string[]) =>
+    (await cli(t, ['unit', '--name', 'web', '-l', '3000', ...args], { cwd: folder })).stdout;
+  const own = (name: string) => join(root, 'dist', name);
+  t.match(
+    await unit('--upgrade', '--', 'node', 'app.js'),
+    `ExecReload=${process.execPath} ${own('cli.js')} upgrade $MAINPID\n`,
+  );
+  const preloaded = await unit('--preload', '--', 'node', 'app.js');
+  t.match(preloaded, `/node --require ${own('register.cjs')} app.js\n`);
+  t.match(preloaded, '\nType=notify\n', 'the preload says READY=1');
+  t.match(await unit('--preload', '--', '/bin/true'), `\nEnvironment=NODE_OPTIONS=--require=${own('register.cjs')}\n`);
+
+  const beside = join(folder, 'node_modules/listenfds/dist');
+  mkdirSync(beside, { recursive: true });
+  for (const name of ['cli.js', 'register.cjs']) writeFileSync(join(beside, name), '');
+  const both = await unit('--upgrade', '--preload', '--', 'node', 'app.js');
+  t.match(both, `ExecReload=${process.execPath} ${join(beside, 'cli.js')} upgrade $MAINPID\n`);
+  t.match(both, `/node --require ${join(beside, 'register.cjs')} app.js\n`);
+  t.match(await cli(t, ['unit', '--quadlet', 'x', '-l', '3000', '--upgrade', '--', 'node']), {
+    code: 2,
+    stderr: /--upgrade and --quadlet do not go together/,
+  });
 });
 
 t.test('a template keeps its instance specifier', async (t) => {

@@ -45,9 +45,11 @@ function contains(file: readonly string[], paragraph: readonly string[]): boolea
 }
 
 t.test('every piece of JavaScript is an excerpt of an example, paragraph by paragraph', (t) => {
-  const files = (readdirSync(join(root, 'examples'), { recursive: true }) as string[])
-    .filter((file) => file.endsWith('.js'))
-    .map((file) => read(`examples/${file}`).split('\n'));
+  const files = ['examples', 'test/fixtures/pages'].flatMap((folder) =>
+    (readdirSync(join(root, folder), { recursive: true }) as string[])
+      .filter((file) => /\.(?:js|cjs|ts)$/.test(file))
+      .map((file) => read(`${folder}/${file}`).split('\n')),
+  );
   // It shows how a benchmark is written, and is measured by nobody.
   const shown = blocks.filter(
     ({ page, language }) => /^[jt]s$/.test(language) && page !== 'docs/maintainers/benchmarks.md',
@@ -73,9 +75,18 @@ const commands: readonly [RegExp, string][] = [
   [/^(npx )?listenfds unit /, 'test/cli/unit.test.ts'],
   [/^systemd-socket-activate .* listenfds inspect/, 'test/cli/inspect.test.ts'],
   [/^node app\.js &$|^listenfds upgrade /, 'test/service/upgrade.test.ts'],
+  [/^listenfds explain /, 'test/system/errors.test.ts'],
   [/^systemctl (start|stop) web@/, 'test/systemd/unit.test.ts'],
-  [/^systemctl (--user )?(daemon-reload|enable --now express\.socket)/, 'test/systemd/unit.test.ts'],
-  [/^curl http:\/\/localhost:3001\//, 'test/docs/examples.test.ts'],
+  // systemd's own commands, on the units of the tests.
+  [/^systemctl (--user )?(daemon-reload|enable --now|disable --now|restart|status) ?/, 'test/systemd/unit.test.ts'],
+  [/^(journalctl --unit|loginctl enable-linger|rm \/etc\/systemd)/, 'test/systemd/unit.test.ts'],
+  [/^(sudo env "PATH=\$PATH" )npx listenfds unit /, 'test/cli/unit.test.ts'],
+  [/^curl http:\/\/localhost(:3000)?\/$/, 'test/docs/first-steps.test.ts'],
+  [/^(mkdir web|npm init --yes|npm pkg set type=module|node server\.js)/, 'test/docs/first-steps.test.ts'],
+  [
+    /^npm (run package -- --this-machine|install (express )?\S+listenfds-0\.1\.0\.tgz)/,
+    'test/docs/first-steps.test.ts',
+  ],
   [/^npx esbuild server\.js /, 'test/docs/first-request.test.ts'],
   [/^npm run demo|&& npm run demo/, 'test/docs/demo.test.ts'],
   [/^npm run bench/, 'test/package/bench.test.ts'],
@@ -90,7 +101,10 @@ const byScripts = (page: string): boolean => page === 'docs/install.md' || page.
 t.test('every shell command has a test that runs its kind', (t) => {
   for (const [, file] of commands) t.ok(existsSync(join(root, file)), file);
   for (const { page, text } of blocks.filter(({ page, language }) => language === 'sh' && !byScripts(page))) {
-    for (const line of text.split('\n').filter((line) => line.trim() !== '')) {
+    for (const line of text
+      .split('\n')
+      .map((line) => line.replace(/ {2,}#.*/, ''))
+      .filter((line) => line.trim() !== '')) {
       t.ok(
         commands.some(([pattern]) => pattern.test(line)),
         `${page}: ${line}`,
@@ -113,6 +127,60 @@ function anchorsOf(page: string): Set<string> {
   }
   return found;
 }
+
+t.test('every unit that names its place is a file of examples/, as it stands', (t) => {
+  const folders: Readonly<Record<string, string>> = {
+    '/etc/systemd/system/': 'examples/systemd',
+    '~/.config/systemd/user/': 'examples/systemd/user',
+  };
+  let seen = 0;
+  for (const { page, language, text } of blocks.filter(({ language }) => language === 'ini')) {
+    const [, place = '', name = ''] =
+      /^# (\/etc\/systemd\/system\/|~\/\.config\/systemd\/user\/)(\S+?):?(?: .*)?\n/.exec(text) ?? [];
+    if (place === '') continue;
+    seen++;
+    const files = [`${folders[place]}/${name}`, `examples/proxy/${name}`].filter((file) =>
+      existsSync(join(root, file)),
+    );
+    t.ok(
+      files.some((file) => read(file) === text),
+      `${page}: ${language} ${name}`,
+    );
+  }
+  t.ok(seen >= 3);
+  t.end();
+});
+
+t.test('the three rows of README.md are rows of docs/comparison.md', (t) => {
+  const cells = (line: string): string[] =>
+    line
+      .split('|')
+      .map((cell) => cell.trim())
+      .slice(1, 4);
+  const rowsOf = (page: string): string[][] => (read(page).match(/^\| \d+\. .*$/gm) ?? []).map(cells);
+  const measured = rowsOf('docs/comparison.md');
+  const shown = rowsOf('README.md');
+  t.equal(shown.length, 3);
+  for (const row of shown)
+    t.ok(
+      measured.some((other) => other.join('|') === row.join('|')),
+      row.join(' | '),
+    );
+  t.end();
+});
+
+t.test('docs/environment.md names every variable that is read', (t) => {
+  const sources = (readdirSync(join(root, 'src'), { recursive: true }) as string[]).filter((file) =>
+    file.endsWith('.ts'),
+  );
+  const found = sources.flatMap((file) =>
+    [...read(`src/${file}`).matchAll(/\benv(?:\.|\[')([A-Z][A-Z_]+)\b/g)].map(([, name = '']) => name),
+  );
+  const page = read('docs/environment.md');
+  t.ok(found.length > 20);
+  for (const name of new Set(found)) t.match(page, `\`${name}\``, name);
+  t.end();
+});
 
 t.test('every link leads to a file, and to a heading that is there', (t) => {
   const api = readdirSync(join(root, 'docs/api')).map((file) => `docs/api/${file}`);
@@ -146,11 +214,11 @@ const apart = ['unshare', '--user', '--map-root-user', '--mount', '--net', '--ip
 const canLiveApart = spawnSync(apart[0]!, [...apart.slice(1), 'sh', '-c', 'ip link set lo up']).status === 0;
 
 t.jobs = 2;
-for (const file of readdirSync(join(root, 'examples/pages'))) {
-  const path = join(root, 'examples/pages', file);
+for (const file of readdirSync(join(root, 'test/fixtures/pages'))) {
+  const path = join(root, 'test/fixtures/pages', file);
   const cases = [...readFileSync(path, 'utf8').matchAll(/^ {2}async (\w+)\(\) \{$/gm)].map(([, name = '']) => name);
   const skip = unless(canLiveApart, 'needs unshare(1), ip(8) and user namespaces');
-  t.test(`examples/pages/${file}: each case runs`, { skip }, async (t) => {
+  t.test(`test/fixtures/pages/${file}: each case runs`, { skip }, async (t) => {
     t.ok(cases.length > 0);
     const folder = temporaryFolder(t);
     const [passwd, group] = [join(folder, 'passwd'), join(folder, 'group')];

@@ -316,8 +316,6 @@ t.test('the table of environment variables', (t) => {
     const value = typeof fallback === 'number' ? `${fallback / 1000}s` : fallback;
     return [`\`${name}\``, cell(option.allowed), `\`${value}\``, cell(meaning)];
   });
-  for (const file of ['docs/options.md', 'docs/preload.md']) {
-    checkTable(t, file, 'variables', ['Variable', 'Allowed', 'Default', 'Meaning'], rows);
-  }
+  checkTable(t, 'docs/environment.md', 'variables', ['Variable', 'Allowed', 'Default', 'Meaning'], rows);
   t.end();
 });

@@ -152,6 +152,8 @@ t.test('words of a unit file are read back as they were', (t) => {
     user: false,
     template: false,
     image: null,
+    nodeOptions: null,
+    upgrade: null,
     runAs: null,
     mode: null,
     group: null,
