@@ -6,7 +6,7 @@ import { type Refusal, gatekeeper } from './gate.js';
 import { type PeerCredentials, peerCredentials } from './peer.js';
 
 /**
- * Who is let in: whoever is in one of the lists. `groups` and `gids` are compared with the primary and the
+ * The users and groups that are let in: a client has to be in one of the lists. `groups` and `gids` are compared with the primary and the
  * supplementary groups that the kernel recorded, not with what the group file says now.
  *
  * In a user namespace (a rootless container, PrivateUsers=) the kernel shows every user that has no number there as 65534,
@@ -29,7 +29,7 @@ export interface AuthorizationLists {
  */
 export type AuthorizationRule = AuthorizationLists | ((credentials: PeerCredentials) => boolean);
 
-/** What the kernel says of the sender of one datagram, SCM_CREDENTIALS. It names no supplementary groups. */
+/** The sender of one datagram as the kernel reports it, SCM_CREDENTIALS. It names no supplementary groups. */
 export type SenderCredentials = Pick<PeerCredentials, 'pid' | 'uid' | 'gid'>;
 
 /** A rule in force. */
@@ -169,7 +169,7 @@ export class RuleInForce implements Authorization<unknown> {
  */
 export function authorize(server: EventEmitter, rule: AuthorizationRule): Authorization<AuthorizationRule> {
   const inForce = new RuleInForce(rule);
-  // First of the gates: who is refused here takes up no place in the limits behind.
+  // First of the gates: a client that is refused here does not count for the limits behind it.
   gatekeeper(server).gates.unshift((socket) => inForce.refusal(() => peerCredentials(socket)));
   return inForce;
 }

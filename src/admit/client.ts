@@ -7,7 +7,7 @@ import { net } from '../system/builtins.js';
 import { handleOf } from '../system/node-server.js';
 import { peerCredentials } from './peer.js';
 
-/** What is known without asking who it is. */
+/** The source of a connection, as far as no system call is needed. */
 export type ClientAddress =
   | { readonly family: 'inet'; readonly address: string }
   | { readonly family: 'unix' }

@@ -12,7 +12,7 @@ import type { PeerCredentials } from './peer.js';
 /** Why a connection or message is refused, where more than words are known. */
 export interface Refusal {
   readonly reason: string;
-  /** Who it was; null where that cannot be told. */
+  /** The client; null if it is not known. */
   readonly credentials: (Pick<PeerCredentials, 'pid' | 'uid' | 'gid'> & Partial<PeerCredentials>) | null;
 }
 
@@ -31,7 +31,7 @@ export interface ConnectionStats {
   readonly refusedBy: Readonly<Record<string, number>>;
 }
 
-/** What is published on the diagnostics channel `listenfds:refused`. */
+/** The message of the diagnostics channel `listenfds:refused`. */
 export interface RefusedMessage {
   /** The server, or the datagram socket. */
   readonly server: EventEmitter;
@@ -86,7 +86,7 @@ export function isUpgraded(socket: Socket): boolean {
   return (socket as HttpSocket)[upgraded] === true;
 }
 
-/** What a drain wants to know as it happens. */
+/** The events that a drain waits for. */
 export interface DrainWatch {
   /** @returns whether the program is to hear of the request */
   request(response: ServerResponse): boolean;

@@ -7,7 +7,7 @@ import { badOption, readOption, whole } from '../text/options.js';
 import { type Gate, gatekeeper, gone } from './gate.js';
 import { type ClientAddress, clientAddress, clientSource } from './client.js';
 
-/** Who may connect, and how many at once. */
+/** Which clients may connect, and how many at once. */
 export interface Limits {
   /** Connections open at once; more are closed at once. Enforced here, for inherited sockets too. */
   maxConnections?: number;

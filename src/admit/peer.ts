@@ -50,7 +50,7 @@ export const peerCredentialsOptions = {
 
 const peerDefaults = { pidfd: false };
 
-/** What has a peer: a connection, what holds one (an http request), or its descriptor. */
+/** A connection, an object that holds one (an http request), or its descriptor. */
 export type PeerSource = Socket | Pick<IncomingMessage, 'socket'> | DescriptorHolder | ConnectionHolder | number;
 
 /** Anything that has a connection, such as a request. */
@@ -101,10 +101,14 @@ function connectionFd(source: unknown): number {
 
 function refuse(errno: number, fd: number): never {
   if (errno === EPFNOSUPPORT || errno === ENOTSOCK) {
-    throw new ListenFdsError('LISTENFDS_NOT_UNIX', `fd ${fd} is no unix socket: the kernel knows nobody behind it`, {
-      fd,
-      cause: systemError(errno, 'getsockopt', `fd ${fd}`),
-    });
+    throw new ListenFdsError(
+      'LISTENFDS_NOT_UNIX',
+      `fd ${fd} is not a unix socket: the kernel does not know who is at the other end`,
+      {
+        fd,
+        cause: systemError(errno, 'getsockopt', `fd ${fd}`),
+      },
+    );
   }
   throw systemError(errno, 'getsockopt', `fd ${fd}`);
 }
@@ -147,7 +151,7 @@ function read(fd: number, connection: boolean): PeerCredentials {
 }
 
 /**
- * Who is on the other end of a unix connection: process, user, groups and security label, vouched for by the kernel.
+ * The process, user, groups and security label at the other end of a unix connection, as the kernel recorded them.
  * Takes a net.Socket, a TLSSocket over a unix socket, a request of node:http, anything with an `fd`, or a descriptor.
  *
  * @example

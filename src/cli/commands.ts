@@ -2,10 +2,10 @@
 
 export interface OptionTable {
   readonly short?: string;
-  /** What its value is called; a flag has none. */
+  /** The name of its value; a flag has none. */
   readonly value?: string;
   readonly help: string;
-  /** What the shell offers for the value. */
+  /** Completions of the value. */
   readonly complete?: 'file' | 'directory' | readonly string[];
 }
 
@@ -18,7 +18,7 @@ export interface CommandTable {
   /** A command line and what it does. */
   readonly examples: readonly (readonly [string, string])[];
   readonly exit: readonly (readonly [string, string])[];
-  /** What the shell offers behind the options. */
+  /** Completions behind the options. */
   readonly operands: 'command' | 'process or unit' | 'error code' | readonly string[];
 }
 

@@ -48,7 +48,7 @@ export function manPage(version: string): string {
     '.SH ENVIRONMENT',
     '.TP',
     bold('NO_COLOR'),
-    'No colours; FORCE_COLOR asks for them where the output is no terminal.',
+    'No colours. FORCE_COLOR asks for colours even if the output is not a terminal.',
     '.SH SEE ALSO',
     '.BR systemd.socket (5),',
     '.BR systemd\\-socket\\-activate (1),',

@@ -72,7 +72,7 @@ function socketFile(plan: UnitPlan, name: string): string {
     [
       '[Unit]',
       `Description=${name === plan.name ? plan.name : `${plan.name} (${name})`} socket`,
-      '# Restarting it often is no reason to give the port up.',
+      '# However often it restarts, the port stays open.',
       'StartLimitIntervalSec=0',
     ],
     [

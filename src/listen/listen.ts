@@ -23,7 +23,7 @@ export interface Listening extends ServerEndpoint<Server> {
   /** Where a client on this machine reaches it; null for unix sockets and for servers that do not speak HTTP. */
   readonly url: string | null;
   /**
-   * Accept=yes: who is on the other end of the one connection that was passed, and that this server is for. When it closes,
+   * Accept=yes: the other end of the one connection that was passed, and that this server is for. When it closes,
    * the server closes. Null for a listener.
    */
   readonly remote: RemoteEnd | null;

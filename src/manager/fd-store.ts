@@ -1,4 +1,4 @@
-// The file descriptor store of a service: what the manager keeps while the program is gone.
+// The file descriptor store of a service: the manager keeps descriptors while the program restarts.
 import { maxMessageFds } from '../text/notify-state.js';
 import { type TableOf, badValue, boolean, readOptions } from '../text/options.js';
 import { announce } from './announce.js';
@@ -26,7 +26,7 @@ export const storeFdsOptions = { poll: { ...boolean, default: true }, timeout } 
 /** The options of removeStoredFds(). */
 export const removeStoredFdsOptions = { timeout } satisfies TableOf<Pick<StoreFdsOptions, 'timeout'>>;
 
-/** What is left of a timeout that has begun; at least 1. Milliseconds. */
+/** The rest of a timeout that has begun; at least 1. Milliseconds. */
 const left = (timeout: number, began: number): number => Math.max(1, Math.ceil(timeout - (performance.now() - began)));
 
 /**

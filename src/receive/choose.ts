@@ -6,7 +6,7 @@ import { type Description, type Inode, isTcp, summary } from './descriptor.js';
 import { type InheritedFd, askedByPredecessor } from './inherited.js';
 import { isAddressOurs } from './origin.js';
 
-/** What a caller can serve. */
+/** The kinds that a caller can serve. */
 export interface Suitable {
   /** With its article, for messages: 'a listening stream socket'. */
   readonly what: string;

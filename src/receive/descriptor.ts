@@ -1,4 +1,4 @@
-// What a descriptor is: the kernel's facts put into words.
+// The kernel's facts about a descriptor, put into words.
 import type { AddressInfo } from 'node:net';
 import { type NativeAddress, type NativeFacts, binding, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
@@ -6,7 +6,7 @@ import { formatAddress } from '../text/address.js';
 import { badValue } from '../text/options.js';
 
 /**
- * What a descriptor is: a socket, of which `family` and `type` say more, a FIFO or pipe, `special` for a character device or
+ * The kind of a descriptor: a socket, of which `family` and `type` say more, a FIFO or pipe, `special` for a character device or
  * a regular file, or a POSIX message queue.
  */
 export type Kind = 'socket' | 'fifo' | 'special' | 'mqueue' | 'other';
@@ -34,7 +34,7 @@ export interface Inode {
 export interface Description {
   /** Its number. */
   readonly fd: number;
-  /** What it is. */
+  /** Its kind. */
   readonly kind: Kind;
   /** The address family; null for what is not a socket. */
   readonly family: SocketFamily | null;
@@ -46,7 +46,7 @@ export interface Description {
   readonly listening: boolean;
   /** It has a peer: an accepted connection (Accept=yes), a connected datagram socket or half of a pair. */
   readonly connected: boolean;
-  /** What `server.address()` would say; a path or an address string for the rest; null where it has none. */
+  /** The result of `server.address()`; a path or an address string for other kinds; null if it has none. */
   readonly address: AddressInfo | string | null;
   /** The other end of a connected socket. */
   readonly peer: AddressInfo | string | null;

@@ -24,9 +24,9 @@ export interface InheritedFd {
   readonly fd: number;
   /** FileDescriptorName=; 'unknown' where LISTEN_FDNAMES is absent, as in C. Names may repeat. */
   readonly name: string;
-  /** Who passed it: the manager, its descriptor store, or the process that this one is the upgrade of. */
+  /** Where it came from: the manager, its descriptor store, or the process that this one is the upgrade of. */
   readonly origin: Origin;
-  /** What it is, by the kernel's word. */
+  /** Its kind, as the kernel says. */
   readonly kind: Kind;
   /** The address family; null for what is not a socket. */
   readonly family: SocketFamily | null;
@@ -36,7 +36,7 @@ export interface InheritedFd {
   readonly listening: boolean;
   /** Accept=yes, or a stored connection. */
   readonly connected: boolean;
-  /** What `server.address()` would say; an address string for what is neither IP nor unix. */
+  /** The result of `server.address()`; an address string if it is neither IP nor unix. */
   readonly address: AddressInfo | string | null;
   /** The other end of a connected one. */
   readonly peer: AddressInfo | string | null;

@@ -122,7 +122,7 @@ function parseAnswer(pid: number, text: string): Answer {
     // no JSON
   }
   const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
-  throw new ListenFdsError('LISTENFDS_UPGRADE_FAILED', `Process ${pid} answers ${shown}, which is no answer`);
+  throw new ListenFdsError('LISTENFDS_UPGRADE_FAILED', `Process ${pid} answers ${shown}, which is not a known answer`);
 }
 
 /** An answer is a line; more than that is none. */

@@ -19,7 +19,7 @@ willNeed(async () => (await import('./room.js')).readAll());
  * the connections of a server that does not speak HTTP, is named in the server's 'draining' event ({@link DrainingEvent});
  * after `timeout` everything left is destroyed.
  *
- * The listening socket is closed, never shut down: what the manager or a successor holds goes on listening. A second call
+ * The listening socket is closed, never shut down: the copy of the manager or of a successor goes on listening. A second call
  * while one is under way joins it.
  *
  * @example
@@ -58,7 +58,7 @@ export async function serve(
 }
 
 /**
- * What the process that started this one as its successor handed over with upgrade({ state }), or null. Ask for it before
+ * The state that the process before this one handed over with upgrade({ state }), or null. Ask for it before
  * or after serve(); the answer stays the same.
  */
 export async function upgradeState(): Promise<unknown> {

@@ -1,4 +1,4 @@
-// What serve() takes and gives.
+// The options of serve(), and the service that it returns.
 import type { ConnectionStats } from '../admit/gate.js';
 import type { App } from '../listen/frameworks/adapt.js';
 import type { Listening } from '../listen/listen.js';
@@ -30,9 +30,9 @@ export type StopSignal = 'SIGTERM' | 'SIGINT';
 export const stopSignals: readonly StopSignal[] = ['SIGTERM', 'SIGINT'];
 export const isStopSignal = (reason: unknown): reason is StopSignal => stopSignals.includes(reason as StopSignal);
 
-/** What a stop hook is told. */
+/** The argument of onStop(). */
 export interface StopContext {
-  /** What ended it: a signal, or the word for what it was. */
+  /** Why the service ends: a signal, or one word for another reason. */
   readonly reason: StopReason;
   /** The error that ended it, where reason is 'error'. */
   readonly error?: unknown;
@@ -119,7 +119,7 @@ export interface ServeOptions {
 
 /** One of several apps. */
 export interface ServedApp extends ListenTarget {
-  /** What serves there. */
+  /** The app that serves there. */
   app: App;
 }
 
@@ -130,7 +130,7 @@ export interface Service {
   /** Connections of all listeners together, now. */
   readonly stats: ConnectionStats;
   /**
-   * What a health endpoint says: true from READY=1 until the service is told to end, with {@link ServeOptions.drainDelay}
+   * The answer of a health endpoint: true from READY=1 until the service is told to end, with {@link ServeOptions.drainDelay}
    * that long before it stops accepting.
    *
    * @example

@@ -13,7 +13,7 @@ import { replaceMethod } from '../system/replace.js';
 /** Lists, or a function, for datagrams. */
 export type DatagramAuthorizationRule = AuthorizationLists | ((credentials: SenderCredentials) => boolean);
 
-/** What a datagram socket tells of one message. */
+/** The facts about one message of a datagram socket. */
 interface MessageInfo {
   readonly credentials?: SenderCredentials | null;
   readonly fds?: readonly number[] | null;

@@ -32,11 +32,11 @@ import { Mailbox, type SendCallback, bytesOf, promised } from './mailbox.js';
 import { type MessageCredentials, defaultMessageSize, maxMessageSize, sharedBatch } from './receive.js';
 import { type BufferOptions, bindUnixSocket, bufferOptions, pathBytes, setOptions } from './unix.js';
 
-/** What comes with a unix datagram. */
+/** The second argument of a 'message' listener. */
 export interface DatagramInfo {
   /** The sender's path, an abstract name with its NUL; null for a sender without: it cannot be answered. */
   readonly path: string | null;
-  /** What was sent, in bytes. */
+  /** The length as it was sent, in bytes. */
   readonly size: number;
   /** MSG_TRUNC: the message is only the first part of what was sent; see maxMessageSize. */
   readonly truncated: boolean;
@@ -138,7 +138,7 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
     return this.#path;
   }
 
-  /** What it is connected to. */
+  /** The address that it is connected to. */
   remoteAddress(): string | null {
     return this.#peer;
   }
@@ -179,7 +179,7 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
     for (const fd of (about as DatagramInfo).fds ?? []) binding().closeElsewhere(fd);
   }
 
-  /** What happened to the peer of a connected socket; it goes on receiving. */
+  /** An error of the peer of a connected socket; the socket goes on receiving. */
   protected override recovers(errno: number): boolean {
     if (errno !== ECONNREFUSED && errno !== ECONNRESET) return false;
     this.emit('error', systemError(errno, 'recvmsg', formatAddress(this.#peer)));

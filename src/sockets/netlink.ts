@@ -20,23 +20,23 @@ export interface NetlinkTarget extends Omit<CommonTarget, 'mode' | 'user' | 'gro
   passCredentials?: boolean;
 }
 
-/** What comes with a netlink message. */
+/** The second argument of a 'message' listener. */
 export interface NetlinkInfo {
   /** The sender: 0 is the kernel, and nobody else can be 0. */
   readonly portId: number;
   /** The multicast group, a number (the first is 1); 0 for a message to us alone. */
   readonly group: number;
-  /** What was sent, in bytes. */
+  /** The length as it was sent, in bytes. */
   readonly size: number;
   /** MSG_TRUNC: the message is only the first part. */
   readonly truncated: boolean;
   /** Where the socket has PassCredentials=. */
   readonly credentials?: MessageCredentials;
-  /** What the message says, if it is one of kobject-uevent that makes sense; else null. Read when asked for. */
+  /** The content of a kobject-uevent message; null for any other. Read on access. */
   readonly uevent: Uevent | null;
 }
 
-/** Who is to get a message: the kernel, unless something is said. */
+/** The receiver of a message: the kernel by default. */
 export interface NetlinkDestination {
   /**
    * The receiver's port id; 0 is the kernel.
@@ -138,7 +138,7 @@ export class NetlinkSocket extends Mailbox<NetlinkEvents> {
   }
 }
 
-/** What happened to a device, netlink(7) NETLINK_KOBJECT_UEVENT. */
+/** An event of a device, netlink(7) NETLINK_KOBJECT_UEVENT. */
 export interface Uevent {
   /** `add`, `remove`, `change`, `move`, `online`, `offline`, `bind`, `unbind`. */
   readonly action: string;
@@ -146,7 +146,7 @@ export interface Uevent {
   readonly devpath: string;
   /** Everything it says, ACTION, DEVPATH, SUBSYSTEM and SEQNUM among it. */
   readonly properties: Readonly<Record<string, string>>;
-  /** Who says so: the kernel, or udev when its rules have run. */
+  /** The sender: the kernel, or udev when its rules have run. */
   readonly source: 'kernel' | 'udev';
 }
 

@@ -98,7 +98,7 @@ export class Batch {
     return this.#table[i * this.#fields + field]!;
   }
 
-  /** What was sent, in bytes: more than message() has where it was truncated. */
+  /** The length as it was sent, in bytes: longer than message() if that was truncated. */
   length(i: number): number {
     return this.#at(i, column.length);
   }

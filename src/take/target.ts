@@ -1,4 +1,4 @@
-// What a caller asks for, in any of the spellings, as one checked form.
+// The target of a call, in any of its spellings, read into one checked form.
 import type { BlockList, ListenOptions } from 'node:net';
 import type { AuthorizationRule } from '../admit/authorize.js';
 import type { Limits } from '../admit/limits.js';
@@ -20,9 +20,9 @@ import {
 } from '../text/options.js';
 import { readVariable } from '../text/variables.js';
 
-/** What every kind of socket unit knows. */
+/** Options that every kind of socket unit has. */
 export interface CommonTarget {
-  /** What stands behind the directive in the .socket unit; for listen(), instead of `port`, `host` and `path`. */
+  /** The address as the directive of the .socket unit has it; for listen(), instead of `port`, `host` and `path`. */
   address?: string;
   /** FileDescriptorName= of the inherited descriptor to take. */
   name?: string;
@@ -32,7 +32,7 @@ export interface CommonTarget {
    */
   activation?: 'auto' | 'required' | 'never';
   /**
-   * What happens when the inherited socket is bound elsewhere than asked for.
+   * The reaction if the inherited socket is bound to another address than the one asked for.
    * @default 'warn'
    */
   mismatch?: 'warn' | 'error' | 'ignore';
@@ -109,7 +109,7 @@ export interface ListenTarget extends Omit<ListenOptions, 'port'>, CommonTarget,
   /** Closes the server when it aborts. */
   signal?: AbortSignal;
   /**
-   * Who may connect, by the kernel's word on them: authorize() for the server, in force from the first connection on.
+   * The users and groups that may connect, as the kernel knows them: authorize() for the server, in force from the first connection on.
    * Nobody gets in over TCP then.
    */
   authorize?: AuthorizationRule;
@@ -139,7 +139,7 @@ export interface Wanted<P extends Place = Address> {
   /** maxConnections, maxConnectionsPerSource, allow, deny; null where none is given. */
   readonly limits: Limits | null;
   readonly authorize: AuthorizationRule | null;
-  /** What is left for Node: backlog, ipv6Only, reusePort, exclusive, readableAll, writableAll, signal. */
+  /** The options that are passed on to Node: backlog, ipv6Only, reusePort, exclusive, readableAll, writableAll, signal. */
   readonly node: ListenOptions;
 }
 
@@ -199,7 +199,7 @@ export const ownerOptions = {
 /** Where a socket with a port is. */
 export const portOptions = { port, host: text('a host name or an IP address', /^/) } satisfies Table;
 
-/** Who may connect. */
+/** The users and groups that may connect. */
 export const admissionOptions = {
   maxConnections: whole(1),
   maxConnectionsPerSource: whole(1),
@@ -286,7 +286,7 @@ function checkNumber(fd: number | undefined, others: object): void {
   }
 }
 
-/** Who writes listen(app, 3000, '127.0.0.1') must not end up on every address. */
+/** listen(app, 3000, '127.0.0.1') must not listen on every address. */
 export function refuseMore(verb: string, more: readonly unknown[]): void {
   if (more.length === 0) return;
   throw badOption(

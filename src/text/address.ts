@@ -71,7 +71,7 @@ export function parseAddress(text: string): Address {
   if (colon > 0 && net.isIPv4(text.slice(0, colon))) {
     return { kind: 'inet', host: text.slice(0, colon), port: parsePort(text.slice(colon + 1), text, 65535) };
   }
-  throw badAddress(text, 'it is no port, no IP address with a port, no absolute path and no @name');
+  throw badAddress(text, 'it is not a port, an IP address with a port, an absolute path or an @name');
 }
 
 function formatHostPort(host: string | null, port: number): string {

@@ -29,7 +29,7 @@ export const variables = {
   LISTENFDS_DRAIN_TIMEOUT: { default: 30_000, option: span },
   /** With the preload: `first` drains before the program's own handlers of SIGTERM run, too. */
   LISTENFDS_DRAIN: { default: 'auto', option: () => oneOf('auto', 'first') },
-  /** With the preload: what happens when the socket is bound elsewhere than the program asks; with `error` its server emits one. */
+  /** With the preload: what happens when the socket is bound elsewhere than the program asks; `error` makes its server emit an error. */
   LISTENFDS_MISMATCH: { default: 'warn', option: () => oneOf('warn', 'error', 'ignore') },
 } as const satisfies Record<string, Variable>;
 

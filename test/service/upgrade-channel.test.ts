@@ -57,9 +57,9 @@ t.test('what is no answer is an error, without a trace and without orders to the
   const folder = join(temporaryFolder(t), 'listenfds-0');
   mkdirSync(folder);
   for (const [answer, expected] of [
-    ['{"ok":\n', 'which is no answer'],
-    ['null\n', 'which is no answer'],
-    ['{"ok":true}\n', 'which is no answer'],
+    ['{"ok":\n', 'which is not a known answer'],
+    ['null\n', 'which is not a known answer'],
+    ['{"ok":true}\n', 'which is not a known answer'],
     [`${JSON.stringify({ ok: false, code: 'X', message: '\u001b]0;title\u0007\u001b[2J' })}\n`, '\\x1b[2J'],
     ['x'.repeat(100_000), 'refused to answer'],
   ] as const) {

@@ -54,8 +54,5 @@ export function adaptApp(app: App): AdaptedApp | Promise<AdaptedApp> {
     return import('./shapes.js').then(({ adaptOther }) => adaptOther(app));
   }
   if (typeof app === 'function') return adapted(createHttpServer(app as RequestListener));
-  throw new ListenFdsError(
-    'LISTENFDS_BAD_APP',
-    `${app === null ? 'null' : `A ${typeof app}`} is no app that can listen`,
-  );
+  throw new ListenFdsError('LISTENFDS_BAD_APP', `${app === null ? 'null' : `A ${typeof app}`} cannot listen`);
 }

@@ -106,6 +106,6 @@ export function adaptOther(app: object): AdaptedApp {
   }
   const hint = hasMethods(app, 'fetch')
     ? 'has a fetch() but no Node.js server: make one with createAdaptorServer() of @hono/node-server or serve() of srvx and manual: true'
-    : 'is no server and no framework that is known';
+    : 'is neither a server nor a known framework';
   throw new ListenFdsError('LISTENFDS_BAD_APP', `The ${app.constructor?.name ?? 'object'} given ${hint}`);
 }
