@@ -29,22 +29,22 @@ t.test('address strings are those of ListenStream=', (t) => {
 
 t.test('anything else is refused with the reason', (t) => {
   const table: [text: string, why: RegExp][] = [
-    ['', /no port/],
-    ['web', /no port/],
-    ['localhost:80', /no port.*give host names as \{ host, port \}/],
-    ['::1:80', /no port/],
-    [':80', /no port/],
-    ['app.sock', /no port/],
-    ['./app.sock', /no port/],
-    ['-1', /no port/],
-    ['80 ', /no port/],
-    ['1e3', /no port/],
+    ['', /not a port/],
+    ['web', /not a port/],
+    ['localhost:80', /not a port.*give host names as \{ host, port \}/],
+    ['::1:80', /not a port/],
+    [':80', /not a port/],
+    ['app.sock', /not a port/],
+    ['./app.sock', /not a port/],
+    ['-1', /not a port/],
+    ['80 ', /not a port/],
+    ['1e3', /not a port/],
     ['65536', /from 0 to 65535/],
     ['127.0.0.1:65536', /from 0 to 65535/],
     ['127.0.0.1:', /from 0 to 65535/],
     ['127.0.0.1:http', /from 0 to 65535/],
-    ['127.0.0.1', /no port/],
-    ['[::1]', /no port/],
+    ['127.0.0.1', /not a port/],
+    ['[::1]', /not a port/],
     ['[::1]:', /from 0 to 65535/],
     ['[127.0.0.1]:80', /not an IPv6 address/],
     ['@', /cannot be empty/],
@@ -54,7 +54,7 @@ t.test('anything else is refused with the reason', (t) => {
     ['/run/\0app', /a NUL/],
     ['vsock:x:1', /from 0 to 4294967295/],
     ['vsock:1:', /from 0 to 4294967295/],
-    ['vsock:1', /no port/],
+    ['vsock:1', /not a port/],
   ];
   for (const [text, message] of table) {
     t.throws(() => parseAddress(text), { code: 'LISTENFDS_BAD_ADDRESS', message }, JSON.stringify(text));
