@@ -67,7 +67,7 @@ t.test('also what takes no notice of SIGTERM', async (t) => {
 
 t.test('a process that has handed over answers what it has, however short --stop-timeout is', async (t) => {
   const { env } = upgradable(t);
-  const args = ['-l', '127.0.0.1:0', '--now', '--stop-timeout', '300ms', '--', process.execPath, fixture];
+  const args = ['-l', '127.0.0.1:0', '--now', '--stop-timeout', '2s', '--', process.execPath, fixture];
   const run = new Run(t, args, { env });
   const port = await run.port();
   const first = pidOf(await get(port));
