@@ -53,7 +53,8 @@ export function mayMove(socket: Socket): boolean {
   return socket instanceof net.Socket && !('encrypted' in socket) && !isUpgraded(socket) && !sessionOf(socket);
 }
 
-const isIdle = (socket: Socket): boolean =>
+/** Whether it is idle, and could move now. */
+export const isIdle = (socket: Socket): boolean =>
   mayMove(socket) && responseInFlight(socket) === null && isBetweenRequests(socket);
 
 interface NodeTimer {

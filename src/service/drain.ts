@@ -15,8 +15,8 @@ import {
 import { watchFromNow } from '../admit/find-connections.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
 import { type TableOf, type Values, badValue, readOptions, span } from '../text/options.js';
-import { type Carrier, canMove, mayMove, serverKey } from './carrier.js';
-import { isBetweenRequests } from './store-connections.js';
+import { type Carrier, canMove, isIdle, mayMove, serverKey } from './carrier.js';
+import { type HeldConnection, holdConnection, isBetweenRequests } from './store-connections.js';
 import { Deadline } from './deadline.js';
 import { sayGoaway } from './goaway.js';
 import { endAfter, isEnding } from './last-response.js';
@@ -120,6 +120,8 @@ class Drain implements DrainWatch {
   readonly #carrier: Carrier | null;
   readonly #key: string | null;
   readonly #leaving = new WeakSet<Socket>();
+  /** Not read from before they move. */
+  readonly #held = new Map<Socket, HeldConnection | null>();
   readonly #started = performance.now();
   readonly #graces = new Map<Socket, NodeJS.Timeout>();
   #closedIdle = 0;
@@ -237,16 +239,23 @@ class Drain implements DrainWatch {
     endAfter(response, () => this.#carrier !== null && mayMove(response.req.socket));
   }
 
-  /** Moves what is idle, at the end of this turn: several at once go in one message. */
-  #moveIdle(): void {
-    if (this.#carrier === null || this.#moving) return;
+  /**
+   * Moves what is idle, at the end of this turn: several at once go in one message. Until then nothing is read: the next
+   * request of the same client would make everybody wait for one more.
+   */
+  #moveIdle(socket: Socket): void {
+    if (this.#carrier === null) return;
+    if (!this.#held.has(socket) && isIdle(socket)) this.#held.set(socket, holdConnection(socket));
+    if (this.#moving) return;
     this.#moving = true;
     setImmediate(() => {
       this.#moving = false;
-      const sockets = [...this.#graces.keys()].filter((socket) => freshFor(socket) === 0);
-      for (const socket of sockets) this.#leaving.add(socket);
+      const sockets = [...this.#graces.keys()].filter((one) => freshFor(one) === 0);
+      for (const one of sockets) this.#leaving.add(one);
       const gone = new Set(this.#carrier!.move(this.#key!, sockets));
-      for (const socket of sockets) if (!gone.has(socket)) this.#leaving.delete(socket);
+      for (const one of sockets) if (!gone.has(one)) this.#leaving.delete(one);
+      for (const [one, held] of this.#held) if (!gone.has(one)) held?.resume();
+      this.#held.clear();
     });
   }
 
@@ -257,7 +266,7 @@ class Drain implements DrainWatch {
       this.#startGrace(socket);
       // What was answered before it was here.
       const { req } = response;
-      if (!req.complete) req.once('close', () => this.#moveIdle());
+      if (!req.complete) req.once('close', () => this.#moveIdle(socket));
     });
   }
 
@@ -277,8 +286,8 @@ class Drain implements DrainWatch {
     const timer = setTimeout(over, this.#grace);
     this.#graces.set(socket, timer);
     const fresh = freshFor(socket);
-    if (fresh > 0) setTimeout(() => this.#moveIdle(), fresh).unref();
-    else this.#moveIdle();
+    if (fresh > 0) setTimeout(() => this.#moveIdle(socket), fresh).unref();
+    else this.#moveIdle(socket);
   }
 
   #closeIdle(socket: Socket): void {

@@ -35,10 +35,13 @@ while True:
     client.close()`,
 ];
 
+/** An upgrade takes long on a busy machine. */
+const patient = { KEEP_ALIVE: '60000' };
+
 const pidOf = (text: string): number => Number(/pid (\d+)\n$/.exec(text)?.[1]);
 
 t.test('in an upgrade idle connections go to the successor, and those in flight when they are answered', async (t) => {
-  const service = await start(t);
+  const service = await start(t, { env: patient });
   const old = service.pid;
   const idle = Array.from({ length: 300 }, () => new RawClient(service.port));
   for (const client of idle) t.equal(pidOf(await client.ask('/', /pid \d+\n$/)), old);
@@ -74,7 +77,7 @@ t.test('in an upgrade idle connections go to the successor, and those in flight 
 });
 
 t.test('the connections of all serve() calls of a process go to the successor', async (t) => {
-  const service = await start(t, { program: 'serve-several.js' });
+  const service = await start(t, { program: 'serve-several.js', env: patient });
   const clients = [service.port, service.admin].flatMap((port) => Array.from({ length: 5 }, () => new RawClient(port)));
   const ask = (): Promise<string[]> =>
     Promise.all(clients.map(async (client) => /(\w+ pid \d+)\n$/.exec(await client.ask('/', /pid \d+\n$/))![1]!));
@@ -93,7 +96,7 @@ t.test('the connections of all serve() calls of a process go to the successor', 
 });
 
 t.test('a connection may be idle as long as it might have been without moving', async (t) => {
-  const service = await start(t, { program: 'serve-several.js', env: { KEEP_ALIVE: '6000' } });
+  const service = await start(t, { program: 'serve-several.js', env: { KEEP_ALIVE: '20000' } });
   const client = new RawClient(service.port);
   t.equal(pidOf(await client.ask('/', /pid \d+\n$/)), service.pid);
   const answered = performance.now();
@@ -104,12 +107,13 @@ t.test('a connection may be idle as long as it might have been without moving', 
   }
   await client.ended;
   const took = performance.now() - answered;
-  t.ok(took > 5_900 && took < 9_000, `closed after ${Math.round(took)} ms`);
+  t.ok(took > 19_900 && took < 24_000, `closed after ${Math.round(took)} ms`);
 });
 
 t.test('a successor that is no listenfds program does not get them: they have their grace', async (t) => {
   const service = await start(t, {
-    options: { upgrade: { command: foreign, timeout: 10_000 }, drain: { grace: 2_000 } },
+    env: patient,
+    options: { upgrade: { command: foreign, timeout: 10_000 }, drain: { grace: 5_000 } },
   });
   const [idle, late] = [new RawClient(service.port), new RawClient(service.port)];
   await Promise.all([idle, late].map((client) => client.ask('/', /pid \d+\n$/)));
@@ -132,10 +136,10 @@ sys.stdin.read()`;
 t.test('over the limit of the kernel they stay, and have their grace', { skip: withoutOtherUsers() }, async (t) => {
   const user = as({ uid: 61_547, gid: 61_547 });
   const through = ['prlimit', '--nofile=400:400', ...user];
-  const service = await start(t, { program: 'serve-several.js', through, env: { KEEP_ALIVE: '3000' } });
+  const service = await start(t, { program: 'serve-several.js', through, env: patient });
   const [idle, late] = [new RawClient(service.port), new RawClient(service.port)];
   await Promise.all([idle, late].map((client) => client.ask('/', /pid \d+\n$/)));
-  const other = activate(t, ['python3', '-c', sender], { through: user, stdin: 'pipe' });
+  const other = activate(t, ['/usr/bin/python3', '-c', sender], { through: user, stdin: 'pipe' });
   t.equal(await other.line(), 'sent');
   t.match(await upgrade(service.pid), { exitCode: 0 });
   t.equal(pidOf(await late.ask('/', /pid \d+\n$/)), service.pid, 'a request on its way is answered by the old process');
@@ -183,7 +187,7 @@ t.test('connections that have moved hold off idle exit no longer than others', a
   const behaviour = join(temporaryFolder(t), 'behaviour');
   writeFileSync(behaviour, '');
   const program = [process.execPath, join(root, 'test/fixtures/upgrade.js')];
-  const env = { BEHAVIOUR: behaviour, SERVE_OPTIONS: '{"idleTimeout":6000}' };
+  const env = { ...patient, BEHAVIOUR: behaviour, SERVE_OPTIONS: '{"idleTimeout":15000}' };
   const run = new Run(t, ['-l', '127.0.0.1:0', '--now', '--', ...program], { env });
   const port = await run.port();
   const client = new RawClient(port);
@@ -192,6 +196,6 @@ t.test('connections that have moved hold off idle exit no longer than others', a
   t.match(await upgrade(old), { exitCode: 0 });
   await client.ended;
   const took = performance.now() - began;
-  t.ok(took > 5_900 && took < 20_000, `closed after ${Math.round(took)} ms`);
+  t.ok(took > 14_900 && took < 30_000, `closed after ${Math.round(took)} ms`);
   t.notOk(client.text === '' || client.socket.errored);
 });
