@@ -50,20 +50,20 @@ t.test('a process that a pid namespace does not see is not the command', { skip 
   const folder = openFolder(t);
   const env = { XDG_RUNTIME_DIR: folder, PATH: '/usr/bin:/bin' };
   const through = ['unshare', '--pid', '--fork', '--mount-proc'];
-  const run = new Run(t, ['-l', join(folder, 's'), '--', 'sleep', '60'], { env, through });
-  await run.says(/no process until somebody connects/);
+  const run = new Run(t, ['-l', join(folder, 's'), '--now', '--', 'sleep', '60'], { env, through });
+  await run.says(/listening on/);
   const address = join(
     folder,
     readdirSync(folder).find((name) => name.startsWith('listenfds-run-'))!,
     'notify',
   );
-  const outside = activate(t, ['python3', '-c', `${say}\nsay('STATUS=forged', sys.argv[1])`, address], {
+  const outside = activate(t, ['python3', '-c', `${say}\nsay('READY=1\\nSTATUS=forged', sys.argv[1])`, address], {
     through: as({ uid: 1234, gid: 1234 }),
     env,
   });
   t.equal((await outside.ended).code, 0, 'it could be sent');
   // Root's own, which comes after, is heard.
-  await activate(t, ['python3', '-c', `${say}\nsay('STATUS=marker', sys.argv[1])`, address], { env }).ended;
+  await activate(t, ['python3', '-c', `${say}\nsay('READY=1\\nSTATUS=marker', sys.argv[1])`, address], { env }).ended;
   await run.says(/marker/);
   t.notMatch(run.program.stderr, /forged/);
 });
