@@ -146,7 +146,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   pidfdInode: ['close'],
   borrowFd: ['close'],
   // What cannot be closed in the thread is closed here.
-  createPoll: ['close', 'getsockopt SO_DOMAIN', 'getsockopt SO_TYPE', 'getsockopt SO_ACCEPTCONN', 'write'],
+  createPoll: ['close', 'statx', 'getsockopt SO_DOMAIN', 'getsockopt SO_TYPE', 'getsockopt SO_ACCEPTCONN', 'write'],
   closeElsewhere: ['close', 'statx', 'write'],
   receiveMessages: ['close', 'ioctl', 'statx', 'write'],
   // A bigger buffer, and to know the socket again; a message in another's name goes in ours; a full queue is tried again.
