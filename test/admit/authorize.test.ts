@@ -138,7 +138,7 @@ t.test('a connection that is not unix is refused', async (t) => {
   const authorization = authorize(server, () => true);
   t.equal(await attempt(server.address() as { port: number }), '');
   t.equal(authorization.refused, 1);
-  t.match(messages, [{ reason: /^authorize: .*no unix socket/, credentials: null }]);
+  t.match(messages, [{ reason: /^authorize: .*not a unix socket/, credentials: null }]);
 });
 
 t.test('a rule that cannot be meant is an error, and nothing changes', async (t) => {

@@ -155,7 +155,7 @@ t.test('what has no peer, or none that the kernel knows, is an error that says s
 
   t.throws(() => peerCredentials(overTcp), {
     code: 'LISTENFDS_NOT_UNIX',
-    message: /no unix socket.*listen on a path/s,
+    message: /is not a unix socket.*listen on a path/s,
   });
   const { fd } = (tcp as unknown as { _handle: { fd: number } })._handle;
   t.throws(() => peerCredentials(fd), { code: 'LISTENFDS_NOT_UNIX' }, 'a TCP listener');
