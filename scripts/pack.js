@@ -94,9 +94,9 @@ try {
   else if (!values['without-addons']) await makePrebuilds();
   copy(packed, stage);
   // As in the code of JavaScript: comments are for the repository.
-  for (const name of readdirSync(join(stage, 'native')).filter((name) => /\.(?:cc|h)$/.test(name))) {
+  for (const name of readdirSync(join(stage, 'native')).filter((name) => /\.(?:cc|h|js)$/.test(name))) {
     const file = join(stage, 'native', name);
-    writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/^\s*\/\/.*\n/gm, ''));
+    writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/^\s*(?:\/\/.*|\/\*\*[^]*?\*\/)\n/gm, ''));
   }
   cpSync(join(checkout, 'binding.gyp'), join(stage, 'native/binding.gyp'));
   const readme = readFileSync(join(stage, 'README.md'), 'utf8');
