@@ -209,7 +209,7 @@ t.test('every unit says what a restart and an upgrade need, as listenfds unit do
   for (const file of files) t.strictSame(lines(readFileSync(join(folder, file), 'utf8')), wanted, file);
   for (const page of ['README.md', 'docs/zero-downtime.md']) {
     const blocks = readFileSync(join(root, page), 'utf8').split('```ini\n').slice(1);
-    const services = blocks.map((block) => block.split('```')[0]!).filter((block) => block.includes('[Service]'));
+    const services = blocks.map((block) => block.split('```')[0]!).filter((block) => /^\[Service\]$/m.test(block));
     t.ok(services.length >= 1);
     for (const service of services) t.strictSame(lines(service), wanted, `${page}: ${service}`);
   }
