@@ -24,23 +24,26 @@ interface Query {
   fd?: unknown;
 }
 
-/** Hears every message of every worker before node:cluster does. */
-function hearWorkers(hear: (query: Query) => void): void {
-  const ours = (query: Query): void => {
-    if (query.cmd === 'NODE_CLUSTER') hear(query);
-  };
-  const hearOne = ({ process: worker }: Worker): void =>
-    void worker.prependListener('internalMessage' as 'message', ours as never);
+/** Hears every message of that kind of every worker, before node:cluster does. */
+export function hearWorkers(cmd: string, hear: (message: object, worker: Worker) => void): void {
+  const hearOne = (worker: Worker): void =>
+    void worker.process.prependListener('internalMessage' as 'message', (message) => {
+      if ((message as Query).cmd === cmd) hear(message as object, worker);
+    });
   for (const worker of Object.values(nodeCluster().workers ?? {})) if (worker) hearOne(worker); // 'fork' is told later
   nodeCluster().on('fork', hearOne);
 }
+
+/** What node:cluster of a worker says to that of its primary. */
+const hearCluster = (hear: (query: Query) => void): void =>
+  hearWorkers('NODE_CLUSTER', hear as (message: object) => void);
 
 /**
  * A worker that listens on a number tells its primary no address. The event 'listening' has to say what it says of a
  * server that was bound: null and 4 for every address of this machine.
  */
 export function tellAddresses(lender: Lender): void {
-  hearWorkers((query) => {
+  hearCluster((query) => {
     const { act, address: told, addressType, fd: number } = query;
     if (act !== 'listening' || typeof number !== 'number' || told) return;
     const address = lender.passed.find(({ fd }) => fd === number)?.address ?? null;
@@ -61,7 +64,7 @@ export function tellAddresses(lender: Lender): void {
  */
 export function lendDatagrams(lender: Lender, lent: () => void): void {
   if (!lender.passed.some(({ description }) => isUdp(description))) return;
-  hearWorkers((query) => {
+  hearCluster((query) => {
     const { act, addressType, fd } = query;
     if (act !== 'queryServer' || typeof fd !== 'number') return;
     if (addressType !== 'udp4' && addressType !== 'udp6') return;

@@ -1,7 +1,8 @@
 // Speaking to the manager for a program that only calls listen(). Under Type=notify nobody else would say READY=1, and the
 // manager would kill it when its start timeout is over, again and again. Whoever speaks for itself is not spoken for.
 import { startWatchdog } from './watchdog.js';
-import { hasSpoken } from './spoken.js';
+import { hasSpoken, speaks } from './spoken.js';
+import { tellPrimary } from './through-primary.js';
 import { announce } from './announce.js';
 
 /** A program that has more to do after listen() has so long to say something itself. Milliseconds. */
@@ -20,7 +21,8 @@ export function speakFor(isReady: () => boolean): void {
   timer = setTimeout(() => {
     timer = undefined;
     if (hasSpoken('state') || !isReady()) return;
-    announce({ ready: true }).catch(() => {}); // a manager that does not listen must not end a program that works
+    if (tellPrimary({ ready: true })) speaks('state');
+    else announce({ ready: true }).catch(() => {}); // a manager that does not listen must not end a program that works
     if (!hasSpoken('watchdog')) startWatchdog();
   }, courtesy).unref();
 }

@@ -13,6 +13,8 @@ import {
 } from '../text/options.js';
 import { notify } from './notify.js';
 import { speaks } from './spoken.js';
+import { tellPrimary } from './through-primary.js';
+import { isClusterWorker } from '../system/process-role.js';
 
 /** Options of {@link watchdogEnabled}. */
 export interface WatchdogOptions {
@@ -136,7 +138,7 @@ class Watchdog {
 
   #ping(): boolean {
     try {
-      notify({ watchdog: true }, { env: this.#env });
+      if (!tellPrimary({ alive: true })) notify({ watchdog: true }, { env: this.#env });
       this.#told = '';
       return true;
     } catch (error) {
@@ -159,7 +161,7 @@ class Watchdog {
 /**
  * Sends signs of life from the event loop for as long as it turns and `healthy` agrees, the first one at once. Does
  * nothing where the manager expects none. Keeps no process alive, and never throws later on: what goes wrong is told as
- * a warning.
+ * a warning. In a cluster worker they go to the primary, if that has called listenFds(): it pings while all workers are well.
  *
  * @returns stops it
  * @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_BAD_ENVIRONMENT
@@ -167,7 +169,9 @@ class Watchdog {
 export function startWatchdog(options: StartWatchdogOptions = {}): () => void {
   const { healthy = () => true, interval: given, env = process.env, pid } = readOptions(startWatchdogOptions, options);
   speaks('watchdog');
-  const timeout = watchdogEnabled({ env, pid });
+  // What is meant for the primary of a cluster is for its workers, too: it pings for as long as all of them are well.
+  const watched = pid ?? (isClusterWorker() ? process.ppid : undefined);
+  const timeout = watchdogEnabled({ env, pid: watched });
   if (timeout === null) return () => {};
   const interval = given ?? timeout / 2;
   if (interval >= timeout) throw badValue('interval', options.interval, `below the manager's timeout of ${timeout} ms`);

@@ -5,6 +5,8 @@ import { type App, adaptApp } from '../listen/frameworks/adapt.js';
 import type { AdaptedApp } from '../listen/frameworks/adapted.js';
 import { type Listening, listenAdapted } from '../listen/listen.js';
 import { startsUsAgain } from '../receive/origin.js';
+import { isClusterWorker } from '../system/process-role.js';
+import { formatAddress } from '../text/address.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import type { ListenTarget, Target } from '../take/target.js';
 import { type Arrivals, forgetServers, placeArrived, receiveConnections } from './arrivals.js';
@@ -96,8 +98,8 @@ class RunningService implements Service, Stoppable, Member {
     const { idleTimeout, upgrade } = this.options;
     if (upgrade) this.#cleanups.push(listenForCommands(this));
     this.#cleanups.push(logRefusals(this.#keepers(), (line) => this.options.log(line)));
-    this.#cleanups.push(reportStatus(this.#keepers(), (counts) => this.voice.tellStatus(counts)));
-    if (idleTimeout !== null && this.listening.every(({ origin }) => startsUsAgain(origin))) {
+    this.#cleanups.push(reportStatus(this.#keepers(), (counts, stats) => this.voice.tellStatus(counts, stats)));
+    if (idleTimeout !== null && this.#mayLeave()) {
       const working = (): boolean => this.busySet.size > 0;
       this.#idle = watchIdle(this.#keepers(), idleTimeout, () => allIdle() && endAll('idle'), working);
       this.#cleanups.push(() => this.#idle?.stop());
@@ -109,6 +111,19 @@ class RunningService implements Service, Stoppable, Member {
     this.voice.tell({ ready: true, status: statusText(this.stats) });
     void this.#handOver.takeOver().then((tookOver) => tookOver && this.ready && this.#tookOver());
     this.#stop.started();
+  }
+
+  /** Whether the manager would start it again; said once where it may be expected and is not so. */
+  #mayLeave(): boolean {
+    const staying = this.listening.filter(({ origin }) => !startsUsAgain(origin));
+    const others = this.listening.length - staying.length;
+    if (others === 0) return false;
+    if (staying.length === 0 && !isClusterWorker()) return true;
+    const why = isClusterWorker()
+      ? 'this is a cluster worker, and its primary would have to start it again'
+      : `nobody would keep ${staying.map(({ address }) => formatAddress(address)).join(' and ')}, which the service has bound itself`;
+    process.emitWarning(`idleTimeout has no effect: ${why}`, 'ListenFdsWarning');
+    return false;
   }
 
   #tookOver(): void {

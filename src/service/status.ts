@@ -76,13 +76,16 @@ export function logRefusals(keepers: readonly Gatekeeper[], log: (line: string) 
 }
 
 /** @returns stops reporting */
-export function reportStatus(keepers: readonly Gatekeeper[], tell: (status: string) => void): () => void {
+export function reportStatus(
+  keepers: readonly Gatekeeper[],
+  tell: (status: string, stats: ConnectionStats) => void,
+): () => void {
   const channel = process.getBuiltinModule('node:diagnostics_channel').channel('listenfds:stats');
   let timer: NodeJS.Timeout | null = null;
   const report = (): void => {
     timer = null;
     const all = total(keepers);
-    tell(statusText(all));
+    tell(statusText(all), all);
     if (channel.hasSubscribers) {
       channel.publish({ listeners: keepers.map(statsOf), total: all } satisfies StatsMessage);
     }

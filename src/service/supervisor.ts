@@ -1,6 +1,7 @@
 // Who watches over this process, and whether that one follows when another process becomes the service. Where it does not,
 // the end of this process is the end of the service for it, and an upgrade an outage.
 import { fs } from '../system/builtins.js';
+import { isClusterWorker } from '../system/process-role.js';
 import { ListenFdsError } from '../system/errors.js';
 
 /** comm of a process, at most 15 bytes; null where there is no telling. */
@@ -28,6 +29,12 @@ const underRun = 'start the program with `listenfds run -- …`, which follows';
 
 /** What it is that does not follow, and what to do; null where somebody follows, or nobody watches. */
 function notFollowing(env: NodeJS.ProcessEnv, pid: number, ppid: number): { who: string; remedy: string } | null {
+  if (isClusterWorker()) {
+    return {
+      who: 'this is a cluster worker, and its primary is the service',
+      remedy: 'have the primary replace its workers one after the other',
+    };
+  }
   if (pid === 1) return { who: 'it is process 1, and a container ends with it', remedy: underRun };
   // Whoever gave that is told who the service is from now on.
   if (env['NOTIFY_SOCKET']) return null;

@@ -1,8 +1,10 @@
 // What the service manager is told about a service. It never fails: a manager that does not listen must not end a service
 // that works.
+import type { ConnectionStats } from '../admit/gate.js';
 import { announce, isAnnouncing } from '../manager/announce.js';
 import { notify } from '../manager/notify.js';
 import { speaks } from '../manager/spoken.js';
+import { tellPrimary } from '../manager/through-primary.js';
 import { type NotifyState, decorate } from '../text/notify-state.js';
 
 /** How far ahead the manager's stop timeout is moved while a service stops, and how often. Milliseconds. */
@@ -29,11 +31,16 @@ export class Voice {
   }
 
   tell(state: NotifyState): void {
-    if (silent) return;
+    if (silent || this.#tellPrimary(state)) return;
     const said = decorate(state);
     if (state.ready || state.reloading || state.stopping || state.exitStatus !== undefined) {
       announce(said).catch((error: unknown) => this.#failed(error));
     } else if (!isAnnouncing()) this.#mention(said);
+  }
+
+  /** @returns whether this is a cluster worker, whose primary speaks to the manager */
+  #tellPrimary({ ready, stopping }: NotifyState): boolean {
+    return tellPrimary({ ...(ready ? { ready } : {}), ...(stopping ? { stopping } : {}) });
   }
 
   /** Counts come again: where there is no room for them, they are not worth the wait. */
@@ -51,7 +58,8 @@ export class Voice {
     process.emitWarning(`The service manager cannot be told about this service: ${oneLine(error)}`, 'ListenFdsWarning');
   }
 
-  tellStatus(counts: string): void {
+  tellStatus(counts: string, { active, accepted, refused }: ConnectionStats): void {
+    if (tellPrimary({ counts: { active, accepted, refused } })) return;
     this.tell({ status: this.failure === null ? counts : `${this.failure} (${counts})` });
   }
 

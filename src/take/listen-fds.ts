@@ -22,11 +22,14 @@ function pidfdInode(pid: number): bigint | null {
   return typeof inode === 'bigint' ? inode : null;
 }
 
-/** In a program that has loaded node:cluster, workers are to listen through this process. */
+/** In a program that has loaded node:cluster, workers are to listen, and to speak to the manager, through this process. */
 function lendToCluster(passed: readonly InheritedFd[]): void {
-  if (passed.length === 0 || !mayBePrimary()) return;
-  tellWorkers(passed);
-  void import('../lend/room.js').then(({ lendToWorkers }) => lendToWorkers(passed.filter(isLendable)));
+  if (!mayBePrimary()) return;
+  if (passed.length > 0) tellWorkers(passed);
+  void import('../lend/room.js').then(({ lendToWorkers, speakForWorkers }) => {
+    speakForWorkers();
+    if (passed.length > 0) lendToWorkers(passed.filter(isLendable));
+  });
 }
 
 /** Options of {@link listenFds}. */

@@ -1,4 +1,5 @@
 // A cluster: the primary holds what was passed, workers listen through it, under both scheduling policies.
+import { once } from 'node:events';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { activate, root, type Activated, type Activation } from '../support/activate.ts';
@@ -113,4 +114,43 @@ t.test('a primary that has not consumed is an error in the worker, not a second 
   const { fd, port } = await held(t);
   const running = start(t, { primary: 'nothing', worker: 'library', policy: 'rr', target: port }, { fds: [fd] });
   t.match(await running.json(), { code: 'LISTENFDS_CLUSTER_PRIMARY' });
+});
+
+t.test('in a worker nobody is upgraded, and nobody leaves for being idle', async (t) => {
+  const { fd, port } = await held(t);
+  const how = { primary: 'library', worker: 'library', policy: 'rr', target: port } as const;
+  const running = start(t, { ...how, upgrade: true, idleTimeout: 50 } as How, { fds: [fd] });
+  const codes = [];
+  for (let told; (told = await running.json()) !== 'ready';) if (told.code) codes.push(told.code);
+  t.strictSame(codes, ['LISTENFDS_UPGRADE_UNFOLLOWED', 'LISTENFDS_UPGRADE_UNFOLLOWED']);
+  const pid = Number(await get(port));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  process.kill(pid, 0);
+  const { stderr } = await running.kill('SIGTERM');
+  t.match(stderr, /idleTimeout has no effect: this is a cluster worker/);
+});
+
+t.test('a worker whose primary does not speak for it says so', async (t) => {
+  const socket = join(temporaryFolder(t), 'notify');
+  const how = { primary: 'nothing', worker: 'library', policy: 'rr', target: { port: 0, host: '127.0.0.1' } } as const;
+  const running = start(t, how, { env: { NOTIFY_SOCKET: socket } });
+  while ((await running.json()) !== 'ready');
+  while (!/its primary has to call listenFds\(\)/.test(running.stderr)) await once(running.child.stderr!, 'data');
+  t.notMatch(running.stderr, /ENOENT/, 'it has not spoken itself');
+  await running.kill();
+});
+
+t.test('at SIGTERM a primary without a handler of its own waits for its workers', async (t) => {
+  for (const policy of ['rr', 'none'] as const) {
+    for (const all of [false, true]) {
+      const { fd, port } = await held(t);
+      const running = start(t, { primary: 'library', worker: 'library', policy, target: port }, { fds: [fd] });
+      while ((await running.json()) !== 'ready');
+      const answer = get({ host: '127.0.0.1', port, path: '/slow' });
+      t.equal(await running.json(), 'slow');
+      process.kill(all ? -running.pid : running.pid, 'SIGTERM');
+      t.match(await answer, /^[0-9]+$/);
+      t.match(await running.ended, { code: 0, signal: null, stderr: '' });
+    }
+  }
 });

@@ -1,9 +1,11 @@
 // serve(): a service from its first listener to its exit, as a manager and its clients see it.
 import { once } from 'node:events';
 import { connect, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { serve, type ServeOptions } from 'listenfds';
 import { activate, activateModule, type Activated } from '../support/activate.ts';
+import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
 import { receive } from '../support/receiver.ts';
 
@@ -237,6 +239,26 @@ t.test('idle exit does not concern a listener that nobody else keeps', async (t)
   const service = await start(t, { port: 0, idleTimeout: 20 }, {}, []);
   const longer = new Promise((resolve) => setTimeout(resolve, 300));
   t.equal(await Promise.race([longer, service.ended]), undefined);
+});
+
+t.test('passed and own listeners in one service: that idleTimeout has no effect is said once', async (t) => {
+  const path = join(temporaryFolder(t), 'own.sock');
+  for (const own of [{ port: 0, host: '127.0.0.1' }, { path }]) {
+    const source = `
+      import { serve } from 'listenfds';
+      const app = (request, response) => response.end('x');
+      const targets = [{ name: 'web' }, { ...${JSON.stringify(own)}, activation: 'never' }];
+      const { listening } = await serve(targets.map((target) => ({ app, ...target })), { idleTimeout: 50 });
+      console.log(JSON.stringify(listening.map(({ origin }) => origin)));`;
+    const service = activateModule(t, source, { fds: ['tcp()'], names: ['web'] });
+    t.same(await service.json(), ['manager', 'self']);
+    const longer = new Promise((resolve) => setTimeout(resolve, 300));
+    t.equal(await Promise.race([longer, service.ended]), undefined, 'it stays');
+    const { stderr } = await service.kill('SIGTERM');
+    const place = 'path' in own ? path : '127\\.0\\.0\\.1:\\d+';
+    const warning = `idleTimeout has no effect: nobody would keep ${place}, which the service has bound itself`;
+    t.equal(stderr.match(new RegExp(warning, 'g'))?.length, 1, stderr);
+  }
 });
 
 t.test('several apps are one service', async (t) => {
