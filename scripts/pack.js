@@ -2,7 +2,7 @@
 // --this-machine takes the addon that npm install has built here, and --without-addons takes none: neither needs other compilers.
 //
 // It is built in a copy, from nothing. The code is minified and has no source maps, which would be more than half of the package;
-// functions and classes keep their names, for the stacks. The package has no scripts and no binding.gyp at its root: npm
+// classes keep their names, for the stacks. The package has no scripts and no binding.gyp at its root: npm
 // would run or compile at each `npm ci`, and other package managers at each install.
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -52,8 +52,8 @@ async function makeDist() {
     const options = {
       module: !name.endsWith('.cjs'),
       toplevel: true,
-      compress: { keep_fnames: true, keep_classnames: true, passes: 2 },
-      mangle: { keep_fnames: name !== 'cli.js', keep_classnames: true },
+      compress: { keep_classnames: true, passes: 2 },
+      mangle: { keep_classnames: true },
       format: { max_line_len: 120 },
     };
     writeFileSync(join(dist, name), /\.c?js$/.test(name) ? (await minify(text, options)).code : text);
