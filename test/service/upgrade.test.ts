@@ -173,8 +173,7 @@ t.test('the old process is killed in the middle: the successor serves, it has th
   const service = await start(t, { options: { port: 0, host: '127.0.0.1' } });
   service.behave('slow');
   void upgrade(service.pid);
-  // The old one, the process that stands between the two until the manager knows, and the successor.
-  while (alive(service).length < 3) await new Promise((resolve) => setImmediate(resolve));
+  await successorOf(service);
   process.kill(service.pid, 'SIGKILL');
   const { pid } = await listening(service);
   t.equal(await answer(service.port), `pid ${pid}`);

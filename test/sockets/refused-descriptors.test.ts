@@ -32,9 +32,10 @@ c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 5))
 u = socket.socket(socket.AF_UNIX, getattr(socket, sys.argv[2])); u.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)
 u.connect(sys.argv[1])
 sent = True
-if sys.argv[2] != 'SOCK_STREAM':
-    for _ in range(8): u.send(b'y' * 100000)
-try: u.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [c.fileno()]))])
+try:
+    if sys.argv[2] != 'SOCK_STREAM':
+        for _ in range(8): u.send(b'y' * 100000)
+    u.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [c.fileno()]))])
 except OSError as error: sent = error.errno
 print(sent, flush=True)
 threading.Thread(target=os.close, args=(c.detach(),), daemon=True).start()

@@ -77,9 +77,20 @@ function killSuccessors(file: string): void {
 
 export const alive = (service: Upgradable): number[] => family(service.file);
 
+/** Whether it is a program that was passed something. The process between two of them gives its memory back, and has no environment. */
+function isPassed(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').includes('LISTEN_PID=');
+  } catch {
+    return false;
+  }
+}
+
 /** Waits until the service has started its successor. */
 export async function successorOf(service: Upgradable): Promise<void> {
-  while (alive(service).length < 2) await new Promise((resolve) => setImmediate(resolve));
+  while (!alive(service).some((pid) => pid !== service.pid && isPassed(pid))) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 export async function listening(service: Activated): Promise<{ pid: number; port: number; admin: number }> {
