@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import t, { type Test } from 'tap';
+import { root } from '../support/activate.ts';
 import { command } from '../support/cli.ts';
 import { freePort } from '../support/port.ts';
 import { commandLine, execStart, withSystemd, withoutSystemd, type Lab } from '../support/systemd.ts';
@@ -155,7 +156,7 @@ t.test('started-before-socket: the program has bound what the socket unit is for
 t.test('a path in the manager’s /tmp is no finding for a service with another one', { skip }, async (t) => {
   const units = {
     'web.socket': '[Socket]\nListenStream=/tmp/web.sock\n',
-    'web.service': `[Service]\nType=notify\nPrivateTmp=yes\nExecStart=${execStart('serve.js')}\n`,
+    'web.service': `[Service]\nType=notify\nPrivateTmp=yes\nBindReadOnlyPaths=${root}\nExecStart=${execStart('serve.js')}\n`,
   };
   await withSystemd({ units }, async (lab) => {
     await lab.systemctl('start', 'web.service');

@@ -120,7 +120,7 @@ t.test(
       one.send('/');
       await restarted;
       await one.until(line);
-      t.notMatch(one.text, new RegExp(` ${pid} `));
+      t.notMatch(one.text, new RegExp(`http ${pid} `));
       t.match(one.text, /http \d+ /);
     });
   },
