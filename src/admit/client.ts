@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { AF } from '../receive/descriptor.js';
 import { bindingIfAny } from '../system/addon.js';
 import { net } from '../system/builtins.js';
-import { handleOf } from '../system/node-server.js';
+import { isPipe } from '../system/node-server.js';
 import { peerCredentials } from './peer.js';
 
 /** The source of a connection, as far as no system call is needed. */
@@ -24,7 +24,7 @@ const withoutMapping = (address: string): string => address.replace(/^::ffff:(?=
 function addressOfNetSocket(socket: Socket): ClientAddress {
   const { remoteAddress } = socket;
   if (remoteAddress !== undefined) return { family: 'inet', address: withoutMapping(remoteAddress) };
-  return handleOf(socket)?.constructor.name === 'Pipe' ? unix : unknown;
+  return isPipe(socket) ? unix : unknown;
 }
 
 /**

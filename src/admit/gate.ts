@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import { bindingIfAny } from '../system/addon.js';
-import { descriptorOf, handleOf } from '../system/node-server.js';
+import { descriptorOf, handleOf, isPipe } from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 import type { PeerCredentials } from './peer.js';
 
@@ -105,7 +105,7 @@ const isElsewhere = (socket: Socket): boolean => !socket.destroyed && !socket.co
 /** What a refused connection has sent goes with its last close, descriptors as well, and their close can stand still. */
 function refuse(socket: Socket): void {
   const fd = descriptorOf(socket);
-  const addon = fd !== null && handleOf(socket)?.constructor.name === 'Pipe' ? bindingIfAny() : null;
+  const addon = fd !== null && isPipe(socket) ? bindingIfAny() : null;
   const copy = addon?.duplicate(fd!) ?? -1;
   if (copy >= 0) socket.once('close', () => addon!.closeElsewhere(copy));
   socket.destroy();

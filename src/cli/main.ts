@@ -2,6 +2,7 @@
 // The command `listenfds`: hands over to the subcommand, and puts errors into words.
 import { fs } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
+import { beside } from '../system/here.js';
 import { visible } from '../text/visible.js';
 import { CommandError, type CommandLine, UsageError, parseCommandLine } from './command-line.js';
 import { type CommandName, commands } from './commands.js';
@@ -26,7 +27,7 @@ const actions: Record<CommandName, (line: CommandLine) => number | Promise<numbe
 
 async function main([name, ...args]: readonly string[]): Promise<number> {
   if (name === '--version' || name === '-V') {
-    const { version } = JSON.parse(fs.readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    const { version } = JSON.parse(fs.readFileSync(beside('../package.json'), 'utf8')) as {
       version: string;
     };
     write(1, `listenfds ${version}\n`);

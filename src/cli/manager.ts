@@ -337,7 +337,7 @@ export class Manager {
     this.#store.notified(fields, passed);
     if (this.#main === 0) return; // of the rest of a command that has ended
     const pid = Number(fields.get('MAINPID'));
-    if (pid > 0 && pid !== this.#main && this.#main !== 0) this.#handOver(pid);
+    if (pid > 0 && pid !== this.#main) this.#handOver(pid);
     const status = fields.get('STATUS') ?? '';
     const news = status !== '' && status !== this.#status && !counters.test(status) ? `: ${status}` : '';
     if (status !== '') this.#status = status;

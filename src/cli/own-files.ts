@@ -1,5 +1,6 @@
 // The files of this package that a unit names, by paths that stay: systemd looks nothing up, and resolves nothing from a folder.
 import { fs, path } from '../system/builtins.js';
+import { beside } from '../system/here.js';
 import { CommandError } from './command-line.js';
 
 /**
@@ -8,11 +9,11 @@ import { CommandError } from './command-line.js';
  * @throws CommandError
  */
 export function ownFile(name: string, directory: string): string {
-  const beside = path.join(directory, 'node_modules/listenfds/dist', name);
-  const own = path.join(path.dirname(process.getBuiltinModule('node:url').fileURLToPath(import.meta.url)), name);
-  const found = [beside, own].find((file) => fs.existsSync(file));
+  const installed = path.join(directory, 'node_modules/listenfds/dist', name);
+  const own = beside(name);
+  const found = [installed, own].find((file) => fs.existsSync(file));
   if (found !== undefined) return found;
-  throw new CommandError(`there is neither ${beside} nor ${own}`, 'install listenfds in the folder of the program');
+  throw new CommandError(`there is neither ${installed} nor ${own}`, 'install listenfds in the folder of the program');
 }
 
 /** The command with the preload: as an option of node, or as what a script that starts node reads. */

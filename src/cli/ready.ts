@@ -1,16 +1,9 @@
 // Whether a program is likely to say READY=1. One that does not, under Type=notify, is killed when TimeoutStartSec= is over,
 // again and again; so Type=notify is only for those that have this package to say it with.
 import { fs, path } from '../system/builtins.js';
+import { stat } from '../system/files.js';
 
 const packageName = 'listenfds';
-
-function isDirectory(file: string): boolean {
-  try {
-    return fs.statSync(file).isDirectory();
-  } catch {
-    return false;
-  }
-}
 
 /** The name in the package.json of a folder; null where there is none. */
 function nameIn(folder: string): unknown {
@@ -26,7 +19,7 @@ function isPackageFound(folder: string): boolean {
   let own: unknown = null;
   for (let here = folder; ; here = path.dirname(here)) {
     own ??= nameIn(here); // the nearest one counts
-    if (own === packageName || isDirectory(path.join(here, 'node_modules', packageName))) return true;
+    if (own === packageName || stat(path.join(here, 'node_modules', packageName))?.isDirectory()) return true;
     if (here === path.dirname(here)) return false;
   }
 }

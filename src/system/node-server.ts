@@ -20,6 +20,11 @@ export function descriptorOf(holder: object): number | null {
   return fd === undefined || fd < 0 ? null : fd;
 }
 
+/** Whether it is a unix socket, or a pipe, of Node's: the class of its handle tells. */
+export function isPipe(holder: object): boolean {
+  return handleOf(holder)?.constructor.name === 'Pipe';
+}
+
 /**
  * Calls back just before the handle of a server closes: its connections may be open for long after that. Bun has handles of
  * another kind, or none, which do not tell their end.

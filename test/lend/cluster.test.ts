@@ -26,6 +26,22 @@ function start(t: Test, { preload = false, ...how }: How, activation: Activation
   return activate(t, [process.execPath, ...through, 'test/fixtures/cluster.mjs'], { ...activation, env });
 }
 
+/** SIGTERM, for the primary alone and for all of them, ends a cluster when what is in flight has been answered. */
+async function answersBeforeItEnds(t: Test, how: Omit<How, 'policy' | 'target'>): Promise<void> {
+  for (const policy of ['rr', 'none'] as const) {
+    for (const all of [false, true]) {
+      const { fd, port } = await held(t);
+      const running = start(t, { ...how, policy, target: port }, { fds: [fd] });
+      while ((await running.json()) !== 'ready');
+      const answer = get({ host: '127.0.0.1', port, path: '/slow' });
+      t.equal(await running.json(), 'slow');
+      process.kill(all ? -running.pid : running.pid, 'SIGTERM');
+      t.match(await answer, /^[0-9]+$/);
+      t.match(await running.ended, { code: 0, signal: null, stderr: '' });
+    }
+  }
+}
+
 const ways: How[] = [];
 for (const policy of ['rr', 'none'] as const) {
   ways.push({ primary: 'library', worker: 'library', policy });
@@ -63,19 +79,7 @@ for (const how of ways) {
 }
 
 t.test('SIGTERM for the primary alone, or for all: with the preload its workers drain first', async (t) => {
-  for (const policy of ['rr', 'none'] as const) {
-    for (const all of [false, true]) {
-      const { fd, port } = await held(t);
-      const how = { primary: 'nothing', worker: 'unmodified', preload: true, policy, target: port } as const;
-      const running = start(t, how, { fds: [fd] });
-      while ((await running.json()) !== 'ready');
-      const answer = get({ host: '127.0.0.1', port, path: '/slow' });
-      t.equal(await running.json(), 'slow');
-      process.kill(all ? -running.pid : running.pid, 'SIGTERM');
-      t.match(await answer, /^[0-9]+$/);
-      t.match(await running.ended, { code: 0, signal: null, stderr: '' });
-    }
-  }
+  await answersBeforeItEnds(t, { primary: 'nothing', worker: 'unmodified', preload: true });
 });
 
 t.test('the backlog stays what the unit says', { skip: without('ss') }, async (t) => {
@@ -141,16 +145,5 @@ t.test('a worker whose primary does not speak for it says so', async (t) => {
 });
 
 t.test('at SIGTERM a primary without a handler of its own waits for its workers', async (t) => {
-  for (const policy of ['rr', 'none'] as const) {
-    for (const all of [false, true]) {
-      const { fd, port } = await held(t);
-      const running = start(t, { primary: 'library', worker: 'library', policy, target: port }, { fds: [fd] });
-      while ((await running.json()) !== 'ready');
-      const answer = get({ host: '127.0.0.1', port, path: '/slow' });
-      t.equal(await running.json(), 'slow');
-      process.kill(all ? -running.pid : running.pid, 'SIGTERM');
-      t.match(await answer, /^[0-9]+$/);
-      t.match(await running.ended, { code: 0, signal: null, stderr: '' });
-    }
-  }
+  await answersBeforeItEnds(t, { primary: 'library', worker: 'library' });
 });
