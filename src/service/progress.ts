@@ -76,6 +76,8 @@ export interface Progress {
   readonly address: string;
   /** Resolves with the main process's pid, null where that is the one we started, when it is ready. */
   readonly ready: Promise<number | null>;
+  /** Whether it has said so. */
+  readonly isReady: boolean;
   /** Resolves when it says that it ends. */
   readonly leaving: Promise<void>;
   close(): void;
@@ -86,6 +88,7 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
   const path = privatePath('notify');
   let beReady!: (pid: number | null) => void;
   let leave!: () => void;
+  let isReady = false;
   const ready = new Promise<number | null>((resolve) => (beReady = resolve));
   const leaving = new Promise<void>((resolve) => (leave = resolve));
   const close = openNotifySocket({
@@ -99,10 +102,20 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
       const extend = Number(said.get('EXTEND_TIMEOUT_USEC'));
       if (extend > 0) allowance.extend(extend / 1000);
       if (said.get('STOPPING') === '1' || said.has('EXIT_STATUS')) leave();
-      if (said.get('READY') === '1') beReady(Number(said.get('MAINPID')) || null);
+      if (said.get('READY') !== '1') return;
+      isReady = true;
+      beReady(Number(said.get('MAINPID')) || null);
     },
   });
-  return { address: path, ready, leaving, close };
+  return {
+    address: path,
+    ready,
+    get isReady() {
+      return isReady;
+    },
+    leaving,
+    close,
+  };
 }
 
 /**
@@ -114,16 +127,17 @@ const lookTime = 500;
 /** Waits for READY=1 and looks whether it lasts. @returns the main process's pid */
 export async function untilReady(program: Program, progress: Progress, allowance: Allowance): Promise<number> {
   const name = `The successor (pid ${program.pid})`;
-  let stage = 'before it was ready';
-  const ended = program.exited.then(({ code, signal }) => {
-    throw failed(`${name} ended ${signal === null ? `with status ${code}` : `by ${signal}`} ${stage}`);
+  const lost = (how: string): ListenFdsError =>
+    failed(`${name} ${how} ${progress.isReady ? 'right after' : 'before'} it was ready`);
+  const ended = program.exited.then(async ({ code, signal }) => {
+    await new Promise((resolve) => setImmediate(resolve)); // what it said last is read
+    throw lost(signal === null ? `ended with status ${code}` : `ended by ${signal}`);
   });
   const leaving = progress.leaving.then(() => {
-    throw failed(`${name} said that it ends ${stage}`);
+    throw lost('said that it ends');
   });
   for (const losing of [ended, leaving]) losing.catch(() => {});
   const pid = await allowance.within(`${name} was not ready`, Promise.race([progress.ready, ended]));
-  stage = 'right after it was ready';
   allowance.extend(2 * lookTime);
   let timer: NodeJS.Timeout | undefined;
   const looked = new Promise<void>((resolve) => (timer = setTimeout(resolve, lookTime)));
