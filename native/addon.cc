@@ -8,7 +8,7 @@
 #include "instance.h"
 #include "launch.h"
 #include "message.h"
-#include "mqueue.h"
+#include "message-queue.h"
 #include "notify.h"
 #include "peer.h"
 #include "poll.h"
@@ -62,10 +62,10 @@ constexpr Function kFunctions[] = {
     {"sendMessage", SendMessage, {kInt, kBytes, kBytesOrNull, kIntsOrNull}},
     {"sendNetlink", SendNetlink, {kInt, kBytes, kUint, kUint}},
 
-    {"openQueue", OpenQueue, {kName, kUint, kSize, kSize}},
-    {"unlinkQueue", UnlinkQueue, {kName}},
-    {"sendToQueue", SendToQueue, {kInt, kBytes, kUint}},
-    {"receiveFromQueue", ReceiveFromQueue, {kInt, kBytes, kWords}},
+    {"openMessageQueue", OpenMessageQueue, {kName, kUint, kSize, kSize}},
+    {"unlinkMessageQueue", UnlinkMessageQueue, {kName}},
+    {"sendToMessageQueue", SendToMessageQueue, {kInt, kBytes, kUint}},
+    {"receiveFromMessageQueue", ReceiveFromMessageQueue, {kInt, kBytes, kWords}},
     {"isMessageQueue", IsMessageQueue, {kInt}},
 
     {"notifyUnix", NotifyUnix, {kText, kText, kIntsOrNull, kInt}},

@@ -23,7 +23,7 @@ constexpr int kSoonMs = 20;
 
 // It may outlive the instance, but not the code: the addon is never unloaded (-z nodelete).
 void Run(void* argument) {
-  const int queue = static_cast<int>(reinterpret_cast<intptr_t>(argument));
+  const int source = static_cast<int>(reinterpret_cast<intptr_t>(argument));
   // Handlers are for the threads of the program.
   sigset_t all;
   sigfillset(&all);
@@ -31,10 +31,10 @@ void Run(void* argument) {
   int fd;
   ssize_t size;
   // Numbers are written whole, and a pipe keeps what is shorter than PIPE_BUF together.
-  while ((size = read(queue, &fd, sizeof(fd))) > 0 || (size < 0 && errno == EINTR)) {
+  while ((size = read(source, &fd, sizeof(fd))) > 0 || (size < 0 && errno == EINTR)) {
     if (size > 0) close(fd);
   }
-  close(queue);
+  close(source);
 }
 
 // The last close of a pipe cannot wait, and somebody waits for it: notifyBarrier().
@@ -46,11 +46,11 @@ bool IsPipe(int fd) {
 }  // namespace
 
 Closer::~Closer() {
-  if (queue_ >= 0) close(queue_);
+  if (pipe_ >= 0) close(pipe_);
 }
 
 bool Closer::Start() {
-  if (queue_ >= 0) return true;
+  if (pipe_ >= 0) return true;
   if (uv_thread_create_ex == nullptr) return false;
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return false;
@@ -62,12 +62,12 @@ bool Closer::Start() {
     close(ends[1]);
     return false;
   }
-  queue_ = ends[1];
+  pipe_ = ends[1];
   return true;
 }
 
 void Closer::Close(int fd) {
-  if (IsPipe(fd) || !Start() || write(queue_, &fd, sizeof(fd)) != sizeof(fd)) close(fd);
+  if (IsPipe(fd) || !Start() || write(pipe_, &fd, sizeof(fd)) != sizeof(fd)) close(fd);
 }
 
 void Closer::CloseSoon(int fd) {
@@ -75,7 +75,7 @@ void Closer::CloseSoon(int fd) {
   int ends[2];
   if (!Start() || pipe2(ends, O_CLOEXEC) != 0) return Close(fd);
   const int both[] = {fd, ends[1]};
-  if (write(queue_, both, sizeof(both)) == sizeof(both)) {
+  if (write(pipe_, both, sizeof(both)) == sizeof(both)) {
     pollfd closed = {ends[0], 0, 0};
     poll(&closed, 1, kSoonMs);
   } else {
@@ -87,7 +87,7 @@ void Closer::CloseSoon(int fd) {
 
 size_t Closer::Waiting() const {
   int bytes = 0;
-  if (queue_ < 0 || ioctl(queue_, FIONREAD, &bytes) != 0) return 0;
+  if (pipe_ < 0 || ioctl(pipe_, FIONREAD, &bytes) != 0) return 0;
   return static_cast<size_t>(bytes) / sizeof(int);
 }
 

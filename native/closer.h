@@ -27,7 +27,7 @@ class Closer {
   bool Start();
   size_t Waiting() const;
 
-  int queue_ = -1;  // the write end of a pipe, in which the numbers wait
+  int pipe_ = -1;  // the write end of a pipe, in which the numbers wait
 };
 
 #endif  // LISTENFDS_NATIVE_CLOSER_H_

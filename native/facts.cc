@@ -7,14 +7,14 @@
 #include <sys/stat.h>
 
 #include "address.h"
-#include "listener.h"
-#include "mqueue.h"
+#include "accept-queue.h"
+#include "message-queue.h"
 #include "socket-option.h"
 #include "status.h"
 
 namespace {
 
-void SetQueue(Record out, const Queue& queue) {
+void SetAcceptQueue(Record out, const AcceptQueue& queue) {
   if (!queue.known) return;
   out.SetNumber("backlog", queue.backlog);
   out.SetNumber("queued", queue.queued);
@@ -50,12 +50,12 @@ int SetSocketFacts(int fd, uint64_t inode, Record out) {
     if (ReadOption(fd, SOL_SOCKET, SO_REUSEPORT, &value)) out.SetFlag("reusePort", value != 0);
     if (domain == AF_INET6 && ReadOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value)) out.SetFlag("ipv6Only", value != 0);
   }
-  if (listening != 0 && type == SOCK_STREAM && ip) SetQueue(out, TcpQueue(fd));
+  if (listening != 0 && type == SOCK_STREAM && ip) SetAcceptQueue(out, TcpAcceptQueue(fd));
   if (domain == AF_UNIX && (listening != 0 || type == SOCK_DGRAM)) {
-    Queue queue;
+    AcceptQueue queue;
     BoundInode bound;
-    UnixQueue(static_cast<uint32_t>(inode), &queue, &bound);
-    if (listening != 0) SetQueue(out, queue);
+    UnixAcceptQueue(static_cast<uint32_t>(inode), &queue, &bound);
+    if (listening != 0) SetAcceptQueue(out, queue);
     if (bound.known) {
       out.SetNumber("boundInode", bound.inode);
       out.SetNumber("boundDeviceMajor", bound.device_major);
@@ -66,7 +66,7 @@ int SetSocketFacts(int fd, uint64_t inode, Record out) {
 }
 
 void SetMessageQueueFacts(int fd, Record out) {
-  QueueAttributes attributes;
+  MessageQueueAttributes attributes;
   if (ReadQueueAttributes(fd, &attributes) != 0) return;
   Record queue(out.Env());
   queue.SetNumber("maxMessages", attributes.max_messages);

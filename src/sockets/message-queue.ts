@@ -82,7 +82,7 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
   protected override receive(deliver: (message: Buffer, priority: unknown) => void): number {
     let count = 0;
     while (count < 32) {
-      const size = binding().receiveFromQueue(this.watcher.fd, this.#buffer, this.#priority);
+      const size = binding().receiveFromMessageQueue(this.watcher.fd, this.#buffer, this.#priority);
       if (size < 0) return count > 0 && size === EAGAIN ? count : size;
       deliver(Buffer.from(this.#buffer.subarray(0, size)), this.#priority[0]);
       count += 1;
@@ -119,7 +119,7 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
       readOption(anyPriority, priority, 'priority');
       const fd = this.#descriptorToSend();
       const send = (): number => {
-        const result = binding().sendToQueue(fd, data, priority);
+        const result = binding().sendToMessageQueue(fd, data, priority);
         return result < 0 ? result : data.byteLength;
       };
       this.post('', this.#writable, send, data.byteLength, done);
@@ -150,18 +150,18 @@ const queueSpelling = {
 
 function queueEnd(name: string, { removeOnStop }: Wanted<TextAddress>): Ended {
   return (handedOver) => {
-    if (removeOnStop && !handedOver) binding().unlinkQueue(name);
+    if (removeOnStop && !handedOver) binding().unlinkMessageQueue(name);
   };
 }
 
-function openQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQueueTarget): MessageQueue {
+function openMessageQueue(name: string, wanted: Wanted<TextAddress>, target: MessageQueueTarget): MessageQueue {
   const { maxMessages = 0, messageSize = 0 } = target;
   if ((maxMessages === 0) !== (messageSize === 0)) {
     throw badOption('maxMessages and messageSize are given together or not at all');
   }
   const owner = ownerOf(wanted);
   const mode = wanted.mode ?? 0o666 & ~process.umask();
-  const fd = binding().openQueue(name, mode, maxMessages, messageSize);
+  const fd = binding().openMessageQueue(name, mode, maxMessages, messageSize);
   if (fd < 0) throw systemError(fd, 'mq_open', name);
   try {
     if (owner.uid !== -1 || owner.gid !== -1) fs.fchownSync(fd, owner.uid, owner.gid);
@@ -193,7 +193,7 @@ export async function listenMessageQueue(given: string | MessageQueueTarget): Pr
   const inherited = await takeInherited(wanted, { what: 'a message queue', is: ({ kind }) => kind === 'mqueue' });
   if (!inherited) {
     const { text } = wanted.address ?? noAddress();
-    return { socket: openQueue(text, wanted, target), ...endpoint(null, text) };
+    return { socket: openMessageQueue(text, wanted, target), ...endpoint(null, text) };
   }
   const loan = lend(inherited);
   try {

@@ -82,10 +82,10 @@ export interface Binding {
   acceptSocket(fd: number): number;
   shutdownSocket(fd: number): number;
   setSocketOption(fd: number, name: string, value: number): number;
-  openQueue(name: string, mode: number, maxMessages: number, messageSize: number): number;
-  unlinkQueue(name: string): number;
-  sendToQueue(fd: number, data: Uint8Array, priority: number): number;
-  receiveFromQueue(fd: number, buffer: Uint8Array, priority: Uint32Array): number;
+  openMessageQueue(name: string, mode: number, maxMessages: number, messageSize: number): number;
+  unlinkMessageQueue(name: string): number;
+  sendToMessageQueue(fd: number, data: Uint8Array, priority: number): number;
+  receiveFromMessageQueue(fd: number, buffer: Uint8Array, priority: Uint32Array): number;
   readBytes(fd: number, buffer: Uint8Array): number;
   writeBytes(fd: number, data: Uint8Array): number;
   closeFd(fd: number): number;

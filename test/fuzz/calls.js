@@ -49,7 +49,7 @@ const makers = [
   () => addon.openSocket(UNIX, pick([STREAM, DGRAM, SEQPACKET]), 0),
   () => addon.openSocket(pick([INET, INET6]), pick([STREAM, DGRAM]), 0),
   () => addon.openSocket(NETLINK, RAW, USERSOCK),
-  () => addon.openQueue(queueName(), 0o600, 4, 64),
+  () => addon.openMessageQueue(queueName(), 0o600, 4, 64),
   () => addon.duplicate(addon.openSocket(UNIX, DGRAM, 0)),
   () => fs.openSync('/dev/null', 'r+'),
   () => fs.openSync('/dev/zero'),
@@ -170,10 +170,10 @@ const right = {
   receiveMessages: [descriptor, bytes, ints, uint, uint, flag],
   sendMessage: [descriptor, bytes, orNull(bytes), orNull(ints)],
   sendNetlink: [descriptor, bytes, uint, uint],
-  openQueue: [queueName, uint, size, size],
-  unlinkQueue: [queueName],
-  sendToQueue: [descriptor, bytes, uint],
-  receiveFromQueue: [descriptor, bytes, words],
+  openMessageQueue: [queueName, uint, size, size],
+  unlinkMessageQueue: [queueName],
+  sendToMessageQueue: [descriptor, bytes, uint],
+  receiveFromMessageQueue: [descriptor, bytes, words],
   isMessageQueue: [descriptor],
   notifyUnix: [text, text, orNull(ints), () => pick([0, process.pid, -1])],
   notifyVsock: [() => 1, uint, () => pick([0, 1, 2, 5]), text],
@@ -254,7 +254,7 @@ function settle(verb, args, result) {
     if (at >= 0) polls.splice(at, 1);
   } else if (verb === 'closeFd' || verb === 'closeElsewhere') own.delete(args[0]);
   else if (verb === 'replaceFd' && result === 0) keep(args[1]);
-  else if (/^(duplicate|openSocket|acceptSocket|peerPidfd|openQueue|borrowFd)$/.test(verb)) {
+  else if (/^(duplicate|openSocket|acceptSocket|peerPidfd|openMessageQueue|borrowFd)$/.test(verb)) {
     if (result >= 0) addon.closeFd(result);
   } else if ((verb === 'pipe' || verb === 'socketPair') && Array.isArray(result))
     for (const fd of result) addon.closeFd(fd);
@@ -274,7 +274,10 @@ for (let i = 0; i < executions; i++) {
   const args = right[verb].map((make) => (random() < 0.9 ? make : pick(wrong))());
   if (random() < 0.05) args.length = below(args.length + 1);
   // A blocking descriptor would wait for ever.
-  if (/^(readBytes|writeBytes|acceptSocket|connectUnix|sendToQueue|receiveFromQueue)$/.test(verb) && own.has(args[0])) {
+  if (
+    /^(readBytes|writeBytes|acceptSocket|connectUnix|sendToMessageQueue|receiveFromMessageQueue)$/.test(verb) &&
+    own.has(args[0])
+  ) {
     addon.setNonblock(args[0], true);
   }
   counts.executions += 1;
@@ -306,6 +309,6 @@ for (let i = 0; i < executions; i++) {
     globalThis.gc?.();
   }
 }
-for (let i = 0; i < 4; i++) addon.unlinkQueue(`/lfd-calls-${process.pid}-${i}`);
+for (let i = 0; i < 4; i++) addon.unlinkMessageQueue(`/lfd-calls-${process.pid}-${i}`);
 console.log(JSON.stringify({ ...counts, seed }));
 process.exit();

@@ -10,7 +10,7 @@ export const targets = {
   'read-address': 'socket-address.cc',
   'write-address': 'socket-address.cc',
   control: 'control.cc',
-  queue: 'queue.cc',
+  'accept-queue-answer': 'accept-queue-answer.cc',
 };
 
 /** What each run begins with: valid input, and in cases/ what once was an error. */

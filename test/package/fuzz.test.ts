@@ -72,7 +72,7 @@ const clang = spawnSync('clang++', ['-fsanitize=fuzzer', '-x', 'c++', '-', '-o',
 t.test('npm run fuzz prints the executions', { skip: clang.status === 0 ? false : 'needs clang' }, async (t) => {
   const run = (...args: string[]) =>
     spawnSync(process.execPath, [join(root, 'test/fuzz/main.js'), ...args], { encoding: 'utf8' });
-  const { status, stdout, stderr } = run('1', 'queue');
+  const { status, stdout, stderr } = run('1', 'accept-queue-answer');
   t.equal(status, 0, stderr);
   t.match(stdout, /^[1-9][0-9]+ executions, 0 findings$/m);
   t.match(run('1', 'nothing'), { status: 2, stderr: /There is no target nothing/ });

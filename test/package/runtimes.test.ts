@@ -387,7 +387,7 @@ async function doesNotPoll(
     if (bound !== null) t.match(await start([verb, bound]).json(), expected, `${verb}(), bound`);
     if (passed !== null) t.match(await start([verb], { fds: [passed] }).json(), expected, `${verb}(), passed`);
   }
-  binding().unlinkQueue(`/lfd-bun-${process.pid}`);
+  binding().unlinkMessageQueue(`/lfd-bun-${process.pid}`);
   t.notOk(existsSync(path), 'what was bound for nothing is gone');
   t.match(await start(['listenDatagram', '127.0.0.1:0']).json(), { source: 'bound' }, 'UDP works');
 }

@@ -1,5 +1,5 @@
 // Whatever the kernel answers about a queue: TCP_INFO of any length, and netlink messages of sock_diag.
-#include "queue.h"
+#include "accept-queue-answer.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -8,11 +8,11 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Exact bytes(data, size);
-  Queue tcp;
+  AcceptQueue tcp;
   ReadTcpInfo(bytes.data(), size, &tcp);
   if (size < 32) CHECK(!tcp.known);
 
-  Queue queue;
+  AcceptQueue queue;
   BoundInode bound;
   ReadUnixDiag(bytes.data(), size, &queue, &bound);
   if (size < 32) CHECK(!queue.known && !bound.known);

@@ -1,12 +1,12 @@
 // What the kernel's answers say about the accept queue of a listener. No Node-API and no system calls, so that
 // test/fuzz can run it.
-#ifndef LISTENFDS_NATIVE_QUEUE_H_
-#define LISTENFDS_NATIVE_QUEUE_H_
+#ifndef LISTENFDS_NATIVE_ACCEPT_QUEUE_ANSWER_H_
+#define LISTENFDS_NATIVE_ACCEPT_QUEUE_ANSWER_H_
 
 #include <stddef.h>
 #include <stdint.h>
 
-struct Queue {
+struct AcceptQueue {
   bool known = false;
   uint32_t backlog = 0;  // the limit in force, net.core.somaxconn already applied
   uint32_t queued = 0;   // connections waiting for accept(2) now
@@ -21,9 +21,9 @@ struct BoundInode {
 };
 
 // TCP_INFO of a socket in the LISTEN state, as long as this kernel makes it.
-void ReadTcpInfo(const void* bytes, size_t length, Queue* queue);
+void ReadTcpInfo(const void* bytes, size_t length, AcceptQueue* queue);
 // The answer to a SOCK_DIAG_BY_FAMILY request for one unix socket, at an address aligned for nlmsghdr. What it does not
 // say stays unknown, as everything does where it is an error.
-void ReadUnixDiag(const void* bytes, size_t length, Queue* queue, BoundInode* bound);
+void ReadUnixDiag(const void* bytes, size_t length, AcceptQueue* queue, BoundInode* bound);
 
-#endif  // LISTENFDS_NATIVE_QUEUE_H_
+#endif  // LISTENFDS_NATIVE_ACCEPT_QUEUE_ANSWER_H_

@@ -1,4 +1,4 @@
-#include "queue.h"
+#include "accept-queue-answer.h"
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -7,7 +7,7 @@
 #include <linux/unix_diag.h>
 #include <string.h>
 
-void ReadTcpInfo(const void* bytes, size_t length, Queue* queue) {
+void ReadTcpInfo(const void* bytes, size_t length, AcceptQueue* queue) {
   // tcp(7), inet_diag: in the LISTEN state the two counters are the queue and its limit.
   tcp_info info = {};
   if (length < offsetof(tcp_info, tcpi_sacked) + sizeof(info.tcpi_sacked)) return;
@@ -17,7 +17,7 @@ void ReadTcpInfo(const void* bytes, size_t length, Queue* queue) {
   queue->queued = info.tcpi_unacked;
 }
 
-void ReadUnixDiag(const void* bytes, size_t length, Queue* queue, BoundInode* bound) {
+void ReadUnixDiag(const void* bytes, size_t length, AcceptQueue* queue, BoundInode* bound) {
   const nlmsghdr* header = static_cast<const nlmsghdr*>(bytes);
   if (length < sizeof(*header) || header->nlmsg_len > length) return;
   if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY || header->nlmsg_len < NLMSG_LENGTH(sizeof(unix_diag_msg))) return;

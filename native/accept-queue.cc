@@ -1,4 +1,4 @@
-#include "listener.h"
+#include "accept-queue.h"
 
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -9,10 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-Queue TcpQueue(int fd) {
+AcceptQueue TcpAcceptQueue(int fd) {
   tcp_info info = {};
   socklen_t length = sizeof(info);
-  Queue queue;
+  AcceptQueue queue;
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0) ReadTcpInfo(&info, length, &queue);
   return queue;
 }
@@ -26,7 +26,7 @@ struct DiagRequest {
 
 }  // namespace
 
-void UnixQueue(uint32_t socket_inode, Queue* queue, BoundInode* bound) {
+void UnixAcceptQueue(uint32_t socket_inode, AcceptQueue* queue, BoundInode* bound) {
   const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
   if (fd < 0) return;
   DiagRequest request = {};

@@ -1,4 +1,4 @@
-#include "mqueue.h"
+#include "message-queue.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,15 +12,15 @@ const char* WithoutSlash(const char* name) { return name[0] == '/' ? name + 1 : 
 
 }  // namespace
 
-int ReadQueueAttributes(int fd, QueueAttributes* out) {
+int ReadQueueAttributes(int fd, MessageQueueAttributes* out) {
   *out = {};
   return static_cast<int>(syscall(SYS_mq_getsetattr, fd, nullptr, out));
 }
 
-Napi::Value OpenQueue(Call& call) {
+Napi::Value OpenMessageQueue(Call& call) {
   const char* name = WithoutSlash(call.Name(0));
   if (name == nullptr) return call.Number(-EINVAL);
-  QueueAttributes attributes = {};
+  MessageQueueAttributes attributes = {};
   attributes.max_messages = call.Size(2);
   attributes.message_size = call.Size(3);
   const bool defaults = attributes.max_messages == 0 && attributes.message_size == 0;
@@ -28,13 +28,13 @@ Napi::Value OpenQueue(Call& call) {
                              defaults ? nullptr : &attributes));
 }
 
-Napi::Value UnlinkQueue(Call& call) {
+Napi::Value UnlinkMessageQueue(Call& call) {
   const char* name = WithoutSlash(call.Name(0));
   if (name == nullptr) return call.Number(-EINVAL);
   return call.Result(syscall(SYS_mq_unlink, name));
 }
 
-Napi::Value SendToQueue(Call& call) {
+Napi::Value SendToMessageQueue(Call& call) {
   long result;
   do {
     result = syscall(SYS_mq_timedsend, call.Fd(), call[1].data, call[1].size, call.Uint(2), nullptr);
@@ -42,7 +42,7 @@ Napi::Value SendToQueue(Call& call) {
   return call.Result(result);
 }
 
-Napi::Value ReceiveFromQueue(Call& call) {
+Napi::Value ReceiveFromMessageQueue(Call& call) {
   if (call[2].size < 1) return call.Number(-EINVAL);
   long result;
   do {
@@ -53,7 +53,7 @@ Napi::Value ReceiveFromQueue(Call& call) {
 
 Napi::Value IsMessageQueue(Call& call) {
   if (fcntl(call.Fd(), F_GETFD) < 0) return call.Result(-1);
-  QueueAttributes attributes;
+  MessageQueueAttributes attributes;
   if (ReadQueueAttributes(call.Fd(), &attributes) == 0) return Napi::Boolean::New(call.env, true);
   // EBADF for an open descriptor: it is something else.
   return errno == EBADF ? Napi::Boolean::New(call.env, false) : call.Result(-1);
