@@ -80,7 +80,7 @@ const longestGrace = 5_000;
  * Who has just connected is about to ask. Only a restart brings its connection to a process that answers: at a stop the manager
  * drops what it keeps. Milliseconds.
  */
-const firstRequestTime = 500;
+const firstRequestTime = 100;
 /** How often connections are looked for that have gone without a word. Milliseconds. */
 const pruneInterval = 500;
 
@@ -120,6 +120,8 @@ class Drain implements DrainWatch {
   readonly #carrier: Carrier | null;
   readonly #key: string | null;
   readonly #leaving = new WeakSet<Socket>();
+  /** On which nothing has been asked, for a moment more. */
+  readonly #fresh = new Set<Socket>();
   /** Not read from before they move. */
   readonly #held = new Map<Socket, HeldConnection | null>();
   readonly #started = performance.now();
@@ -245,12 +247,13 @@ class Drain implements DrainWatch {
    */
   #moveIdle(socket: Socket): void {
     if (this.#carrier === null) return;
+    this.#fresh.delete(socket);
     if (!this.#held.has(socket) && isIdle(socket)) this.#held.set(socket, holdConnection(socket));
     if (this.#moving) return;
     this.#moving = true;
     setImmediate(() => {
       this.#moving = false;
-      const sockets = [...this.#graces.keys()].filter((one) => freshFor(one) === 0);
+      const sockets = [...this.#graces.keys()].filter((one) => !this.#fresh.has(one));
       for (const one of sockets) this.#leaving.add(one);
       const gone = new Set(this.#carrier!.move(this.#key!, sockets));
       for (const one of sockets) if (!gone.has(one)) this.#leaving.delete(one);
@@ -286,8 +289,11 @@ class Drain implements DrainWatch {
     const timer = setTimeout(over, this.#grace);
     this.#graces.set(socket, timer);
     const fresh = freshFor(socket);
-    if (fresh > 0) setTimeout(() => this.#moveIdle(socket), fresh).unref();
-    else this.#moveIdle(socket);
+    if (fresh === 0) this.#moveIdle(socket);
+    else {
+      this.#fresh.add(socket);
+      setTimeout(() => this.#moveIdle(socket), fresh).unref();
+    }
   }
 
   #closeIdle(socket: Socket): void {

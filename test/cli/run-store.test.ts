@@ -57,8 +57,7 @@ t.test('who has just connected is answered, also where the command is told to st
   const [, pid] = /^connected (\d+)$/.exec(await run.program.line())!;
   process.kill(Number(pid), 'SIGTERM');
   t.equal(await run.program.line(), 'draining');
-  await new Promise((resolve) => setTimeout(resolve, 50)); // what is idle has moved by then
-  if (performance.now() - began > 400) t.comment('the machine was too busy to ask in time');
+  if (performance.now() - began > 60) t.comment('the machine was too busy to ask in time');
   else {
     await client.ask('/', answer);
     t.match(client.text, new RegExp(`pid ${pid}\\s*$`));
