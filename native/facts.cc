@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "address.h"
 #include "accept-queue.h"
+#include "address.h"
 #include "message-queue.h"
 #include "socket-option.h"
 #include "status.h"
