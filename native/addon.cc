@@ -76,6 +76,7 @@ constexpr Function kFunctions[] = {
     {"groupId", GroupId, {kName}},
 
     {"threadId", ThreadId, {}},
+    {"mayListen", MayListen, {}},
     {"pidfdInode", PidfdInode, {kInt}},
     {"borrowFd", BorrowFd, {kInt, kInt}},
     {"becomeSubreaper", BecomeSubreaper, {}},

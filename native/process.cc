@@ -1,7 +1,9 @@
 #include "process.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -22,6 +24,26 @@
 
 // glibc has the function since 2.30 only.
 Napi::Value ThreadId(Call& call) { return call.Result(syscall(SYS_gettid)); }
+
+Napi::Value MayListen(Call& call) {
+  int status = 0;
+  if (prctl(PR_GET_SECCOMP) > 0) {
+    // No handler of ours may run in the child.
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    const pid_t child = fork();
+    if (child == 0) {
+      prctl(PR_SET_DUMPABLE, 0);
+      listen(-1, 0);
+      _exit(errno == EBADF ? 0 : 1);
+    }
+    sigprocmask(SIG_SETMASK, &before, nullptr);
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+  }
+  return Napi::Boolean::New(call.env, status == 0);
+}
 
 Napi::Value PidfdInode(Call& call) {
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, call.Int(0), 0));

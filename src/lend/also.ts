@@ -22,8 +22,14 @@ interface Internals extends Partial<Record<(typeof behaviour)[number], unknown>>
   _emitCloseIfDrained?(): void;
 }
 
-/** Calls listen() with a descriptor and a backlog: next to `fd` only the positional form of the backlog is honoured. */
-export type ListenOn = (this: Server, options: { fd: number }, backlog: number) => Server;
+/** Has a server listen on a loan. */
+export type Listen = (server: Server, loan: Loan) => unknown;
+
+/** Next to `fd` only the positional form of the backlog is honoured. */
+export type ListenOn = (this: Server, options: { fd?: number }, backlog: number, callback?: () => void) => Server;
+
+const listenOn: Listen = (server, { fd, inherited }) =>
+  (net.Server.prototype.listen as ListenOn).call(server, { fd }, backlogToKeep(inherited));
 
 /** The connection is counted by the server it belongs to from now on, and that one waits for it when it closes. */
 export function handConnection(socket: Socket, from: Server, to: Server): void {
@@ -36,22 +42,18 @@ export function handConnection(socket: Socket, from: Server, to: Server): void {
 }
 
 /** Has `server` take the connections of further listeners, as long as it listens itself. */
-export function acceptAlso(
-  server: Server,
-  loans: readonly Loan[],
-  listenOn: ListenOn = net.Server.prototype.listen as ListenOn,
-): void {
+export function acceptAlso(server: Server, loans: readonly Loan[], listen: Listen = listenOn): void {
   const handle = handleOf(server);
   if (loans.length === 0 || !handle) return;
   const main = server as unknown as Internals;
-  const others = loans.map(({ inherited, fd, giveBack }) => {
+  const others = loans.map((loan) => {
     const other = net.createServer();
     const internals = other as unknown as Internals;
     for (const name of behaviour) if (main[name] !== undefined) internals[name] = main[name];
     other.on('connection', (socket) => handConnection(socket, other, server));
     other.on('error', (error) => server.emit('error', error));
-    listenOn.call(other, { fd }, backlogToKeep(inherited));
-    const closes = (): void => whenClosed(handleOf(other)!, giveBack);
+    listen(other, loan);
+    const closes = (): void => whenClosed(handleOf(other)!, loan.giveBack);
     // A cluster worker asks its primary for the handle.
     if (handleOf(other)) closes();
     else other.once('listening', closes);

@@ -1,15 +1,23 @@
 // Puts a lender before the calls that open sockets: net.Server.prototype.listen, dgram.Socket.prototype.bind and, for
 // workers of a cluster without round robin, the call by which the primary makes their handle.
 import type { BindOptions, Socket as DatagramSocket } from 'node:dgram';
-import type { ListenOptions, Server } from 'node:net';
+import type { AddressInfo, ListenOptions, Server } from 'node:net';
 import { type Description, isNodeStream, isUdp } from '../receive/descriptor.js';
 import type { Loan } from '../receive/lent.js';
 import { net, path as paths } from '../system/builtins.js';
 import { EADDRINUSE } from '../system/errnos.js';
-import { type UvHandle, backlogToKeep, bindItself, handleOf, nameAddress, whenClosed } from '../system/node-server.js';
+import {
+  type UvHandle,
+  backlogToKeep,
+  bindItself,
+  handleOf,
+  mayListen,
+  nameAddress,
+  whenClosed,
+} from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 import { type Address, unixAddress } from '../text/address.js';
-import { type ListenOn, acceptAlso } from './also.js';
+import { type Listen, type ListenOn, acceptAlso } from './also.js';
 import type { Lender } from './lender.js';
 
 /** What is heard of the servers that open a socket, lent or of their own. */
@@ -18,6 +26,8 @@ export interface Listener {
   closed(server: Server): void;
   /** A loan that is in no server of this process: workers have it. */
   lent(): void;
+  /** Has a server accept on a loan where listen(2) is forbidden; it listens later. `address` is what it says of itself. */
+  accept?(server: Server, loan: Loan, address?: AddressInfo | string | null, signal?: AbortSignal): void;
 }
 
 interface Handle extends UvHandle {
@@ -60,11 +70,11 @@ function chosenAddress(options: { port?: unknown; host?: unknown; path?: unknown
 }
 
 /** A program that asked for a port reads `address().port`, also where it was lent a unix socket: it gets what it asked for. */
-function presentAddress(server: Server, { port: given, host }: Opening, path: string): void {
+function shownAddress({ port: given, host }: Opening, path: string): AddressInfo | string {
   const port = numberedPort(given);
-  if (port === null) return nameAddress(server, path);
+  if (port === null) return path;
   const address = host && net.isIP(host) ? host : host ? '127.0.0.1' : '::';
-  nameAddress(server, { address, family: net.isIPv6(address) ? 'IPv6' : 'IPv4', port });
+  return { address, family: net.isIPv6(address) ? 'IPv6' : 'IPv4', port };
 }
 
 export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly: boolean): void {
@@ -76,12 +86,14 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
   };
 
   const { listen } = net.Server.prototype;
-  type Positional = (this: Server, options: ListenOptions, backlog: number, callback?: () => void) => Server;
-  const listenOn = listen as unknown as Positional;
+  const listenOn = listen as unknown as ListenOn;
+
+  const listenOnLoan: Listen = (server, { fd, inherited }) => listenOn.call(server, { fd }, backlogToKeep(inherited));
 
   const watched = new WeakSet<Handle>();
   const listenOrBorrow = function (this: Server, ...args: unknown[]): Server {
     let loan: Loan | null = null;
+    let accept: Listener['accept'];
     if (!handleOf(this)) {
       const [options, callback] = internals._normalizeArgs(args);
       try {
@@ -95,13 +107,18 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
         // For node:net a number goes before all else. What the program asked for stays: the channel net.server.listen
         // publishes it.
         const own = { ...options, fd, ...(options.signal ? { signal: options.signal } : {}) };
+        const shown = typeof inherited.address === 'string' ? shownAddress(options, inherited.address) : null;
+        if (!lender.isWorker && !mayListen()) accept = listener.accept;
         try {
-          listenOn.call(this, own, backlogToKeep(inherited), callback ?? undefined);
+          if (!accept) listenOn.call(this, own, backlogToKeep(inherited), callback ?? undefined);
         } catch (error) {
           loan.giveBack();
           throw error;
         }
-        if (typeof inherited.address === 'string') presentAddress(this, options, inherited.address);
+        if (accept) {
+          if (callback) this.once('listening', callback);
+          accept(this, loan, shown, options.signal);
+        } else if (shown !== null) nameAddress(this, shown);
       }
     }
     if (!loan) Reflect.apply(listen, this, args);
@@ -109,7 +126,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
       const handle = handleOf<Handle>(this);
       if (!handle || watched.has(handle)) return;
       watched.add(handle);
-      if (loan) acceptAlso(this, lender.borrowTwins(loan), listenOn as unknown as ListenOn);
+      if (loan) acceptAlso(this, lender.borrowTwins(loan), accept ?? listenOnLoan);
       listener.opened(this, loan);
       whenClosed(handle, () => {
         loan?.giveBack();
@@ -118,7 +135,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
     };
     if (handleOf(this)) opened();
     // With { fd } it has failed, and the error event is on its way.
-    else if (loan && !lender.isWorker) loan.giveBack();
+    else if (loan && !lender.isWorker && !accept) loan.giveBack();
     // A host name is resolved first, and a cluster worker asks its primary.
     else this.once('listening', opened);
     return this;

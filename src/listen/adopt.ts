@@ -10,8 +10,7 @@ import type { InheritedFd } from '../receive/inherited.js';
 import { type Loan, lend, putBack } from '../receive/lent.js';
 import { doesQueueStay, keptBy } from '../receive/origin.js';
 import { ListenFdsError } from '../system/errors.js';
-import { backlogToKeep, descriptorOf, handleOf, nameAddress, whenClosed } from '../system/node-server.js';
-import { replaceMethod } from '../system/replace.js';
+import { backlogToKeep, descriptorOf, handleOf, mayListen, nameAddress, whenClosed } from '../system/node-server.js';
 import { type Endpoint, endpoint } from '../take/endpoint.js';
 import type { Wanted } from '../take/target.js';
 import { formatAddress } from '../text/address.js';
@@ -33,19 +32,16 @@ export async function adopt({ server, start }: AdaptedApp, inherited: InheritedF
   let remote: Opened['remote'] = null;
   let loan: Loan | null = null;
   try {
-    // What Node does not know how to listen on.
-    const room = connected || isVsock(description) ? await import('../sockets/room.js') : null;
+    // What Node does not know how to listen on, or may not.
+    const room =
+      connected || isVsock(description) || isForbidden(inherited) ? await import('../sockets/room.js') : null;
     await start(() => {
       if (connected) {
         room!.expectConnection(server, inherited);
         return;
       }
       loan = lend(inherited);
-      if (room) room.acceptInherited(server, loan);
-      else {
-        insteadOfListen(server, inherited, (again) => (loan = again));
-        listenOn(server, loan, servedPath(inherited, wanted), wanted.node.signal);
-      }
+      (room?.acceptInherited ?? listenOn)(server, loan, servedPath(inherited, wanted), wanted.node.signal);
     });
     if (connected) {
       remote = room!.remoteEnd(inherited, process.env);
@@ -67,7 +63,8 @@ export async function adopt({ server, start }: AdaptedApp, inherited: InheritedF
 export async function adoptOthers(server: Server, others: readonly InheritedFd[]): Promise<Endpoint[]> {
   if (others.length === 0) return [];
   const { acceptAlso } = await import('../lend/room.js');
-  acceptAlso(server, others.map(lend));
+  const room = others.some(isForbidden) ? await import('../sockets/room.js') : null;
+  acceptAlso(server, others.map(lend), room?.acceptInherited);
   return others.map((one) => endpoint(one, one.address));
 }
 
@@ -78,37 +75,13 @@ function ownNow(server: Server, address: Opened['address'], wanted: Wanted): voi
   if (ended) server.once('close', () => ended(gatekeeper(server).handedOver));
 }
 
+/** Whether Node's listen(2) on it is forbidden. In a cluster worker it is the primary that calls it. */
+const isForbidden = (inherited: InheritedFd): boolean => !isPrimaryFd(inherited) && !mayListen();
+
 function listenOn(server: Server, { inherited, fd }: Loan, path: string | null, signal?: AbortSignal): void {
   const listen = server.listen as (options: ListenOptions & { fd: number }, backlog: number) => Server;
   listen.call(server, signal ? { fd, signal } : { fd }, backlogToKeep(inherited));
   if (path !== null) nameAddress(server, path);
-}
-
-const forbidden = new Set(['EPERM', 'EACCES']);
-
-/**
- * Node calls listen(2) again on what listens already. A sandbox may forbid that to a service which is to open nothing
- * (SystemCallFilter=~listen); then it accepts in another way.
- *
- * @param again told the loan that is used then: the descriptor of the first one is closed
- */
-function insteadOfListen(server: Server, inherited: InheritedFd, again: (loan: Loan) => void): void {
-  if (keptBy(inherited.origin) === null || isPrimaryFd(inherited)) return;
-  const { emit } = server;
-  const restore = replaceMethod(server, 'emit', (event: string, ...args: unknown[]): boolean => {
-    if (event !== 'error' && event !== 'listening') return Reflect.apply(emit, server, [event, ...args]) as boolean;
-    restore();
-    const { code = '', syscall } = (args[0] ?? {}) as NodeJS.ErrnoException;
-    if (event === 'listening' || syscall !== 'listen' || !forbidden.has(code)) {
-      return Reflect.apply(emit, server, [event, ...args]) as boolean;
-    }
-    void import('../sockets/room.js').then(({ acceptInherited }) => {
-      const loan = lend(inherited);
-      again(loan);
-      acceptInherited(server, loan);
-    });
-    return true;
-  });
 }
 
 /** Where clients find an inherited unix socket: it may have been moved since it was bound, as prepareBind() does. */

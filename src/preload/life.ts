@@ -4,6 +4,7 @@ import type { Worker } from 'node:cluster';
 import type { Server } from 'node:net';
 import { type Gatekeeper, gatekeeper } from '../admit/gate.js';
 import { startWatchdog } from '../manager/watchdog.js';
+import type { Listener } from '../lend/redirect.js';
 import { hasCarriers } from '../receive/carriers.js';
 import { Deadline, idleExitGrace } from '../service/deadline.js';
 import { Voice } from '../service/voice.js';
@@ -34,6 +35,15 @@ export function lifeOptions(env: NodeJS.ProcessEnv): LifeOptions {
 
 const service = (): Promise<typeof import('../service/room.js')> => import('../service/room.js');
 willNeed(service);
+
+/** What a server does where listen(2) is forbidden. */
+export const acceptLater: NonNullable<Listener['accept']> = (server, loan, address, signal) => {
+  const accepting = service().then(({ acceptInherited }) => acceptInherited(server, loan, address, signal));
+  accepting.catch((error: unknown) => {
+    loan.giveBack();
+    server.emit('error', error);
+  });
+};
 
 /**
  * How many SIGTERM listeners belong to signal-exit, which many packages use: it cleans up, and ends the process only

@@ -17,7 +17,7 @@ import { replaceMethod } from '../system/replace.js';
 import { inheritedDescriptors, refuseInactive } from '../take/take.js';
 import { launcherScript } from '../text/launchers.js';
 import { readVariable, warnOfMisspelt } from '../text/variables.js';
-import { Life, lifeOptions } from './life.js';
+import { Life, acceptLater, lifeOptions } from './life.js';
 
 /** What was passed to a launcher it cannot pass on, and it listens on nothing itself: its program has to hear of it. */
 function isLauncher(env: NodeJS.ProcessEnv): boolean {
@@ -85,6 +85,7 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
       workersHaveIt = true;
       check();
     },
+    accept: acceptLater,
   };
   redirectStreams(lender, listener, false);
   refuseConnects(isWorker ? [] : passed);

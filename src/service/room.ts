@@ -8,3 +8,4 @@ export { readAll } from './upgrade.js';
 export { askForUpgrade } from './control.js';
 export { upgradeState } from './successor.js';
 export { storeConnections } from './store-connections.js';
+export { acceptInherited } from '../sockets/accept-from.js';

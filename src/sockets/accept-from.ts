@@ -64,8 +64,19 @@ export function acceptVsock(server: Server, fd: number, address: string | null):
   accept(server, fd, address, vsockStreams(server as Behaviour));
 }
 
-/** The same for whatever was passed. */
-export function acceptInherited(server: Server, { fd, inherited }: Loan): void {
+/**
+ * The same for whatever was passed.
+ *
+ * @param shown what the server says of its address, if not what is known of it
+ */
+export function acceptInherited(
+  server: Server,
+  { fd, inherited }: Loan,
+  shown: AddressInfo | string | null = null,
+  signal?: AbortSignal,
+): void {
   const { address, description } = inherited;
-  accept(server, fd, address, (isVsock(description) ? vsockStreams : nodeSockets)(server as Behaviour));
+  signal?.addEventListener('abort', () => server.close(), { once: true });
+  signal?.addEventListener('abort', () => server.close(), { once: true });
+  accept(server, fd, shown ?? address, (isVsock(description) ? vsockStreams : nodeSockets)(server as Behaviour));
 }

@@ -54,6 +54,7 @@ export interface Binding {
   setCloexec(fd: number, on: boolean): number;
   pidfdInode(pid: number): bigint | number;
   threadId(): number;
+  mayListen(): boolean;
   duplicate(fd: number): number;
   userId(name: string): number | null;
   groupId(name: string): number | null;

@@ -1,6 +1,7 @@
 // What Node's servers do with a descriptor, and how they are told otherwise.
 
 import type { AddressInfo, Server } from 'node:net';
+import { binding } from './addon.js';
 import { replaceMethod } from './replace.js';
 
 /** What libuv has behind a server or a connection of node:net. */
@@ -58,6 +59,11 @@ export function presentPath(server: Server, path: string): void {
 export function backlogToKeep({ backlog }: { readonly backlog: number | null }): number {
   return backlog ?? 0x7fffffff;
 }
+
+/** Whether Node may call listen(2) again on what listens already: a sandbox may forbid it to a service that opens nothing. */
+export const mayListen = (): boolean => (allowed ??= binding().mayListen());
+
+let allowed: boolean | undefined;
 
 /** Node does not know the address of what it did not bind, the path of a unix socket for example; frameworks crash on null. */
 export function nameAddress(server: Server, address: AddressInfo | string | null): void {

@@ -181,6 +181,7 @@ const right = {
   userId: [() => pick(['root', 'nobody', 'listenfds-none', ''])],
   groupId: [() => pick(['root', 'listenfds-none', 'x'.repeat(5000)])],
   threadId: [],
+  mayListen: [],
   pidfdInode: [() => pick([process.pid, -1, 0])],
   borrowFd: [() => pick([process.pid, -1]), descriptor],
   becomeSubreaper: [],

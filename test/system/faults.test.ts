@@ -143,6 +143,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
     'mq_getsetattr',
   ],
   peerCredentials: ['getsockopt SO_PEERSEC'],
+  mayListen: ['prctl'],
   pidfdInode: ['close'],
   borrowFd: ['close'],
   // What cannot be closed in the thread is closed here.

@@ -69,6 +69,7 @@ tap.test(
       beyond(library, handwritten),
       [
         'gettid',
+        'prctl',
         'fcntl F_GETFD',
         'statx',
         'getsockopt SO_DOMAIN',
