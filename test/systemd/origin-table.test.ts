@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { command } from '../support/cli.ts';
+import { get } from '../support/http.js';
 import { freePort } from '../support/port.ts';
 import { commandLine, execStart, withSystemd, withoutSystemd, type Lab } from '../support/systemd.ts';
 
@@ -23,15 +24,17 @@ interface Row {
   readonly idleExit: boolean;
   /** After `systemctl stop`: a client is answered by a new process, or refused. */
   readonly kept: boolean;
+  /** Connections that wait in its queue when it stops accepting are answered by the next process, or by itself. */
+  readonly queue: 'stays' | 'accepted';
   /** After `systemctl stop`: its unix path. */
   readonly path: 'stays' | 'removed';
 }
 
 const rows: Row[] = [
-  { origin: 'manager', moved: 'stays and warns', idleExit: true, kept: true, path: 'stays' },
-  { origin: 'store', moved: 'moves', idleExit: false, kept: false, path: 'stays' },
-  { origin: 'predecessor', moved: 'moves', idleExit: false, kept: false, path: 'removed' },
-  { origin: 'self', moved: 'moves', idleExit: false, kept: false, path: 'removed' },
+  { origin: 'manager', moved: 'stays and warns', idleExit: true, kept: true, queue: 'stays', path: 'stays' },
+  { origin: 'store', moved: 'moves', idleExit: false, kept: false, queue: 'stays', path: 'stays' },
+  { origin: 'predecessor', moved: 'moves', idleExit: false, kept: false, queue: 'accepted', path: 'removed' },
+  { origin: 'self', moved: 'moves', idleExit: false, kept: false, queue: 'accepted', path: 'removed' },
 ];
 
 type Kind = 'TCP' | 'unix';
@@ -51,11 +54,11 @@ class Service {
   }
 
   /** What the next start is to do. */
-  configure(which: 0 | 1, options: object = {}): void {
+  configure(which: 0 | 1, options: object = {}, pause = 0): void {
     const place = this.places[which]!;
     const at = this.#kind === 'unix' ? { path: place } : { port: place, host: '127.0.0.1' };
     const target = this.#row.origin === 'store' ? { ...at, store: 'web' } : at;
-    const text = JSON.stringify({ target, options: { upgrade: true, ...options } });
+    const text = JSON.stringify({ target, options: { upgrade: true, ...options }, pause });
     writeFileSync(this.#lab.path('/run/target'), `#! ${text}\n`);
   }
 
@@ -84,6 +87,20 @@ class Service {
       client.setEncoding('utf8').once('data', (text: string) => resolve(text.slice(0, 15)));
       client.on('error', ({ code }: NodeJS.ErrnoException) => resolve(code!));
     });
+  }
+
+  /** Has clients come while it stands still at its end. @returns the pids that answer them, or codes of errors */
+  async queue(how: 'stop' | 'restart'): Promise<{ before: string; answers: string[] }> {
+    const after = this.#lab.log().length;
+    const ended = this.#lab.systemctl(how, 'web.service');
+    const [, before] = await this.#lab.logged(/^(\d+) stands still$/m, after);
+    const place = this.places[0]!;
+    const at = typeof place === 'string' ? { socketPath: this.#lab.path(place) } : { port: place, host: '127.0.0.1' };
+    const clients = Array.from({ length: 60 }, () =>
+      get({ ...at, path: '/', agent: false }).catch(({ code }: NodeJS.ErrnoException) => code!),
+    );
+    await ended;
+    return { before: before!, answers: await Promise.all(clients) };
   }
 
   where({ address }: Told): number | string {
@@ -138,6 +155,14 @@ for (const row of rows) {
         await lab.systemctl('stop', 'web.service');
         if (kind === 'unix') t.equal(existsSync(lab.path(places[0] as string)), row.path === 'stays', 'its path');
         t.match(await service.ask(0), row.kept ? 'HTTP/1.1 200 OK' : /^(ECONNREFUSED|ENOENT)$/, 'who keeps it');
+
+        service.configure(0, {}, 500);
+        if (!row.kept) await service.start();
+        t.equal((await service.again()).origin, row.origin);
+        const { before, answers } = await service.queue(row.origin === 'store' ? 'restart' : 'stop');
+        const others = new Set(answers.filter((answer) => answer !== before));
+        if (row.queue === 'accepted') t.strictSame([...others], [], 'its queue is accepted');
+        else t.match([...others], [/^\d+$/], 'its queue is for the next process');
       });
     });
   }
