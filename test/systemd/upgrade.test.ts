@@ -102,6 +102,28 @@ t.test('where the upgrade fails, so does systemctl reload, and the status says w
   });
 });
 
+t.test('Type=exec: with NotifyAccess=main systemd follows, and without it nothing is given up', { skip }, async (t) => {
+  await withWeb('Type=exec\nNotifyAccess=main\n', async ({ lab, mainPid, pid }) => {
+    for (let i = 0; i < 2; i++) {
+      const old = await mainPid();
+      await lab.systemctl('reload', 'web.service');
+      await lab.run('sh', '-c', `while [ -e /proc/${old} ]; do sleep 0.05; done`);
+      t.not(await mainPid(), old);
+      t.equal(await pid(), await mainPid());
+    }
+    t.equal(await lab.property('web.service', 'ActiveState'), 'active');
+    await lab.systemctl('stop', 'web.service');
+    t.equal(await lab.property('web.service', 'Result'), 'success');
+  });
+  await withWeb('Type=exec\n', async ({ lab, mainPid, pid }) => {
+    const old = await mainPid();
+    t.not((await lab.run('systemctl', 'reload', 'web.service')).code, 0);
+    t.match(lab.log(), /Nobody would follow an upgrade: systemd cannot be told of the new process/);
+    t.equal(await pid(), old);
+    t.equal(await lab.property('web.service', 'ActiveState'), 'active');
+  });
+});
+
 t.test('the watchdog watches the successor', { skip }, async (t) => {
   const settings = 'WatchdogSec=1\nWatchdogSignal=KILL\nRestart=on-watchdog\nRestartSec=0\n';
   await withWeb(settings, async ({ lab, mainPid, pid }) => {
