@@ -136,9 +136,13 @@ const nodeAsNamed = ((): string => {
   }
 })();
 
-/** What an upgrade loads, so that it is this version's when the files have become another's. */
+/**
+ * What an upgrade loads, so that it is this version's when the files have become another's. And the threads of libuv, which
+ * aborts the process where it needs them and cannot make them.
+ */
 export async function readAll(): Promise<void> {
   bindingIfAny();
+  fs.stat('/', () => {});
   await Promise.all([import('../programs/spawn.js'), import('../sockets/room.js')]);
 }
 

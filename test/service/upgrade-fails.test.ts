@@ -4,6 +4,7 @@ import { chmodSync, chownSync, readFileSync, readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { activateModule } from '../support/activate.ts';
 import { as, withoutOtherUsers } from '../support/as.ts';
@@ -143,6 +144,7 @@ t.test(
     const env = { RUNTIME_DIRECTORY: folder };
     const service = await start(t, { options: { port: 0, host: '127.0.0.1' }, through: as(user), env });
     chmodSync(dirname(service.file), 0o755);
+    await sleep(1_500); // what an upgrade needs is made ready a second after the start
     const limit = (most: number): void => {
       const [file, ...args] = [...as(user), 'prlimit', `--pid=${service.pid}`, `--nproc=${most}:`];
       execFileSync(file!, args);
