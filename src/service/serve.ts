@@ -7,6 +7,7 @@ import { type Listening, listenAdapted } from '../listen/listen.js';
 import { startsUsAgain } from '../receive/origin.js';
 import { isClusterWorker } from '../system/process-role.js';
 import { formatAddress } from '../text/address.js';
+import { badOption } from '../text/options.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import type { ListenTarget, Target } from '../take/target.js';
 import { type Arrivals, forgetServers, placeArrived, receiveConnections } from './arrivals.js';
@@ -73,7 +74,11 @@ class RunningService implements Service, Stoppable, Member {
   }
 
   #keepers(): ReturnType<typeof gatekeeper>[] {
-    return this.apps.map(({ server }) => gatekeeper(server));
+    return this.#servers().map(gatekeeper);
+  }
+
+  #servers(): Server[] {
+    return this.apps.map(({ server }) => server);
   }
 
   async start(apps: readonly AppWithTarget[]): Promise<void> {
@@ -81,6 +86,9 @@ class RunningService implements Service, Stoppable, Member {
       await this.#handOver.join();
       this.#cleanups.push(startWatchdog({ healthy: this.options.healthy }));
       for (const { app } of apps) this.apps.push(await adaptApp(app));
+      if (new Set(this.#servers()).size < apps.length) {
+        throw badOption("A server is listed twice. With inherited: 'all' it takes every socket that was passed");
+      }
       const listened = await openTogether(this.apps, (app, i) => listenAdapted(app, apps[i]!.wanted));
       this.listening.push(...listened);
     } catch (error) {
@@ -105,7 +113,7 @@ class RunningService implements Service, Stoppable, Member {
       this.#cleanups.push(() => this.#idle?.stop());
     }
     this.#endWithConnection();
-    const servers = (): Server[] => this.apps.map(({ server }) => server);
+    const servers = (): Server[] => this.#servers();
     this.#arrivals = receiveConnections(servers);
     this.#cleanups.push(() => forgetServers(servers));
     this.voice.tell({ ready: true, status: statusText(this.stats) });
@@ -148,7 +156,7 @@ class RunningService implements Service, Stoppable, Member {
     if (reason === 'upgrade') return this.#handOver.carrier();
     // The others are no restart: nobody would read what the manager keeps.
     if (!isStopSignal(reason) && reason !== 'error') return null;
-    if (!this.apps.some(({ server }) => canMove(server))) return null;
+    if (!this.#servers().some(canMove)) return null;
     return openStoreCarrier();
   }
 

@@ -62,6 +62,24 @@ for (const [what, source] of Object.entries(apps)) {
   });
 }
 
+t.test('a server that is listed twice is refused, with the option that does it', { skip }, async (t) => {
+  for (const app of ['createServer()', 'fastify()']) {
+    const run = { fds: ['tcp()', 'tcp()'], names: ['a', 'b'] };
+    const told = await resultOf(
+      t,
+      `import { createServer } from 'node:http';
+       import fastify from 'fastify';
+       import { serve } from 'listenfds';
+       const app = ${app};
+       const error = await serve([{ app, name: 'a' }, { app, name: 'b' }]).catch((error) => error);
+       console.log(JSON.stringify({ code: error.code, message: error.message }));
+       process.exit();`,
+      run,
+    );
+    t.match(told, { code: 'LISTENFDS_BAD_OPTION', message: /inherited: 'all'/ });
+  }
+});
+
 t.test('a request in flight on any of them is answered at the stop', { skip }, async (t) => {
   const path = join(temporaryFolder(t), 's');
   const source = `${starter('serve', `{ inherited: 'all' }`)}
