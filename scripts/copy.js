@@ -1,6 +1,6 @@
 // A copy of the checkout to run tests in, which finds its dependencies in the checkout.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, symlinkSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 
@@ -15,7 +15,8 @@ export function openFolder(name) {
 
 /** Links node_modules, and copies all that git knows or would, but what is there already. */
 export function addSources(folder) {
-  symlinkSync(join(checkout, 'node_modules'), join(folder, 'node_modules'));
+  // A link itself, perhaps, which leads nowhere in another system.
+  symlinkSync(realpathSync(join(checkout, 'node_modules')), join(folder, 'node_modules'));
   const list = ['ls-files', '--cached', '--others', '--exclude-standard'];
   const files = execFileSync('git', list, { cwd: checkout, encoding: 'utf8' }).trim().split('\n');
   for (const file of files) {

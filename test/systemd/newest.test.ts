@@ -53,7 +53,7 @@ t.test('LISTEN_PIDFDID= is ours, and of another process nothing is taken', { ski
     t.equal(started.code, 0, started.stderr);
     await lab.logged(/LISTENFDS_NOT_ACTIVATED/);
     await lab.logged(/other\.service: Main process exited, code=exited, status=1/);
-    t.match(lab.log(), /No descriptor was passed: LISTEN_PIDFDID is that of another process/);
+    t.match(lab.log(), /No descriptor was passed to this process: LISTEN_PIDFDID is that of another process/);
   });
 });
 
