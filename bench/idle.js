@@ -3,16 +3,18 @@
 // FileDescriptorStoreMax= in the unit and without. Then the same with thousands of idle connections.
 //
 // BASELINE names another checkout of this package, built: its restart is measured as well.
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
 import http from 'node:http';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cache, cleanEnvironment } from '../scripts/node-versions.js';
 import { freePort, withSystemd } from './lab.js';
 import { row } from './rounds.js';
 
 const bench = 'idle';
 const checkout = resolve(import.meta.dirname, '..');
-const frameworks = ['express-5', 'fastify-5', 'nest-express', 'hapi', 'koa', 'hono'];
+const frameworks = ['express-5', 'fastify-5', 'nest-11/express', 'nest-express', 'hapi', 'koa', 'hono'];
 const many = 10_000;
 
 function get(port, agent = false) {
@@ -61,16 +63,31 @@ function memory(lab, pid) {
   return { now, most };
 }
 
+/** Where the packages of an older version are, installed once; null for what is installed here. */
+function packagesOf(name) {
+  const project = dirname(name);
+  if (project === '.') return null;
+  const folder = join(cache, `bench-${project}`);
+  if (!existsSync(join(folder, 'node_modules'))) {
+    cpSync(join(checkout, 'test/programs', project), folder, { recursive: true });
+    const options = { cwd: folder, env: cleanEnvironment(), stdio: ['ignore', 'ignore', 'inherit'] };
+    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], options);
+  }
+  return folder;
+}
+
 /** @param {{ name: string, store: number, from?: string, clients?: number, user?: string }} side */
 async function restart({ name, store, from = checkout, clients = 1, user = 'root' }) {
   const port = await freePort();
+  const packages = packagesOf(name);
   const units = {
     'web.socket': `[Socket]\nListenStream=127.0.0.1:${port}\n`,
     'web.service':
       `[Service]\nType=notify\nUser=${user}\nKillMode=mixed\nLimitNOFILE=65536\nTimeoutStopSec=60s\n${store > 0 ? `FileDescriptorStoreMax=${store}\n` : ''}` +
+      `${packages ? `Environment=FRAMEWORK_FOLDER=${packages}\n` : ''}` +
       `ExecStart=${process.execPath} ${join(from, 'test/fixtures/framework.js')} ${name} 127.0.0.1:${port}\n`,
   };
-  const more = from === checkout ? [] : [from];
+  const more = [from, packages].filter((folder) => folder && folder !== checkout);
   return withSystemd(
     units,
     async (lab) => {
