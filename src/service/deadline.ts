@@ -10,6 +10,9 @@ export const idleExitGrace = 1_000;
  */
 export const closeGrace = 100;
 
+/** After an uncaught error a request that is on its way is waited for this long, within crashTimeout. Milliseconds. */
+export const crashGrace = 500;
+
 interface Waiting {
   readonly callback: () => void;
   /** It is not called before that, whatever the deadline says. */

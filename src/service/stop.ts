@@ -4,7 +4,7 @@ import type { AdaptedApp } from '../listen/frameworks/adapted.js';
 import { type Origin, sourceOf } from '../receive/origin.js';
 import { ListenFdsError } from '../system/errors.js';
 import { type Carrier, canMove } from './carrier.js';
-import { Deadline, closeGrace, idleExitGrace } from './deadline.js';
+import { Deadline, closeGrace, crashGrace, idleExitGrace } from './deadline.js';
 import { type DrainResult, type DrainTimes, drain } from './drain.js';
 import { type OwnOptions, type StopContext, type StopReason, isStopSignal } from './options.js';
 import { type Voice, oneLine } from './voice.js';
@@ -199,7 +199,7 @@ export class Stop {
   }
 
   #drainTimes(): DrainTimes {
-    if (this.#crashTimeout !== null) return { timeout: this.#crashTimeout, grace: 0 };
+    if (this.#crashTimeout !== null) return { timeout: this.#crashTimeout, grace: crashGrace };
     const { drain: times } = this.#service.options;
     if (this.#context.reason === 'idle') return { grace: idleExitGrace, ...times };
     return this.#closed ? { grace: closeGrace, ...times } : times;
