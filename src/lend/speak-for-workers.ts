@@ -1,28 +1,33 @@
 // The primary of a cluster speaks to the manager, for all of its workers: it is the main process. The service is ready when the
 // first worker is, its status counts the connections of all, the watchdog is fed while every worker gives signs of life, and at
-// SIGTERM the workers drain before the primary ends.
+// SIGTERM the workers drain before the primary ends. Workers that have not ended by the deadline are killed.
 import type { Worker } from 'node:cluster';
 import { announce } from '../manager/announce.js';
 import { notify } from '../manager/notify.js';
 import { hasSpoken } from '../manager/spoken.js';
 import { type Said, primaryHears, workerSays } from '../manager/through-primary.js';
 import { startWatchdog, watchdogEnabled } from '../manager/watchdog.js';
-import { nodeCluster } from '../system/process-role.js';
 import { markHandler } from '../system/own-handlers.js';
+import { nodeCluster } from '../system/process-role.js';
+import { readVariable } from '../text/variables.js';
 import { hearWorkers } from './to-workers.js';
 
 /** Between two messages that are only about counts. Milliseconds. */
 const leastInterval = 1_000;
 
-/** How far ahead the manager's stop timeout is moved while workers drain, how often, and for how long in all. Milliseconds. */
+/** How far ahead the manager's stop timeout is moved while workers drain, and how often. Milliseconds. */
 const extendTimeout = 15_000;
 const extendInterval = 5_000;
-const longestStop = 90_000;
+
+/** A worker that begins to drain later than its primary ends later. Milliseconds. */
+const workerMargin = 1_000;
 
 interface Known {
   /** By performance.now(). */
   alive: number;
   stopping: boolean;
+  /** Until when its stop may take, by performance.now(): as far as it has said. */
+  until: number;
   counts: NonNullable<Said['counts']>;
 }
 
@@ -32,6 +37,7 @@ class WorkersVoice {
   readonly #workers = new Map<Worker, Known>();
   /** Of workers that have ended. */
   #before = nothing;
+  readonly #drainTimeout = readVariable('LISTENFDS_DRAIN_TIMEOUT', process.env);
   #ready = false;
   #speaks = false;
   #ending = false;
@@ -42,7 +48,10 @@ class WorkersVoice {
     const known = this.#workers.get(worker);
     if (!known) return; // its last words
     known.alive = performance.now();
-    if (said.stopping) known.stopping = true;
+    if (said.stopping) {
+      known.stopping = true;
+      known.until = known.alive + Number(said.extendTimeout ?? 0) + workerMargin;
+    }
     if (said.counts) {
       known.counts = said.counts;
       if (this.#timer === undefined) this.#timer = setTimeout(() => this.#tellStatus(), leastInterval).unref();
@@ -52,7 +61,7 @@ class WorkersVoice {
 
   #meet(worker: Worker): void {
     if (worker.isDead()) return;
-    this.#workers.set(worker, { alive: performance.now(), stopping: false, counts: nothing });
+    this.#workers.set(worker, { alive: performance.now(), stopping: false, until: 0, counts: nothing });
     if (worker.isConnected()) worker.process.send({ cmd: primaryHears }, () => {});
     worker.once('exit', () => {
       const { accepted, refused } = this.#workers.get(worker)!.counts;
@@ -105,30 +114,41 @@ class WorkersVoice {
     // Handlers of the program's own know what is to be done.
     if (this.#ending || process.listenerCount('SIGTERM') > 1) return;
     this.#ending = true;
-    void this.#endWorkers().then(() => process.exit(0));
+    void this.#endWorkers().then((all) => process.exit(all ? 0 : 1));
   });
 
-  async #endWorkers(): Promise<void> {
-    const end = performance.now() + longestStop;
+  /** @returns whether all of them have ended by themselves */
+  async #endWorkers(): Promise<boolean> {
+    const began = performance.now();
+    const least = began + this.#drainTimeout + workerMargin;
+    // A worker that drains for longer says so, as it would say it to the manager, as long as its event loop turns.
+    const left = (): number =>
+      Math.max(least, ...[...this.#workers.values()].map(({ until }) => until)) - performance.now();
     const say = (): void => {
-      const left = Math.ceil(Math.min(extendTimeout, end - performance.now()));
-      const more = left > 0 ? { extendTimeout: left } : {};
+      const extend = Math.ceil(Math.min(extendTimeout, left()));
+      const more = extend > 0 ? { extendTimeout: extend } : {};
       if (this.#speaks) announce({ stopping: true, ...more, status: `Draining, ${this.#status()}` }).catch(() => {});
     };
     say();
-    const timer = setInterval(say, extendInterval);
-    const workers = Object.values(nodeCluster().workers ?? {}).filter((worker) => worker !== undefined);
-    await Promise.all(
-      workers.map(
-        (worker) =>
-          new Promise<void>((resolve) => {
-            if (worker.isDead()) return resolve();
-            worker.once('exit', () => resolve());
-            worker.process.kill('SIGTERM'); // a manager that signals all has done so: it is one stop
-          }),
-      ),
-    );
-    clearInterval(timer);
+    setInterval(say, extendInterval);
+    const living = new Set(Object.values(nodeCluster().workers ?? {}).filter((worker) => worker?.isDead() === false));
+    let next: () => void = () => {};
+    for (const worker of living as Set<Worker>) {
+      worker.once('exit', () => {
+        living.delete(worker);
+        next();
+      });
+      worker.process.kill('SIGTERM'); // a manager that signals all has done so: it is one stop
+    }
+    while (living.size > 0 && left() > 0) {
+      await new Promise<void>((resolve) => setTimeout((next = resolve), left()));
+    }
+    for (const worker of living as Set<Worker>) {
+      const waited = Math.ceil(performance.now() - began);
+      console.error(`The service did not end cleanly: worker ${worker.process.pid} is killed, after ${waited} ms`);
+      worker.process.kill('SIGKILL');
+    }
+    return living.size === 0;
   }
 }
 

@@ -1,6 +1,7 @@
 // What a cluster worker has to say about itself: to its primary, which is the service to the manager. A manager hears the main
 // process alone (NotifyAccess=main), and one that hears all would take the end of a worker for that of the service.
 import { isClusterWorker } from '../system/process-role.js';
+import type { NotifyState } from '../text/notify-state.js';
 
 /** Messages whose cmd begins with NODE_ are not shown to the program. */
 export const workerSays = 'NODE_LISTENFDS_SAYS';
@@ -12,6 +13,8 @@ export interface Said {
   readonly ready?: true;
   /** It has begun to drain. */
   readonly stopping?: true;
+  /** How much more time its stop may take, as it would be said to a manager. Milliseconds. */
+  readonly extendTimeout?: NotifyState['extendTimeout'];
   /** Its watchdog's sign of life. */
   readonly alive?: true;
   readonly counts?: { readonly active: number; readonly accepted: number; readonly refused: number };

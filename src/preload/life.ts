@@ -8,6 +8,7 @@ import type { Listener } from '../lend/redirect.js';
 import { hasCarriers } from '../receive/carriers.js';
 import { Deadline, idleExitGrace } from '../service/deadline.js';
 import { Voice } from '../service/voice.js';
+import { ListenFdsError } from '../system/errors.js';
 import { isClusterWorker, mayBePrimary, nodeCluster } from '../system/process-role.js';
 import { markHandler } from '../system/own-handlers.js';
 import { readAhead, willNeed } from '../system/read-ahead.js';
@@ -81,11 +82,16 @@ const echo = 1000;
 
 /** @param deadline when a worker that has not ended is killed: its event loop may stand still */
 async function endWorkers(workers: readonly Worker[], deadline: Deadline): Promise<void> {
+  const killed: unknown[] = [];
   const end = (worker: Worker): Promise<void> =>
     new Promise((resolve) => {
       if (worker.isDead()) return resolve();
       const unanswered = setTimeout(() => worker.process.kill('SIGTERM'), answerTime);
-      const forget = deadline.whenOver(() => worker.process.kill('SIGKILL'), workerMargin);
+      const kill = (): void => {
+        killed.push(worker.process.pid);
+        worker.process.kill('SIGKILL');
+      };
+      const forget = deadline.whenOver(kill, workerMargin);
       const over = (): void => {
         clearTimeout(unanswered);
         forget();
@@ -98,6 +104,7 @@ async function endWorkers(workers: readonly Worker[], deadline: Deadline): Promi
       if (worker.isConnected()) worker.process.send(drainMessage, () => {});
     });
   await Promise.all(workers.map(end));
+  if (killed.length > 0) throw new ListenFdsError('LISTENFDS_TIMEOUT', `Workers were killed: ${killed.join(', ')}`);
 }
 
 /** In a worker: the primary ends, and wants what a SIGTERM says. */

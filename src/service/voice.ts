@@ -39,8 +39,8 @@ export class Voice {
   }
 
   /** @returns whether this is a cluster worker, whose primary speaks to the manager */
-  #tellPrimary({ ready, stopping }: NotifyState): boolean {
-    return tellPrimary({ ...(ready ? { ready } : {}), ...(stopping ? { stopping } : {}) });
+  #tellPrimary({ ready, stopping, extendTimeout }: NotifyState): boolean {
+    return tellPrimary({ ...(ready ? { ready } : {}), ...(stopping ? { stopping, extendTimeout } : {}) });
   }
 
   /** Counts come again: where there is no room for them, they are not worth the wait. */

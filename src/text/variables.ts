@@ -25,7 +25,7 @@ export const variables = {
   LISTENFDS_PID: { default: 'self', option: () => oneOf('self', 'parent', 'any') },
   /** End the service with status 0 when nothing has been going on for so long. */
   LISTENFDS_IDLE_TIMEOUT: { default: null, option: span },
-  /** With the preload: how long a drain may take. */
+  /** With the preload, and where a cluster primary speaks for its workers: how long a drain may take. */
   LISTENFDS_DRAIN_TIMEOUT: { default: 30_000, option: span },
   /** With the preload: `first` drains before the program's own handlers of SIGTERM run, too. */
   LISTENFDS_DRAIN: { default: 'auto', option: () => oneOf('auto', 'first') },

@@ -7,6 +7,7 @@ import { temporaryFolder } from '../support/folder.ts';
 import { held } from '../support/held.ts';
 import { get } from '../support/http.js';
 import { load } from '../support/load.ts';
+import { receive } from '../support/receiver.ts';
 import { tcpQueue } from '../support/queues.ts';
 import { without } from '../support/tools.ts';
 
@@ -146,4 +147,33 @@ t.test('a worker whose primary does not speak for it says so', async (t) => {
 
 t.test('at SIGTERM a primary without a handler of its own waits for its workers', async (t) => {
   await answersBeforeItEnds(t, { primary: 'library', worker: 'library' });
+});
+
+t.test('a worker that hangs is killed at the deadline, and the primary says so', async (t) => {
+  const manager = await receive(t);
+  const { fd, port } = await held(t);
+  const how = { primary: 'library', worker: 'library', policy: 'rr', target: port } as const;
+  const env = { NOTIFY_SOCKET: manager.address, LISTENFDS_DRAIN_TIMEOUT: '300ms' };
+  const running = start(t, how, { fds: [fd], env });
+  while ((await running.json()) !== 'ready');
+  get({ host: '127.0.0.1', port, path: '/hang' }).catch(() => {});
+  t.equal(await running.json(), 'hangs');
+  const started = performance.now();
+  process.kill(running.pid, 'SIGTERM');
+  const { text } = await manager.until(/STOPPING/);
+  t.match(text, /^EXTEND_TIMEOUT_USEC=1[0-3][0-9]{5}$/m, 'no longer than the deadline');
+  t.match(await running.ended, { code: 1, stderr: /worker \d+ is killed, after 1[0-9]{3} ms/ });
+  t.ok(performance.now() - started < 5_000);
+});
+
+t.test('a worker that says it needs longer is waited for', async (t) => {
+  const { fd, port } = await held(t);
+  const how = { primary: 'library', worker: 'library', policy: 'rr', target: port } as const;
+  const running = start(t, how, { fds: [fd], env: { LISTENFDS_DRAIN_TIMEOUT: '1ms' } });
+  while ((await running.json()) !== 'ready');
+  const answer = get({ host: '127.0.0.1', port, path: '/slow?ms=2500' });
+  t.equal(await running.json(), 'slow');
+  process.kill(running.pid, 'SIGTERM');
+  t.match(await answer, /^[0-9]+$/);
+  t.match(await running.ended, { code: 0, stderr: '' });
 });
