@@ -139,32 +139,35 @@ t.test('an uncaught error while the service drains leaves the others their crash
   t.match(await program.ended, { code: 1, stdout: /stopped by SIGTERM/, stderr: /^Uncaught Error: a bug[^]*$/ });
 });
 
-t.test('after an uncaught error a request that is on its way is answered, on a new and on a kept connection', async (t) => {
-  const program = await start(
-    t,
-    `const app = createServer(slow(50)).on('connection', () => say('connected'));
+t.test(
+  'after an uncaught error a request that is on its way is answered, on a new and on a kept connection',
+  async (t) => {
+    const program = await start(
+      t,
+      `const app = createServer(slow(50)).on('connection', () => say('connected'));
      const services = [await serve(app, local)];
      services[0].signal.addEventListener('abort', () => say('stopping'));
      process.once('SIGUSR2', () => { throw new Error('a bug'); });`,
-  );
-  const connected = async (): Promise<RawClient> => {
-    const client = new RawClient(program.ports[0]!);
-    while ((await program.line()) !== 'connected');
-    return client;
-  };
-  const kept = await connected();
-  await kept.ask('/first', /answered/);
-  const fresh = await connected();
-  program.child.kill('SIGUSR2');
-  while ((await program.line()) !== 'stopping');
-  await sleep(150);
-  for (const client of [kept, fresh]) client.text = '';
-  for (const client of [kept, fresh]) client.send('/');
-  await Promise.all([kept.ended, fresh.ended]);
-  t.match(kept.text, /^HTTP\/1\.1 200[^]*answered/);
-  t.match(fresh.text, /^HTTP\/1\.1 200[^]*answered/);
-  t.match(await program.ended, { code: 1, stderr: /^Uncaught Error: a bug/ });
-});
+    );
+    const connected = async (): Promise<RawClient> => {
+      const client = new RawClient(program.ports[0]!);
+      while ((await program.line()) !== 'connected');
+      return client;
+    };
+    const kept = await connected();
+    await kept.ask('/first', /answered/);
+    const fresh = await connected();
+    program.child.kill('SIGUSR2');
+    while ((await program.line()) !== 'stopping');
+    await sleep(150);
+    for (const client of [kept, fresh]) client.text = '';
+    for (const client of [kept, fresh]) client.send('/');
+    await Promise.all([kept.ended, fresh.ended]);
+    t.match(kept.text, /^HTTP\/1\.1 200[^]*answered/);
+    t.match(fresh.text, /^HTTP\/1\.1 200[^]*answered/);
+    t.match(await program.ended, { code: 1, stderr: /^Uncaught Error: a bug/ });
+  },
+);
 
 t.test('after an uncaught error nobody is waited for who says nothing', async (t) => {
   const program = await start(
