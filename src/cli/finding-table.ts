@@ -9,7 +9,7 @@ export const findingTable = {
   'foreign-pid': {
     when: 'The descriptors arrived, but LISTEN_PID names another process, so the program must ignore them.',
     remedy:
-      "start the program without a wrapper, or with exec in it (`sh -c 'exec node app.js'`); npm start and npx cannot pass descriptors on",
+      "start the program without a wrapper, or with exec in it (`sh -c 'exec node app.js'`), or say LISTENFDS_PID=parent in its environment; npm start and npx close them",
   },
   'pidfd-mismatch': {
     when: 'LISTEN_PID is right, but LISTEN_PIDFDID is that of another process: a left-over that newer receivers refuse.',

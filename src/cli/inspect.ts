@@ -195,7 +195,7 @@ function programOfContainer(pid: number): number | null {
 function reportFor(operand: string | undefined, user: boolean): Report {
   if (operand === undefined) return reportOn(process.pid, null);
   if (/^[0-9]+$/.test(operand)) {
-    const pid = Number(operand);
+    const pid = programOfContainer(Number(operand)) ?? Number(operand);
     if (!exists(pid)) throw impossible(`there is no process ${pid}`, 'listenfds inspect takes a PID or a unit');
     const unit = unitOf(pid);
     const facts = unit === null ? null : unitFacts(unit, user);
@@ -218,7 +218,9 @@ function userName(uid: number): string {
 
 function cells({ fd, name, source, description, owner, holders }: Row): string[] {
   const { address, peer, backlog, queued, cloexec } = description;
-  const place = peer === null ? formatAddress(address) : `${formatAddress(address)} ← ${formatAddress(peer)}`;
+  // Who binds all of a sockaddr_un has an abstract name of 107 bytes, most of them NUL.
+  const shown = formatAddress(address).replace(/\0{4,}$/, (padding) => `\\x00 (${padding.length} times)`);
+  const place = peer === null ? shown : `${shown} ← ${formatAddress(peer)}`;
   return [
     String(fd),
     name ?? (source === 'stdin' ? 'stdin' : '-'),

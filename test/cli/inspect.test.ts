@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { activate, activateModule, type Activation } from '../support/activate.ts';
+import { withoutOtherUsers } from '../support/as.ts';
 import { cli } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import * as insides from '../../dist/insides.js';
@@ -252,6 +253,40 @@ t.test('a listener that was not passed is shown as its own', async (t) => {
   t.equal(code, 0);
   t.match(report.descriptors, [{ name: null, source: 'own', family: 'inet6', type: 'stream', listening: true }]);
 });
+
+t.test('an abstract name that is filled up with NULs takes one line', { skip: without('python3') }, async (t) => {
+  const name = `@listenfds-${process.pid}`;
+  const source = `import socket, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(("\\0${name.slice(1)}").ljust(108, "\\0").encode())
+s.listen()
+print("up", flush=True)
+time.sleep(600)`;
+  const program = activate(t, ['python3', '-c', source]);
+  await program.line();
+  const { stdout } = await cli(t, ['inspect', String(program.pid)]);
+  const row = stdout.split('\n').find((line) => line.includes(name))!;
+  t.match(row, `${name}\\x00 (${108 - name.length} times)`);
+  t.ok(row.length < 140, row);
+});
+
+t.test(
+  'of conmon the program in its container is shown',
+  { skip: without('python3') || withoutOtherUsers() },
+  async (t) => {
+    const source = `import ctypes, socket, subprocess, sys
+libc = ctypes.CDLL(None)
+libc.prctl(15, b"conmon")
+assert libc.unshare(0x20000000) == 0
+child = subprocess.Popen(["sleep", "600"])
+print(child.pid, flush=True)
+child.wait()`;
+    const conmon = activate(t, ['python3', '-c', source]);
+    const program = Number(await conmon.line());
+    t.teardown(() => process.kill(program, 'SIGKILL'));
+    t.match((await inspect(t, String(conmon.pid))).report, { pid: program });
+  },
+);
 
 t.test('colours only where they are wanted', async (t) => {
   const escape = `${String.fromCharCode(27)}[`;
