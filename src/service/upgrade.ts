@@ -87,8 +87,8 @@ export const upgradeOptions = {
   ),
 } satisfies TableOf<UpgradeOptions>;
 
-/** A manager that has not read for that long will not know the successor. Milliseconds. */
-const announceTime = 30_000;
+/** A manager that has not read for that long will not know the successor, and whoever asked waits for an answer. Milliseconds. */
+const announceTime = 15_000;
 
 interface Passed {
   readonly fd: number;

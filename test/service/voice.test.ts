@@ -54,6 +54,32 @@ t.test('an upgrade succeeds when the manager has room for MAINPID= again', async
   t.match(await upgraded, { exitCode: 0 });
 });
 
+t.test('an upgrade fails in time when the manager does not read, and everything goes on', async (t) => {
+  const receiver = await receive(t);
+  const service = activateModule(
+    t,
+    `import { serve } from 'listenfds';
+    const { setTimeout: later } = globalThis;
+    globalThis.setTimeout = (run, ms, ...rest) => later(run, ms === 15_000 ? 300 : ms, ...rest);
+    const { listening } = await serve((request, response) => response.end('pid ' + process.pid), {
+      port: 0,
+      host: '127.0.0.1',
+      upgrade: true,
+    });
+    console.log('serves', listening[0].address.port);`,
+    { env: { NOTIFY_SOCKET: receiver.address } },
+  );
+  const port = Number(/^serves (\d+)$/.exec(await service.line())![1]);
+  await receiver.until(/^READY/);
+  const upgraded = upgrade(service.pid);
+  await receiver.until(/RELOADING/);
+  await receiver.fill();
+  t.match(await upgraded, { exitCode: 1, stderr: /no room for 15000 ms/ });
+  t.equal(await get({ host: '127.0.0.1', port, agent: false }), `pid ${service.pid}`);
+  await receiver.command('resume');
+  t.match((await receiver.until(/READY/)).text, /^READY=1\nSTATUS=Upgrade failed, going on as before/);
+});
+
 for (const [what, message] of [
   ['is too long', `${'/a/b must be string; '.repeat(250)}`],
   ['is too long and not ASCII', '€'.repeat(3000)],
