@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,8 +16,8 @@
 
 namespace {
 
-// What a pipe holds, pipe(7), in numbers.
-constexpr size_t kQueue = 65536 / sizeof(int);
+// What a pipe holds, pipe(7); of a user who has many of them it holds less.
+constexpr int kPipe = 65536;
 // It calls read(2) and close(2).
 constexpr size_t kStack = 64 << 10;
 constexpr int kSoonMs = 20;
@@ -43,6 +44,13 @@ bool IsPipe(int fd) {
   return ReadStatus(fd, &status) == 0 && S_ISFIFO(status.mode);
 }
 
+// Where the queue is full or there is no thread: TCP goes on sending by itself, and nobody waits for it.
+void CloseHere(int fd) {
+  const linger none = {};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+  close(fd);
+}
+
 }  // namespace
 
 Closer::~Closer() {
@@ -67,7 +75,7 @@ bool Closer::Start() {
 }
 
 void Closer::Close(int fd) {
-  if (IsPipe(fd) || !Start() || write(pipe_, &fd, sizeof(fd)) != sizeof(fd)) close(fd);
+  if (IsPipe(fd) || !Start() || write(pipe_, &fd, sizeof(fd)) != sizeof(fd)) CloseHere(fd);
 }
 
 void Closer::CloseSoon(int fd) {
@@ -79,7 +87,7 @@ void Closer::CloseSoon(int fd) {
     pollfd closed = {ends[0], 0, 0};
     poll(&closed, 1, kSoonMs);
   } else {
-    close(fd);
+    CloseHere(fd);
     close(ends[1]);
   }
   close(ends[0]);
@@ -93,7 +101,9 @@ size_t Closer::Waiting() const {
 
 size_t Closer::Room() const {
   const size_t waiting = Waiting();
-  size_t most = kQueue;
+  const int size = pipe_ < 0 ? kPipe : fcntl(pipe_, F_GETPIPE_SZ);
+  // What is left is for sockets that are closed meanwhile.
+  size_t most = static_cast<size_t>(size < 0 ? 0 : size) / sizeof(int) / 4 * 3;
   rlimit limit;
   // A quarter of what the process may open: the kernel closes what there is no number for, and stands still itself.
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < most) most = limit.rlim_cur / 4;

@@ -147,9 +147,18 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   pidfdInode: ['close'],
   borrowFd: ['close'],
   // What cannot be closed in the thread is closed here.
-  createPoll: ['close', 'statx', 'getsockopt SO_DOMAIN', 'getsockopt SO_TYPE', 'getsockopt SO_ACCEPTCONN', 'write'],
-  closeElsewhere: ['close', 'statx', 'write'],
-  receiveMessages: ['close', 'ioctl', 'statx', 'write'],
+  createPoll: [
+    'close',
+    'statx',
+    'getsockopt SO_DOMAIN',
+    'getsockopt SO_TYPE',
+    'getsockopt SO_ACCEPTCONN',
+    'write',
+    'setsockopt SO_LINGER',
+  ],
+  closeElsewhere: ['close', 'statx', 'write', 'setsockopt SO_LINGER'],
+  // A queue of unknown size takes nothing but what it must.
+  receiveMessages: ['close', 'ioctl', 'statx', 'write', 'setsockopt SO_LINGER', 'fcntl F_GETPIPE_SZ'],
   // A bigger buffer, and to know the socket again; a message in another's name goes in ours; a full queue is tried again.
   notifyUnix: ['setsockopt SO_SNDBUF', 'getsockopt SO_COOKIE', 'clock_nanosleep', 'nanosleep', 'close'],
   // A socket of another type, or a port that is not privileged.
