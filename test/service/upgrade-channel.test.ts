@@ -11,7 +11,7 @@ import { as, withoutOtherUsers } from '../support/as.ts';
 import { cli } from '../support/cli.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
-import { alive, start, successorOf } from '../support/upgradable.ts';
+import { alive, listening, start, successorOf, upgrade } from '../support/upgradable.ts';
 
 const skip = withoutOtherUsers();
 
@@ -34,6 +34,16 @@ t.test('a command of another user is not obeyed', { skip }, async (t) => {
   t.equal(code, 1);
   t.match(stderr, 'does not take upgrades from user 54321');
   t.equal(await get(Number(port)), String(running.pid), 'it is the same process');
+});
+
+t.test('a service in a network namespace of its own is reached', { skip }, async (t) => {
+  const path = join(temporaryFolder(t), 's');
+  const service = await start(t, { options: { path }, through: ['unshare', '--net'] });
+  const { pid } = service;
+  t.match(await get({ socketPath: path }), `pid ${pid}`);
+  t.match(await upgrade(pid), { exitCode: 0 });
+  const successor = await listening(service);
+  t.match(await get({ socketPath: path }), `pid ${successor.pid}`);
 });
 
 t.test('who answers in the place of another process is found out', async (t) => {

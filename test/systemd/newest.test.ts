@@ -36,6 +36,26 @@ t.test('Type=notify-reload: SIGHUP and RELOADING=1 instead of ExecReload=', { sk
   });
 });
 
+t.test(
+  'OpenFile=: a socket that leads to another service is not served, and not taken for a listener',
+  {
+    skip: needs(253),
+  },
+  async (t) => {
+    const [port, backend] = [await freePort(), await freePort()];
+    const units = {
+      'backend.socket': '[Socket]\nListenStream=/run/backend.sock\n',
+      'backend.service': `[Service]\nExecStart=${execStart('web.js', String(backend))}\n`,
+      'web.service': `[Service]\nType=notify\nOpenFile=/run/backend.sock:backend\nExecStart=${execStart('serve.js')}\nEnvironment='SERVE_OPTIONS={"port":${port},"host":"127.0.0.1"}'\n`,
+    };
+    await withSystemd({ units }, async (lab) => {
+      await lab.systemctl('start', 'web.service');
+      await lab.logged(/^listening bound /m);
+      t.match(await get(port), /^pid \d+/);
+    });
+  },
+);
+
 t.test('LISTEN_PIDFDID= is ours, and of another process nothing is taken', { skip: needs(259) }, async (t) => {
   const port = await freePort();
   const web = execStart('web.js', String(port));
