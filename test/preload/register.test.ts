@@ -311,13 +311,17 @@ t.test('a restart under load loses nothing', async (t) => {
 t.test('LISTENFDS_IDLE_TIMEOUT ends a program that has nothing to do', async (t) => {
   const receiver = await receive(t);
   const { fd, port } = await held(t);
-  const env = { NOTIFY_SOCKET: receiver.address, LISTENFDS_IDLE_TIMEOUT: '300ms', WATCHDOG_USEC: '600000' };
+  const env = { NOTIFY_SOCKET: receiver.address, LISTENFDS_IDLE_TIMEOUT: '2s', WATCHDOG_USEC: '600000' };
   const running = start(t, ['listen', `[${port}]`], { fds: [fd], env });
   await running.json();
+  await new Promise((resolve) => setTimeout(resolve, 700));
   t.equal(await get(port), 'hello');
+  const answered = performance.now();
   t.equal((await receiver.message()).text, 'READY=1');
   t.equal((await receiver.message()).text, 'WATCHDOG=1');
   t.match(await running.ended, { code: 0, signal: null });
+  const waited = performance.now() - answered;
+  t.ok(waited >= 1_900 && waited < 2_800, `at most a fifth late: ${waited} ms`);
   const bad = await start(t, [], { fds: [fd], env: { LISTENFDS_IDLE_TIMEOUT: 'soon' } }).ended;
   t.match(bad.stderr, /LISTENFDS_IDLE_TIMEOUT is "soon", but must be a time span with a unit/);
 });

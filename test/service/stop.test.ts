@@ -1,5 +1,7 @@
 // The stop of a service under adverse circumstances: it ends by its deadline, and what one part does wrong is not the loss
 // of another.
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import t, { type Test } from 'tap';
 import { activate, activateModule, type Activated, type Activation } from '../support/activate.ts';
 import { get } from '../support/http.js';
@@ -355,6 +357,25 @@ t.test('idle exit comes at most a fifth late', async (t) => {
   t.match(await program.ended, { code: 0 });
   const waited = performance.now() - answered;
   t.ok(waited >= 1_900 && waited < 2_800, `${waited} ms`);
+});
+
+t.test('PINGs of an HTTP/2 client do not hold off idle exit', async (t) => {
+  const program = await start(
+    t,
+    `import { createServer as createHttp2Server } from 'node:http2';
+     const server = createHttp2Server((_, response) => response.end('x'));
+     const services = [await serve(server, { idleTimeout: '300ms' })];`,
+    { fds: ['tcp()'] },
+  );
+  const session = connectHttp2(`http://127.0.0.1:${program.ports[0]}`).on('error', () => {});
+  await once(session, 'remoteSettings');
+  let pings = 0;
+  const pinging = setInterval(() => !session.closed && session.ping((error) => (pings += error ? 0 : 1)), 20);
+  const ended = await program.ended;
+  clearInterval(pinging);
+  session.destroy();
+  t.match(ended, { code: 0 });
+  t.ok(pings > 3, `${pings} were answered`);
 });
 
 t.test('at idle exit a quiet connection that speaks no HTTP is ended at once', async (t) => {

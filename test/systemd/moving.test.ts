@@ -4,10 +4,11 @@ import { realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { freePort } from '../support/port.ts';
 import { RawClient } from '../support/raw-client.ts';
-import { execStart, withSystemd, withoutSystemd, type Lab } from '../support/systemd.ts';
+import { commandLine, execStart, fixture, withSystemd, withoutSystemd, type Lab } from '../support/systemd.ts';
 
 const skip = withoutSystemd();
 const line = /\w+ \d+ \{.*\}\n$/;
@@ -125,6 +126,30 @@ t.test(
     });
   },
 );
+
+t.test('an unmodified program under the preload keeps them, over TCP and a unix socket', { skip }, async (t) => {
+  const port = await freePort();
+  for (const place of [`127.0.0.1:${port}`, '/run/web.sock']) {
+    const command = [process.execPath, '--import', join(root, 'dist/register.js'), fixture('unmodified.cjs')];
+    const units = {
+      'web.socket': `[Socket]\nListenStream=${place}\n`,
+      'web.service': `[Service]\nType=notify\nFileDescriptorStoreMax=2\nExecStart=${commandLine(...command, 'listen', `[${port}]`)}\n`,
+    };
+    await withSystemd({ units }, async (lab) => {
+      const client = new RawClient(place.startsWith('/') ? { path: lab.path(place) } : port);
+      await client.ask('/', /hello$/);
+      await sleep(600); // who has just connected is about to ask
+      for (let i = 0; i < 2; i++) {
+        const pid = await lab.property('web.service', 'MainPID');
+        const took = await elapsed(lab.systemctl('restart', 'web.service'));
+        t.ok(took < 3_000, `${took} ms`);
+        t.not(await lab.property('web.service', 'MainPID'), pid);
+        t.match(await client.ask('/', /hello$/), 'HTTP/1.1 200 OK', place);
+      }
+      client.socket.destroy();
+    });
+  }
+});
 
 t.test('at a stop the connections end', { skip }, async (t) => {
   await withService(t, 'FileDescriptorStoreMax=2\n', async (lab, { ports, client }) => {
