@@ -135,15 +135,25 @@ function catchSignals(tell: (action: (runner: Runner) => void) => void): void {
 /** How often it is looked whether a launcher in front has ended. Milliseconds. */
 const launcherInterval = 500;
 
+/** The parent, and where that is a shell, its parent. */
+function launchers(): string {
+  try {
+    const shell = /\(\w*sh\) \w (\d+)/.exec(fs.readFileSync(`/proc/${process.ppid}/stat`, 'latin1'));
+    return `${process.ppid} ${shell?.[1]}`;
+  } catch {
+    return String(process.ppid);
+  }
+}
+
 /**
- * npm, npx, pnpm and yarn start a shell, end that at SIGTERM, and it tells nobody: a command that outlives it would keep the
- * port for ever. Elsewhere a parent may end, as the shell of nohup(1) does.
+ * npm, npx, pnpm and yarn start a shell, end that at SIGTERM, and it tells nobody; SIGKILL leaves the shell. A command that
+ * outlives them would keep the port for ever. Elsewhere a parent may end, as the shell of nohup(1) does.
  */
 function endWithLauncher(end: () => void): void {
   if (!process.env['npm_config_user_agent']) return;
-  const parent = process.ppid;
+  const before = launchers();
   const timer = setInterval(() => {
-    if (process.ppid === parent) return;
+    if (launchers() === before) return;
     clearInterval(timer);
     end();
   }, launcherInterval).unref();

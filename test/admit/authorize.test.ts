@@ -170,6 +170,9 @@ t.test('a rule that cannot be meant is an error, and nothing changes', async (t)
     t.throws(() => authorizeDatagrams(server, rule as never), { code: 'LISTENFDS_BAD_OPTION' }, name);
   }
   t.throws(() => authorize(server, { users: ['no such user'] }), { code: 'LISTENFDS_UNKNOWN_USER' });
+  // getpwnam(3) would read as far as the NUL.
+  t.throws(() => authorize(server, { users: ['root\0, and more'] }), { code: 'LISTENFDS_UNKNOWN_USER' });
+  t.throws(() => authorize(server, { groups: ['root\0'] }), { code: 'LISTENFDS_UNKNOWN_USER' });
   t.throws(() => authorize(server, { uids: [uid], groups: ['no such group'] }), { code: 'LISTENFDS_UNKNOWN_USER' });
   t.equal(await attempt(await serving(t, server)), 'hello');
 });

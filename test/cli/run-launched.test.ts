@@ -18,8 +18,14 @@ const refused = (port: number): Promise<boolean> =>
 
 const app = "require('node:http').createServer((q, s) => s.end(String(process.pid))).listen({ fd: 3 })";
 
-for (const how of ['npx', 'npm start'] as const) {
-  t.test(`${how}, ended by SIGTERM, leaves nothing behind`, { skip: without('npx') }, async (t) => {
+const ways = [
+  ['npx', 'SIGTERM'],
+  ['npx', 'SIGKILL'],
+  ['npm start', 'SIGTERM'],
+  ['npm start', 'SIGKILL'],
+] as const;
+for (const [how, signal] of ways) {
+  t.test(`${how}, ended by ${signal}, leaves nothing behind`, { skip: without('npx') }, async (t) => {
     const folder = temporaryFolder(t);
     const port = await freePort();
     const words = `listenfds run -l 127.0.0.1:${port} --now -- node app.js`;
@@ -38,7 +44,7 @@ for (const how of ['npx', 'npm start'] as const) {
     const launched = activate(t, command, { cwd: folder, env });
     while (await refused(port)) await sleep(50);
     const pid = Number(await get(port));
-    process.kill(launched.pid, 'SIGTERM');
+    process.kill(launched.pid, signal);
     while (!(await refused(port))) await sleep(50);
     await t.rejects(
       async () => {
