@@ -275,7 +275,7 @@ export class Life {
     const { drain, openStoreCarrier, placeArrived } = await service();
     placeArrived();
     // After an idle exit nobody would read what the manager keeps.
-    const carrier = endOthers || this.#servers.size === 0 ? null : await openStoreCarrier();
+    const carrier = endOthers || this.#servers.size === 0 ? null : await openStoreCarrier(deadline.left);
     const options = endOthers ? { timeout, grace: idleExitGrace } : { timeout };
     const drains = (servers: readonly Server[]): Promise<unknown>[] =>
       servers.map((server) => drain(server, options, { deadline, carrier, endOthers }));

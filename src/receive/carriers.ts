@@ -15,6 +15,10 @@ export function withoutCarriers(found: readonly InheritedFd[]): readonly Inherit
 
 export const hasCarriers = (): boolean => (registry().carriers?.length ?? 0) > 0;
 
+/** Whether the manager has kept one of them: what comes from a predecessor it never had. */
+export const hasStoredCarriers = (): boolean =>
+  registry().carriers?.some(({ origin }) => origin !== 'predecessor') ?? false;
+
 /** Descriptors, each of which is given out once. */
 export function takeCarriers(): number[] {
   const state = registry();

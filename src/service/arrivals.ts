@@ -3,7 +3,7 @@
 import type { Server, Socket, SocketConstructorOpts } from 'node:net';
 import { newestResponse, responseInFlight } from '../admit/gate.js';
 import { announce } from '../manager/announce.js';
-import { carrierName, takeCarriers } from '../receive/carriers.js';
+import { carrierName, hasStoredCarriers, takeCarriers } from '../receive/carriers.js';
 import { connect } from '../sockets/attach.js';
 import { sharedBatch } from '../sockets/receive.js';
 import { binding } from '../system/addon.js';
@@ -160,10 +160,10 @@ export function receiveConnections(servers: () => readonly Server[]): readonly A
     clearTimeout(timer);
     waiting.delete(arrived);
   }
+  // As long as the manager has a copy, what is left in it is nobody's. It drops what it keeps when the service ends. A successor
+  // has nothing there: what the process before stores at this moment, for a stop in the middle of the upgrade, has the same name.
+  if (hasStoredCarriers()) announce({ fdStoreRemove: true, fdName: carrierName }).catch(() => {});
   const carriers = takeCarriers();
-  if (carriers.length === 0) return arrivals;
-  // As long as the manager has a copy, what is left in it is nobody's. It drops what it keeps when the service ends.
-  announce({ fdStoreRemove: true, fdName: carrierName }).catch(() => {});
   for (const fd of carriers) arrivals.push(new Arrivals(fd));
   return arrivals;
 }

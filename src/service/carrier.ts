@@ -15,6 +15,7 @@ import { net } from '../system/builtins.js';
 import { isClusterWorker } from '../system/process-role.js';
 import { formatAddress } from '../text/address.js';
 import { maxMessageFds } from '../text/notify-state.js';
+import { Deadline } from './deadline.js';
 import { holdConnection, isBetweenRequests } from './store-connections.js';
 
 /** What is said of the connections in a message. */
@@ -163,21 +164,23 @@ export function openPair(): { carrier: Carrier; far: number } | null {
  * Leaves the other end with the service manager, and finds out whether it is kept: over FileDescriptorStoreMax=, which is 0
  * by default, a manager drops a descriptor and tells nobody. Then the last copy is closed, which shows here.
  *
+ * @param left milliseconds until the end of the stop, most of which is for those who are in flight
  * @returns null where nothing is kept: connections stay here then
  */
-export async function openStoreCarrier(): Promise<Carrier | null> {
+export async function openStoreCarrier(left: number): Promise<Carrier | null> {
   if (!process.env['NOTIFY_SOCKET'] || isClusterWorker()) return null;
   const pair = openPair();
   if (!pair) return null;
   const { carrier, far } = pair;
+  const deadline = new Deadline(Math.min(proofTime, left / 4));
   try {
     try {
       // Nobody is to forget it because our end has closed.
-      await announce({ fdStore: true, fdName: carrierName, fdPoll: false }, { fds: [far] }, proofTime);
+      await announce({ fdStore: true, fdName: carrierName, fdPoll: false }, { fds: [far] }, deadline.left);
     } finally {
       binding().closeFd(far);
     }
-    await notifyBarrier({ timeout: proofTime });
+    await notifyBarrier({ timeout: Math.ceil(deadline.left) });
     if (carrier.isHeld) return carrier.share();
   } catch {
     // no manager that keeps descriptors, or none that answers

@@ -151,13 +151,13 @@ class RunningService implements Service, Stoppable, Member {
     }
   }
 
-  async openCarrier(reason: StopReason): Promise<Carrier | null> {
+  async openCarrier(reason: StopReason, left: number): Promise<Carrier | null> {
     placeArrived();
     if (reason === 'upgrade') return this.#handOver.carrier();
     // The others are no restart: nobody would read what the manager keeps.
     if (!isStopSignal(reason) && reason !== 'error') return null;
     if (!this.#servers().some(canMove)) return null;
-    return openStoreCarrier();
+    return openStoreCarrier(left);
   }
 
   predecessorGone(): Promise<unknown> {

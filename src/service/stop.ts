@@ -27,8 +27,8 @@ export interface Stoppable {
   readonly stats: ConnectionStats;
   /** Work that goes on without a connection. */
   readonly busySet: ReadonlySet<Promise<unknown>>;
-  /** What takes idle connections over to the next process; null where nothing does. */
-  openCarrier(reason: StopReason): Promise<Carrier | null>;
+  /** What takes idle connections over to the next process, found out in a part of what is left; null where nothing does. */
+  openCarrier(reason: StopReason, left: number): Promise<Carrier | null>;
   /** Resolves when the process that this one has taken over from is gone. */
   predecessorGone(): Promise<unknown>;
   /** Gives up a hand-over that is under way. Resolves when no successor is left behind. */
@@ -216,7 +216,7 @@ export class Stop {
     const left = (): number => deadline.leftWith(2 * leastHookTime);
     const { apps, voice } = this.#service;
     this.#endTelling = voice.tellStopping(left, () => `Draining, ${this.#service.stats.active} connections left`);
-    const carrier = (this.#carrier = await this.#service.openCarrier(why));
+    const carrier = (this.#carrier = await this.#service.openCarrier(why, deadline.left));
     const results = await Promise.allSettled(
       apps.map((adapted) => this.#drainApp(adapted, options, deadline, carrier)),
     );

@@ -1,5 +1,6 @@
 // The processes that come of a service, as /proc shows them, and who is who among them.
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { Role } from './steps.ts';
 
 export interface Member {
@@ -46,6 +47,12 @@ export function openKinds(pid: number): Map<string, number> {
     }
   }
   return kinds;
+}
+
+/** Whether a signal is caught: else it ends the process, as it ends one that has only begun to start. */
+export function catches(pid: number, signal: NodeJS.Signals): boolean {
+  const [, mask = '0'] = /^SigCgt:\s*([0-9a-f]+)$/m.exec(read(pid, 'status')) ?? [];
+  return ((BigInt(`0x${mask}`) >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n;
 }
 
 /** Whether that very process lives. */

@@ -7,7 +7,7 @@
 // - The manager sees what is: the main process, that it is active, in the end that it has stopped successfully.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Clients, type Failure } from './clients.ts';
-import { lives, type Member, openKinds, ownNumber } from './family.ts';
+import { catches, lives, type Member, openKinds, ownNumber } from './family.ts';
 import { type Action, type Episode, type Step, well } from './steps.ts';
 import { inWorld, type World } from './worlds.ts';
 
@@ -46,7 +46,10 @@ class Trial {
   readonly #began = now();
   /** From a SIGKILL until whoever it concerns is gone. */
   readonly #kills: Span[] = [];
-  /** Where idle connections end at once: after an uncaught error, and at a stop for which they are stored in vain. */
+  /**
+   * Where idle connections end at once: after an uncaught error, and at a stop for which they are stored in vain, such as that
+   * of a process that starts and does not catch the signal yet.
+   */
   readonly #closings: Span[] = [];
   /** Since when something may have ended the service. */
   #mayBeDown: number | null = 0;
@@ -131,6 +134,10 @@ class Trial {
 
   /** @returns whether it was there */
   #send(signal: NodeJS.Signals, { pid }: Member): boolean {
+    if (signal !== 'SIGKILL' && !catches(pid, signal)) {
+      this.#note(`pid ${pid} does not catch ${signal} yet, and ends`);
+      this.#closings.push({ from: now(), to: now() });
+    }
     try {
       return process.kill(pid, signal);
     } catch {

@@ -185,6 +185,21 @@ t.test('after an uncaught error nobody is waited for who says nothing', async (t
   t.ok(performance.now() - started < 1_500, 'less than crashTimeout');
 });
 
+t.test('a manager that does not read does not hold the stop up beyond its deadline', async (t) => {
+  const manager = await receive(t);
+  const program = await start(t, `const services = [await serve(slow(400), { ...local, drain: { timeout: 1000 } })];`, {
+    env: { NOTIFY_SOCKET: manager.address },
+  });
+  await manager.until(/READY/);
+  await manager.fill();
+  const { answer } = await inFlight(program);
+  const started = performance.now();
+  program.child.kill('SIGTERM');
+  t.equal(await answer, 'answered');
+  t.match(await program.ended, { code: 0 });
+  t.ok(performance.now() - started < 1_000, `${performance.now() - started} ms`);
+});
+
 t.test('the wall clock has no say in the deadline', async (t) => {
   const program = await start(
     t,
