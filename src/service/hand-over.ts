@@ -29,6 +29,8 @@ export class HandOver {
   #succession: Succession | null = null;
   #abort = new AbortController();
   #takenOver: Promise<boolean> = Promise.resolve(false);
+  /** The manager takes somebody else for the service: the process that has started us. */
+  #isCandidate = false;
   /** Settled when no successor is being started that would be left behind. */
   #starting: Promise<unknown> = Promise.resolve();
 
@@ -42,6 +44,11 @@ export class HandOver {
     return handedOver;
   }
 
+  /** Whether it has yet to take over: if it ends now, the process before goes on, and nobody reads what the manager keeps. */
+  get isCandidate(): boolean {
+    return this.#isCandidate;
+  }
+
   /** What brings idle connections to the successor; null where that one does not read them. */
   carrier(): Carrier | null {
     return toSuccessor?.isExpected ? toSuccessor.share() : null;
@@ -49,6 +56,7 @@ export class HandOver {
 
   async join(): Promise<void> {
     this.#succession = await joinSuccession();
+    this.#isCandidate = this.#succession !== null;
   }
 
   /**
@@ -65,6 +73,7 @@ export class HandOver {
     if (!this.#succession) return false;
     const { hello, ours, keep } = this.#succession;
     await ours;
+    this.#isCandidate = false;
     keep(closeUnwanted());
     const { env } = process;
     if (hello.notifySocket === null) delete env['NOTIFY_SOCKET'];

@@ -155,7 +155,7 @@ class RunningService implements Service, Stoppable, Member {
     placeArrived();
     if (reason === 'upgrade') return this.#handOver.carrier();
     // The others are no restart: nobody would read what the manager keeps.
-    if (!isStopSignal(reason) && reason !== 'error') return null;
+    if ((!isStopSignal(reason) && reason !== 'error') || this.#handOver.isCandidate) return null;
     if (!this.#servers().some(canMove)) return null;
     return openStoreCarrier(left);
   }

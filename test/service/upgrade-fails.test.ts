@@ -9,6 +9,7 @@ import t from 'tap';
 import { activateModule } from '../support/activate.ts';
 import { as, withoutOtherUsers } from '../support/as.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { receive } from '../support/receiver.ts';
 import { alive, answer, exitOf, listening, start, upgrade } from '../support/upgradable.ts';
 
 /** Clients that ask until they are stopped; who answered them. */
@@ -53,6 +54,23 @@ for (const behaviour of ['bug-after', 'killed-after']) {
     t.match(stderr, /right after it was ready/);
     t.same(alive(service), [service.pid], 'nobody else is left');
     t.equal(await answer(service.port), `pid ${service.pid}`);
+  });
+}
+
+for (const behaviour of ['', 'bug-after']) {
+  t.test(`a successor leaves what the manager keeps of connections alone: ${behaviour || 'well'}`, async (t) => {
+    const manager = await receive(t);
+    const service = await start(t, {
+      options: { port: 0, host: '127.0.0.1' },
+      env: { NOTIFY_SOCKET: manager.address },
+    });
+    service.behave(behaviour);
+    const upgraded = upgrade(service.pid);
+    const said: string[] = [];
+    do said.push((await manager.message()).text);
+    while (!/MAINPID=|STATUS=Upgrade failed/.test(said.at(-1)!));
+    t.match(await upgraded, { exitCode: behaviour === '' ? 0 : 1 });
+    t.notMatch(said.join('\n'), /FDSTORE/);
   });
 }
 
