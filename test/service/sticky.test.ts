@@ -6,7 +6,7 @@ import { activate, root } from '../support/activate.ts';
 import { held } from '../support/held.ts';
 import { exchange, get } from '../support/http.js';
 
-t.test('sticky connections are served by workers, and are neither counted nor waited for', async (t) => {
+t.test('sticky connections are served by workers, and neither counted nor waited for by the primary', async (t) => {
   const { fd, port } = await held(t);
   const program = activate(t, [process.execPath, join(root, 'test/fixtures/sticky.js')], { fds: [fd] });
   for (let i = 0; i < 2; i++) t.equal(await program.json(), port);
@@ -22,8 +22,11 @@ t.test('sticky connections are served by workers, and are neither counted nor wa
   await get({ port, path: '/stats' });
   t.match(await program.json(), { refused: 0 });
 
+  const slow = get({ port, path: '/slow' });
+  t.equal(await program.json(), 'slow');
   const begun = performance.now();
   program.child.kill('SIGTERM');
+  t.equal(await slow, 'hello', 'onStop() waits for the workers');
   t.match(await program.ended, { code: 0, stderr: '' });
-  t.ok(performance.now() - begun < 3_000, 'nothing is waited for');
+  t.ok(performance.now() - begun < 3_000, 'and nothing else is waited for');
 });
