@@ -1,7 +1,7 @@
 // Socket activation into a container: `listenfds run` opens the socket and starts podman, podman passes it on, the program is
 // process 1 in there and has no network of its own.
 import { once } from 'node:events';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -106,4 +106,45 @@ t.test('as process 1 of a container it stays behind upgrades, reaps, and passes 
   process.kill(podman.pid, 'SIGTERM');
   t.equal(await slow, `slow ${pid}`);
   t.match(await podman.ended, { code: 0 }, 'and the container ends as the last of them');
+});
+
+// The base has no Node.js of its own: it is that of the machine.
+const withoutNode = skip || unless(process.execPath.startsWith('/usr/'), 'needs a Node.js below /usr');
+
+t.test('the image of docs/containers.md is built and run as the page says', { skip: withoutNode }, async (t) => {
+  const folder = temporaryFolder(t);
+  const page = readFileSync(join(root, 'docs/containers.md'), 'utf8');
+  const block = (language: string): string => new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, 'm').exec(page)![1]!;
+  const places = ['--root', join(folder, 'images'), '--runroot', join(folder, 'state'), '--storage-driver=vfs'];
+  const podman = ['--cgroup-manager=cgroupfs', ...places];
+  const base = join(folder, 'base');
+  for (const part of ['usr', 'proc', 'sys', 'dev', 'tmp', 'run', 'etc'])
+    mkdirSync(join(base, part), { recursive: true });
+  for (const part of ['bin', 'lib', 'lib64']) symlinkSync(`usr/${part}`, join(base, part));
+  const web = join(folder, 'web');
+  mkdirSync(join(web, 'node_modules/listenfds'), { recursive: true });
+  writeFileSync(join(web, 'Containerfile'), block('dockerfile'));
+  writeFileSync(join(web, 'server.js'), block('js'));
+  writeFileSync(join(web, 'package.json'), '{ "type": "module" }');
+  for (const part of ['package.json', 'dist', 'build'])
+    cpSync(join(root, part), join(web, 'node_modules/listenfds', part), { recursive: true });
+  const image = /^FROM (\S+)$/m.exec(block('dockerfile'))![1]!;
+  const env = { HOME: folder };
+  const done = async (command: readonly string[], cwd = folder): Promise<void> => {
+    const { code, stderr } = await activate(t, command, { env, cwd, through: inCgroup2 }).ended;
+    t.equal(code, 0, stderr);
+  };
+  await done(['tar', '-C', base, '-cf', join(folder, 'base.tar'), '.']);
+  await done(['podman', ...podman, 'import', join(folder, 'base.tar'), image]);
+  const build = /^podman build (.*)$/m.exec(page)![1]!.split(' ');
+  await done(['podman', ...podman, 'build', '--isolation=chroot', ...build], web);
+  const [, address, run] = /^listenfds run -l (\S+) -- podman run (.*)$/m.exec(page)!;
+  t.equal(address, '127.0.0.1:3000');
+  const limits = ['nofile=1024:1024', 'nproc=1000:1000', 'memlock=65536:65536'].flatMap((one) => ['--ulimit', one]);
+  const more = ['--cgroups=disabled', ...limits, '--volume', '/usr:/usr:ro'];
+  const command = ['podman', ...podman, 'run', ...more, ...run!.split(' ')];
+  const manager = new Run(t, ['-l', '127.0.0.1:0', '--', ...command], { env, through: inCgroup2 });
+  t.match(await get(await manager.port()), /^hello from a container/);
+  process.kill(manager.program.pid, 'SIGTERM');
+  await manager.program.ended;
 });

@@ -69,7 +69,7 @@ t.test('every piece of JavaScript is an excerpt of an example, paragraph by para
 /** Which test runs a command of this kind. */
 const commands: readonly [RegExp, string][] = [
   [/^(npx )?listenfds run .*--accept/, 'test/cli/run.test.ts'],
-  [/^(npx )?listenfds run .*podman/, 'test/cli/podman.test.ts'],
+  [/^(npx )?listenfds run .*podman|^podman build /, 'test/cli/podman.test.ts'],
   [/^(npx )?listenfds run /, 'test/cli/run.test.ts'],
   [/^(npx )?listenfds inspect /, 'test/cli/inspect.test.ts'],
   [/^(npx )?listenfds unit /, 'test/cli/unit.test.ts'],
