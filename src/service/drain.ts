@@ -86,10 +86,8 @@ const pruneInterval = 500;
 
 const speaksHttp = (server: Server): boolean => schemeOf(server) !== null;
 
-/** How much longer a connection on which nothing has been asked is left where it is. Milliseconds. */
-function freshFor(socket: Socket): number {
-  return newestResponse(socket) === null ? Math.max(0, firstRequestTime - ageOf(socket)) : 0;
-}
+/** When everything has been read that is here now: an event loop that was busy has accepted a connection, and not yet its request. */
+const onceRead = (callback: () => void): void => void setImmediate(() => void setImmediate(callback));
 
 const drains = new WeakMap<Server, Promise<DrainResult>>();
 
@@ -288,12 +286,13 @@ class Drain implements DrainWatch {
     const over = (): void => void setImmediate(end);
     const timer = setTimeout(over, this.#grace);
     this.#graces.set(socket, timer);
-    const fresh = freshFor(socket);
-    if (fresh === 0) this.#moveIdle(socket);
-    else {
-      this.#fresh.add(socket);
-      setTimeout(() => this.#moveIdle(socket), fresh).unref();
+    if (newestResponse(socket) !== null) {
+      this.#moveIdle(socket);
+      return;
     }
+    this.#fresh.add(socket);
+    const fresh = Math.max(0, firstRequestTime - ageOf(socket));
+    setTimeout(() => onceRead(() => this.#moveIdle(socket)), fresh).unref();
   }
 
   #closeIdle(socket: Socket): void {

@@ -2,6 +2,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
+import { execa } from 'execa';
+import type { DrainResult } from 'listenfds';
 import t from 'tap';
 import { binding, drain, openPair } from '../../dist/insides.js';
 
@@ -21,4 +23,26 @@ t.test('it moves at whatever fraction of a millisecond the moment is over', asyn
   });
   for (const { moved, closedIdle } of await Promise.all(drained))
     t.match({ moved, closedIdle }, { moved: 1, closedIdle: 0 });
+});
+
+t.test('a request that came with its connection while the event loop was busy is answered', async (t) => {
+  const { carrier, far } = openPair()!;
+  const server = createServer((_, response) => response.end('answered'));
+  const drained = new Promise<DrainResult>((resolve) => {
+    server.once('connection', () => {
+      const busyUntil = performance.now() + 500;
+      while (performance.now() < busyUntil);
+      resolve(drain(server, {}, { carrier: carrier.share() }));
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const client = await execa(process.execPath, [
+    '--eval',
+    `require('http').get({ host: '127.0.0.1', port: ${port}, agent: false }, (response) => response.pipe(process.stdout))`,
+  ]);
+  t.equal(client.stdout, 'answered');
+  t.match(await drained, { moved: 0, completed: 1 });
+  carrier.close();
+  binding().closeFd(far);
 });
