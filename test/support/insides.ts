@@ -3,6 +3,7 @@
 export { notify, parseNotifyAddress } from '../../src/manager/notify.ts';
 export { startWatchdog } from '../../src/manager/watchdog.ts';
 export { choose, matches } from '../../src/receive/choose.ts';
+export { gatekeeper } from '../../src/admit/gate.ts';
 export { openPair } from '../../src/service/carrier.ts';
 export { drain } from '../../src/service/drain.ts';
 export { binding } from '../../src/system/addon.ts';
