@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { net } from '../system/builtins.js';
 import { type Gatekeeper, gatekeeper, isWatched } from './gate.js';
 
-/** What a server of node:http or node:http2 has under a symbol of that description. */
+/** The value that a server of node:http or node:http2 has under a symbol of that description. */
 function internal(server: Server, description: string): unknown {
   const found = Object.getOwnPropertySymbols(server).find((symbol) => symbol.description === description);
   return found && (server as unknown as Record<symbol, unknown>)[found];

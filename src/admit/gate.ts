@@ -102,7 +102,7 @@ export interface DrainWatch {
 /** A connection that was sent to another process has lost its handle without having closed. */
 const isElsewhere = (socket: Socket): boolean => !socket.destroyed && !socket.connecting && handleOf(socket) === null;
 
-/** What a refused connection has sent goes with its last close, descriptors as well, and their close can stand still. */
+/** The last close of a refused connection closes descriptors that it has sent, and that can stand still. */
 function refuse(socket: Socket): void {
   const fd = descriptorOf(socket);
   const addon = fd !== null && isPipe(socket) ? bindingIfAny() : null;
@@ -281,7 +281,7 @@ export function gatekeeper(server: Server | EventEmitter): Gatekeeper {
   Object.defineProperty(holder, key, { value: keeper });
   const emit: (event: string | symbol, ...args: unknown[]) => boolean = server.emit;
   replaceMethod(server, 'emit', function (this: EventEmitter, event: string | symbol, ...args: unknown[]) {
-    // Whoever emits one of these events without its arguments does not mean a connection.
+    // An event without its arguments is not about a connection.
     if (!args[0]) return emit.call(this, event, ...args);
     if (event === 'request') {
       const wanted = keeper.requested(args[0] as IncomingMessage, args[1] as ServerResponse);

@@ -4,7 +4,7 @@ import type { CommandTable } from './commands.js';
 
 /** The command line cannot be understood: exit status 2. */
 export class UsageError extends Error {
-  /** What to do instead. */
+  /** The remedy. */
   readonly hint: string | null;
   constructor(message: string, hint: string | null = null) {
     super(message);
@@ -28,7 +28,7 @@ export interface CommandLine {
   value(name: string): string | null;
   /** Every use of the options named, in the order of the command line. */
   all(...names: string[]): { readonly option: string; readonly value: string }[];
-  /** What follows the options: from the first word that is none, or behind `--`. */
+  /** The words after the options: from the first that is none, or behind `--`. */
   readonly operands: readonly string[];
 }
 

@@ -13,7 +13,7 @@ const unitsAndProcesses = [
   'pgrep node 2>/dev/null',
 ].join('; ');
 
-/** What stands behind the options; the codes of errors are not loaded for anything else. */
+/** The words behind the options; the codes of errors are not loaded for anything else. */
 function operandsOf({ operands }: CommandTable): Exclude<CommandTable['operands'], 'error code'> {
   return operands === 'error code' ? Object.keys(errorTable()) : operands;
 }

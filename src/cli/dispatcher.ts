@@ -86,7 +86,7 @@ export class Dispatcher {
     this.#programs.delete(program);
     this.#family.leaving.delete(program.pid);
     this.#options.say(`pid ${program.pid} ${describeExit(exit)}`);
-    // What it leaves behind would hold its connection, as long as it likes.
+    // Its orphans would hold its connection as long as they like.
     this.#family.dismiss((pid) => this.#isOfAnother(pid));
     if (this.#stopping) this.#finishLater();
     else this.#want();
@@ -112,7 +112,7 @@ export class Dispatcher {
     const { stopTimeout } = this.#options;
     this.#want();
     if (!sentAlready) this.pass(signal);
-    // It may have been sent to us alone. Who has heard of it needs no other one before.
+    // It may have been sent to us alone. A command that has got it needs no other one before.
     else setTimeout(() => this.pass('SIGTERM'), stopTimeout / 2).unref();
     setTimeout(() => this.#family.kill(), stopTimeout).unref();
     this.#finishLater();

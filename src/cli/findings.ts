@@ -13,7 +13,7 @@ export interface Row {
   readonly name: string | null;
   readonly source: 'passed' | 'own' | 'stdin';
   readonly description: Description;
-  /** Who called listen(2) on a unix listener: what its clients see as their peer. */
+  /** The process that called listen(2) on a unix listener: its clients see it as their peer. */
   readonly owner: { readonly pid: number; readonly uid: number; readonly gid: number } | null;
   readonly holders: readonly Holder[];
 }
@@ -39,7 +39,7 @@ export interface Report {
   readonly missing: readonly { readonly fd: number; readonly name: string; readonly instead: string | null }[];
   readonly awaited: ReadonlySet<number> | null;
   readonly somaxconn: number | null;
-  /** Where its paths start: its root directory, seen from here. */
+  /** Its root directory, seen from here. */
   readonly root: string;
   /** Those of the holders that are neither its service manager, nor above it, nor the same program. */
   readonly strangers: ReadonlySet<number>;
@@ -103,7 +103,7 @@ const failed = (unit: Properties): boolean => unit['ActiveState'] === 'failed';
 const isStopped = ({ ActiveState }: Properties): boolean =>
   ActiveState === 'inactive' || ActiveState === 'deactivating';
 
-/** Where the program itself listens on what that socket unit is for. */
+/** The listener of the program itself at the address of that socket unit. */
 function boundItself(report: Report, socket: Properties): { readonly fd: number; readonly address: string } | null {
   if (passed(report).length > 0) return null;
   for (const address of unitAddresses([socket])) {

@@ -99,7 +99,7 @@ function ownRows(pid: number, passed: readonly Seen[]): Seen[] {
     .filter(({ description }) => description.listening && !known.has(description.inode.number));
 }
 
-/** Who has no business with the sockets of this process. */
+/** Processes that have no business with the sockets of this one. */
 function strangersAmong(pid: number, pids: readonly number[], ancestors: readonly number[]): Set<number> {
   const program = programOf(pid);
   return new Set(
@@ -218,7 +218,7 @@ function userName(uid: number): string {
 
 function cells({ fd, name, source, description, owner, holders }: Row): string[] {
   const { address, peer, backlog, queued, cloexec } = description;
-  // Who binds all of a sockaddr_un has an abstract name of 107 bytes, most of them NUL.
+  // A program that binds all of a sockaddr_un has an abstract name of 107 bytes, most of them NUL.
   const shown = formatAddress(address).replace(/\0{4,}$/, (padding) => `\\x00 (${padding.length} times)`);
   const place = peer === null ? shown : `${shown} ← ${formatAddress(peer)}`;
   return [
@@ -236,7 +236,7 @@ function cells({ fd, name, source, description, owner, holders }: Row): string[]
 function unitLines({ unit }: Report, user: boolean): string[] {
   const lines: string[] = [];
   for (const { Id, ActiveState, SubState, Listen = '', SocketMode: mode } of unit?.sockets ?? []) {
-    // Who may write to it may connect.
+    // Its writers may connect.
     const isOpen = /^\//m.test(Listen) && /[2367]$/.test(mode ?? '');
     const who = isOpen ? `; every local user may connect to the path, SocketMode=${mode}` : '';
     lines.push(`${Id}: ${ActiveState} (${SubState}), ${Listen.split('\n').join(', ')}${who}`);

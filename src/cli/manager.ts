@@ -13,7 +13,7 @@ import { Unaccepted } from './unaccepted.js';
 
 export interface ManagerOptions {
   readonly command: readonly string[];
-  /** What stands in front of the program in the command. */
+  /** The launcher in front of the program in the command. */
   readonly launcher: Launcher | null;
   readonly sockets: readonly OpenSocket[];
   readonly env: NodeJS.ProcessEnv;
@@ -44,13 +44,13 @@ const hangupPatience = 10_000;
 const mostStarts = 20;
 const startsWithin = 2_000;
 
-/** What happens to several files at once is one change, in ms. */
+/** Changes of several files within this time are one, in ms. */
 const settleTime = 50;
 
 /** A command to which the terminal has sent the signal as well does something about it within that time. Milliseconds. */
 const reactionTime = 1_000;
 
-/** What a timer can be for. */
+/** The purpose of a timer. */
 type Waiting = 'hangup' | 'retry' | 'killer' | 'settling' | 'reaction';
 
 const seconds = (milliseconds: number): string =>

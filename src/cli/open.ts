@@ -15,7 +15,7 @@ import type { PathOptions, SocketWish } from './socket-options.js';
 export interface OpenSocket {
   readonly fd: number;
   readonly name: string;
-  /** Where it is, with the port it got. */
+  /** Its address, with the port it got. */
   readonly address: string;
   /** Whether connections can be accepted from it. */
   readonly listening: boolean;

@@ -17,7 +17,7 @@ import { Watch } from './watch.js';
 
 const isTerminal = (fd: number): boolean => process.getBuiltinModule('node:tty').isatty(fd);
 
-/** What both of them can be told. */
+/** The orders that both of them take. */
 interface Runner {
   begin(): void;
   stop(signal: NodeJS.Signals, sentAlready: boolean): void;

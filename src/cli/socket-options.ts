@@ -24,7 +24,7 @@ const directives: Record<string, Directive> = {
   fifo: 'ListenFIFO',
 };
 
-/** What can stand in LISTEN_FDNAMES and in a unit's file name alike. */
+/** Names that LISTEN_FDNAMES and the file name of a unit can both have. */
 const validName = /^[A-Za-z0-9_.-]{1,200}$/;
 
 /** @throws UsageError */
@@ -69,7 +69,7 @@ export function duration(line: CommandLine, option: string): number | null {
   throw new UsageError(`--${option} ${JSON.stringify(value)} is not ${spanText}`, 'the longest is 24 days');
 }
 
-/** Who may connect to the paths that are bound; null for what was not said. */
+/** Mode and owners of the paths that are bound; null if not given. */
 export type PathOptions = Readonly<Record<'mode' | 'user' | 'group', string | null>>;
 
 /**

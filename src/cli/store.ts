@@ -1,4 +1,4 @@
-// What a command leaves with `listenfds run` while it restarts: the file descriptor store of a service, systemd.service(5),
+// Descriptors that a command leaves with `listenfds run` while it restarts: the file descriptor store of a service, systemd.service(5),
 // FileDescriptorStoreMax=.
 import { binding } from '../system/addon.js';
 
@@ -26,7 +26,7 @@ export class Store {
     const name = fields.get('FDNAME') ?? 'stored';
     const room = fields.get('FDSTORE') === '1' ? Math.max(0, most - this.#stored.length) : 0;
     for (const fd of fds.slice(0, room)) this.#stored.push({ fd, name });
-    // What is not kept is closed: that tells its sender, and of a barrier it is the answer.
+    // Others are closed: that tells their sender, and is the answer to a barrier.
     for (const fd of fds.slice(room)) binding().closeElsewhere(fd);
     if (fields.get('FDSTOREREMOVE') === '1') this.#drop((one) => one.name === name);
   }

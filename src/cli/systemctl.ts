@@ -1,4 +1,4 @@
-// What systemd knows about a unit, asked through systemctl(1) for want of a D-Bus client.
+// The facts of a unit, asked through systemctl(1) for want of a D-Bus client.
 
 /** A service, and the socket units that belong to it. */
 export interface UnitFacts {
@@ -79,7 +79,7 @@ export function unitFacts(name: string, user: boolean): UnitFacts | null {
   return { service: facts?.service ?? null, sockets: facts?.sockets.length ? facts.sockets : [unit] };
 }
 
-/** What is in the file descriptor store, one line each; systemd 254 and newer tell. */
+/** The file descriptor store, a line for each; systemd 254 and newer tell. */
 export function storedDescriptors(unit: string, user: boolean): string[] | null {
   const text = output('systemd-analyze', [...(user ? ['--user'] : []), 'fdstore', '--json=short', '--', unit]);
   if (text === null) return null;

@@ -1,4 +1,4 @@
-// What a person sees: colours where they are wanted, and writing that leaves the descriptors as they were.
+// The terminal: colours if they are wanted, and writing that leaves the descriptors as they were.
 import * as util from 'node:util';
 import { fs } from '../system/builtins.js';
 

@@ -58,7 +58,7 @@ function file(plan: UnitPlan, ...sections: Section[]): string {
 const socketUnit = (plan: UnitPlan, name: string): string =>
   name === plan.name ? `${name}.socket` : `${plan.name}-${name}.socket`;
 
-/** What each socket is called, in the order they were asked for; one unit for each name, as a unit has one name. */
+/** The name of each socket, in the order given; one unit for each name, as a unit has one name. */
 function socketNames(plan: UnitPlan): string[] {
   return [...new Set(plan.sockets.map(({ name }) => name ?? plan.name))];
 }
@@ -91,7 +91,7 @@ function socketFile(plan: UnitPlan, name: string): string {
   );
 }
 
-// systemd.exec(5). What is missing was left out for a reason: MemoryDenyWriteExecute= kills V8's compiler, ProcSubset=pid
+// systemd.exec(5). Some are left out for a reason: MemoryDenyWriteExecute= kills V8's compiler, ProcSubset=pid
 // takes os.cpus() and os.totalmem() away, PrivateUsers= makes every caller of a unix socket look like nobody,
 // ~@resources takes the open file limit that Node raises at its start.
 const seccomp = [
@@ -115,7 +115,7 @@ function hardening({ privateNetwork, inHome, user }: UnitPlan): string[] {
     '# V8 compiles at run time: MemoryDenyWriteExecute=yes would kill it.',
     'UMask=0027',
   ];
-  // What needs mounts or capabilities is not for a service manager without privileges.
+  // A service manager without privileges cannot do what needs mounts or capabilities.
   if (user) return common;
   return [
     'CapabilityBoundingSet=',

@@ -3,7 +3,7 @@ import type { FSWatcher } from 'node:fs';
 import { fs, path } from '../system/builtins.js';
 import { CommandError } from './command-line.js';
 
-/** What nobody edits, unless a glob names it. */
+/** Folders that nobody edits, unless a glob names them. */
 const leftOut = new Set(['node_modules', '.git']);
 
 const magic = /[*?[\]{}]/;

@@ -19,7 +19,7 @@ import { type Opened, addressNow, registerServer } from './opened.js';
 
 const isStream = (found: Description): boolean => isNodeStream(found) || isVsock(found);
 
-/** What listen() takes. */
+/** The sockets that listen() takes. */
 export const suitable: Suitable = {
   what: 'a listening stream socket',
   is: (found) => found.listening && isStream(found),
@@ -68,7 +68,7 @@ export async function adoptOthers(server: Server, others: readonly InheritedFd[]
   return others.map((one) => endpoint(one, one.address));
 }
 
-/** What its predecessor had bound is this process's own from now on: to pass on, and its path to remove. */
+/** A socket that its predecessor had bound is its own from now on: to pass on, and its path to remove. */
 function ownNow(server: Server, address: Opened['address'], wanted: Wanted): void {
   registerServer(server, wanted);
   const ended = typeof address === 'string' ? fileOf(address, wanted.removeOnStop ?? true) : null;

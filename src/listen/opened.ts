@@ -1,4 +1,4 @@
-// What adopting an inherited socket and binding our own come to.
+// The common result of adopting an inherited socket and binding our own.
 import type { AddressInfo, Server } from 'node:net';
 import { gatekeeper } from '../admit/gate.js';
 import { type Asked, register } from '../open/own.js';
@@ -7,7 +7,7 @@ import { descriptorOf } from '../system/node-server.js';
 
 export interface Opened {
   readonly address: AddressInfo | string | null;
-  /** Who is on the other end, where one accepted connection is all that was passed. */
+  /** The other end, if one accepted connection is all that was passed. */
   readonly remote: RemoteEnd | null;
 }
 

@@ -1,4 +1,4 @@
-// What has to reach the manager: said again, without standing in the way of anything, until its full queue has room. Order
+// Messages that have to reach the manager: repeated in the background until its full queue has room. Order
 // is kept: READY=1 never overtakes the RELOADING=1 before it.
 import { binding, systemError } from '../system/addon.js';
 import { EAGAIN, isShortage } from '../system/errnos.js';

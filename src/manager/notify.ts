@@ -97,7 +97,7 @@ function send(text: string, value: string, fds: readonly number[], pid: number):
 }
 
 const none: readonly number[] = [];
-// What reading no options gives. Reading them here would be work at every start.
+// The result of reading no options, which would be work at every start.
 const unsaid: Values<typeof notifyOptions> = { pid: notifyOptions.pid.default };
 
 /**

@@ -1,5 +1,5 @@
 // Speaking to the manager for a program that only calls listen(). Under Type=notify nobody else would say READY=1, and the
-// manager would kill it when its start timeout is over, again and again. Whoever speaks for itself is not spoken for.
+// manager would kill it when its start timeout is over, again and again. A program that speaks for itself is left alone.
 import { startWatchdog } from './watchdog.js';
 import { hasSpoken, speaks } from './spoken.js';
 import { tellPrimary } from './through-primary.js';

@@ -1,4 +1,4 @@
-// What this process has told the manager about itself so far: the process's, for two copies of the package.
+// The words of this process to the manager so far, shared by two copies of the package.
 
 /** `state`: READY=1, STATUS= and the like. `watchdog`: signs of life. */
 type Subject = 'state' | 'watchdog';

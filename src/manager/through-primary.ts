@@ -1,4 +1,4 @@
-// What a cluster worker has to say about itself: to its primary, which is the service to the manager. A manager hears the main
+// A cluster worker speaks to its primary, which is the service to the manager. A manager hears the main
 // process alone (NotifyAccess=main), and one that hears all would take the end of a worker for that of the service.
 import { isClusterWorker } from '../system/process-role.js';
 import type { NotifyState } from '../text/notify-state.js';
@@ -7,7 +7,7 @@ import type { NotifyState } from '../text/notify-state.js';
 export const workerSays = 'NODE_LISTENFDS_SAYS';
 export const primaryHears = 'NODE_LISTENFDS_HEARS';
 
-/** What a worker says. */
+/** The message of a worker. */
 export interface Said {
   /** It serves. */
   readonly ready?: true;

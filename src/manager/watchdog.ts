@@ -97,7 +97,7 @@ class Watchdog {
   readonly #env: NodeJS.ProcessEnv;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
-  /** What the last warning was about: each trouble is told once, not at every turn. */
+  /** The subject of the last warning: each trouble is told once, not at every turn. */
   #told = '';
 
   constructor(healthy: () => boolean | Promise<boolean>, interval: number, env: NodeJS.ProcessEnv) {
@@ -123,7 +123,7 @@ class Watchdog {
     clearTimeout(this.#timer);
   }
 
-  /** What is wrong, or null. A check that hangs is waited for, not asked again. */
+  /** The trouble, or null. A check that hangs is waited for, not asked again. */
   async #check(): Promise<string | null> {
     const slow = setTimeout(() => this.#tellIll(`has not answered in ${this.#interval} ms`), this.#interval);
     slow.unref();
@@ -169,7 +169,7 @@ class Watchdog {
 export function startWatchdog(options: StartWatchdogOptions = {}): () => void {
   const { healthy = () => true, interval: given, env = process.env, pid } = readOptions(startWatchdogOptions, options);
   speaks('watchdog');
-  // What is meant for the primary of a cluster is for its workers, too: it pings for as long as all of them are well.
+  // The watchdog of a cluster's primary is for its workers, too: it pings as long as all of them are well.
   const watched = pid ?? (isClusterWorker() ? process.ppid : undefined);
   const timeout = watchdogEnabled({ env, pid: watched });
   if (timeout === null) return () => {};

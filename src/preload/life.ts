@@ -37,7 +37,7 @@ export function lifeOptions(env: NodeJS.ProcessEnv): LifeOptions {
 const service = (): Promise<typeof import('../service/room.js')> => import('../service/room.js');
 willNeed(service);
 
-/** What a server does where listen(2) is forbidden. */
+/** A server's way if listen(2) is forbidden. */
 export const acceptLater: NonNullable<Listener['accept']> = (server, loan, address, signal) => {
   const accepting = service().then(({ acceptInherited }) => acceptInherited(server, loan, address, signal));
   accepting.catch((error: unknown) => {
@@ -184,7 +184,7 @@ export class Life {
     return [...this.#servers].filter(([, isLent]) => isLent === lent).map(([server]) => server);
   }
 
-  /** What the program has bound itself nobody keeps while it is away. */
+  /** Nobody keeps the sockets that the program has bound itself while it is away. */
   #tellNoIdleExit(own: readonly string[]): void {
     if (this.#toldNoIdleExit) return;
     this.#toldNoIdleExit = true;

@@ -1,4 +1,4 @@
-// What is put in place for an unmodified program. Becomes dist/preload.cjs, with the parts of the core that it needs inside:
+// The replacements for an unmodified program. Becomes dist/preload.cjs, with the parts of the core that it needs inside:
 // it runs before the program does, where one small CommonJS file is read in half the time of two large modules. In a program
 // that uses the library as well there are two copies of those parts then, which work as one.
 import type { Server } from 'node:net';
@@ -19,7 +19,7 @@ import { launcherScript } from '../text/launchers.js';
 import { readVariable, warnOfMisspelt } from '../text/variables.js';
 import { Life, acceptLater, lifeOptions } from './life.js';
 
-/** What was passed to a launcher it cannot pass on, and it listens on nothing itself: its program has to hear of it. */
+/** A launcher cannot pass on its sockets and listens on nothing itself: its program has to hear of them. */
 function isLauncher(env: NodeJS.ProcessEnv): boolean {
   const watches = process.execArgv.some((option) => option.startsWith('--watch'));
   return launcherScript(process.argv[1] ?? '') !== null || (watches && !env['WATCH_REPORT_DEPENDENCIES']);

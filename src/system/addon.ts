@@ -15,7 +15,7 @@ export interface NativeAddress {
   groups?: number;
 }
 
-/** What native/facts.cc reads of one descriptor. */
+/** The facts that native/facts.cc reads of a descriptor. */
 export interface NativeFacts {
   fd: number;
   cloexec: boolean;
@@ -124,12 +124,12 @@ export interface Binding {
   listenerOwner(fd: number): { pid: number; uid: number; gid: number } | number;
 }
 
-// What was shipped comes first: in an installed package nothing else is there. In a checkout `npm run build` removes it.
+// The shipped addon comes first: an installed package has no other. In a checkout `npm run build` removes it.
 const places = [`../prebuilds/${process.platform}-${process.arch}/listenfds.node`, '../build/Release/listenfds.node'];
 
 let loaded: Binding | ListenFdsError | undefined;
 
-/** What to say once nothing could be loaded. */
+/** The error if nothing could be loaded. */
 function noAddon(failures: readonly string[]): ListenFdsError {
   const tried = `The native addon cannot be loaded. Tried ${failures.join('; ')}`;
   // Node's words for --permission and --no-addons.

@@ -65,7 +65,7 @@ function compose(code: ErrorCode, found: string): string {
   ].join(' ');
 }
 
-/** What an error is about. */
+/** The subject of an error. */
 export interface ErrorDetails {
   /** The descriptor. */
   readonly fd?: number;

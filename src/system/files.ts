@@ -1,4 +1,4 @@
-// What a path leads to, held so that it stays the same.
+// The file that a path leads to, held so that it stays the same.
 
 import type { BigIntStats } from 'node:fs';
 import { fs } from './builtins.js';
@@ -7,7 +7,7 @@ export function lstat(path: string): BigIntStats | undefined {
   return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }
 
-/** What stat(2) says. Undefined where it fails, whatever the reason: a folder may be closed to us, or no folder. */
+/** The answer of stat(2). Undefined if it fails for any reason: a folder may be closed to us, or no folder. */
 export function stat(path: string): BigIntStats | undefined {
   try {
     return fs.statSync(path, { bigint: true });
@@ -50,7 +50,7 @@ export class HeldFile {
     this.stat = stat;
   }
 
-  /** What is at `path`, a symbolic link as itself; null where nothing is. */
+  /** The file at `path`, a symbolic link as itself; null if there is none. */
   static open(path: string): HeldFile | null {
     if (!hasPaths()) {
       const stat = lstat(path);
@@ -66,7 +66,7 @@ export class HeldFile {
     return HeldFile.#held(fd);
   }
 
-  /** What a descriptor is open on, held beyond its end. */
+  /** The file of a descriptor, held beyond its end. */
   static of(fd: number): HeldFile {
     if (hasPaths()) return HeldFile.#held(fs.openSync(`/proc/self/fd/${fd}`, O_PATH));
     return new HeldFile(null, '', fs.fstatSync(fd, { bigint: true }));

@@ -1,4 +1,4 @@
-// Where this code is: dist/ of the package, or a bundle of the program.
+// The folder of this code: dist/ of the package, or of a bundle.
 
 /** The path of what lies beside this code. A bundle of CommonJS has no import.meta.url. */
 export function beside(place: string): string {

@@ -4,7 +4,7 @@ import type { AddressInfo, Server } from 'node:net';
 import { binding } from './addon.js';
 import { replaceMethod } from './replace.js';
 
-/** What libuv has behind a server or a connection of node:net. */
+/** The handle of libuv behind a server or a connection of node:net. */
 export interface UvHandle {
   /** Negative while it closes. */
   readonly fd?: number;

@@ -1,4 +1,4 @@
-// What this process is: the first thread or a worker's, a cluster's primary or its worker.
+// The role of this process: the first thread or a worker's, a cluster's primary or its worker.
 
 import type { Cluster, Worker } from 'node:cluster';
 import { bindingIfAny } from './addon.js';

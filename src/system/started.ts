@@ -21,7 +21,7 @@ const ofNode = ['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'NODE_UNIQ
 
 /**
  * The variables that the process was given: without those that a .env file or the program itself has set since, and with
- * those that it has removed. Where the kernel does not tell, as after setuid(2), it is process.env as it is now.
+ * those that it has removed. If the kernel does not tell, as after setuid(2), it is process.env as it is now.
  */
 export function startEnvironment(): NodeJS.ProcessEnv {
   let given: string;

@@ -1,4 +1,4 @@
-// What fd 0 is, without the addon: by the kernel's tables of sockets, proc_pid_net(5). The preload asks at every start of every
+// The kind of fd 0, without the addon: by the kernel's tables of sockets, proc_pid_net(5). The preload asks at every start of every
 // program, so nothing is loaded here that is not needed.
 
 const tables = ['unix', 'tcp', 'tcp6', 'udp', 'udp6'] as const;

@@ -6,7 +6,7 @@ import { ListenFdsError } from './errors.js';
 export const readable = 1;
 export const writable = 2;
 
-/** Nothing that ever comes on what this package watches: it keeps the process alive, and that is all. */
+/** UV_PRIORITIZED never fires on these descriptors; polling for it only keeps the process alive. */
 export const idle = 8;
 const pending = 128;
 
@@ -24,7 +24,7 @@ export class Watcher {
   readonly fd: number;
   readonly #poll: NativePoll;
   #wanted = 0;
-  /** What the kernel has been told. */
+  /** The events that the kernel has been told. */
   #armed = 0;
   #open = true;
   #resting: NodeJS.Timeout | null = null;
@@ -34,7 +34,7 @@ export class Watcher {
     // Its event loop is not libuv's. The functions are there all the same, and end the process when they are called.
     if (process.versions['bun'] !== undefined) throw unsupported('Bun has no event loop of libuv');
     const poll = binding().createPoll(fd, (events) => {
-      // An error is pending: libuv has stopped. What it is, the next system call says, and takes it away.
+      // An error is pending: libuv has stopped. The next system call says which, and takes it away.
       if (events & pending) this.#armed = 0;
       const ready = events & (readable | writable);
       if (ready === 0) {

@@ -1,4 +1,4 @@
-// What every verb resolves to, beside the server or socket itself.
+// The result of every verb, beside the server or socket itself.
 import type { AddressInfo } from 'node:net';
 import type { InheritedFd } from '../receive/inherited.js';
 import { type Origin, sourceOf } from '../receive/origin.js';

@@ -108,7 +108,7 @@ function canonicalHost(host: string): string {
   return canonicalIPv6(host) ?? host.toLowerCase();
 }
 
-/** What reaches this machine alone by its number; null for a name, which may stand for anything until it is resolved. */
+/** Whether a number reaches this machine alone; null for a name, which may be anything until it is resolved. */
 export function isLoopback(host: string): boolean | null {
   const canonical = canonicalIPv6(host);
   if (canonical !== null) return canonical === '::1' || /^::ffff:7f[0-9a-f]{2}:/.test(canonical);

@@ -53,7 +53,7 @@ const takesValue = /^(?:-[rCe]|--(?:import|require|loader|experimental-loader|co
 const passers = ['env', 'exec', 'nice', 'nohup', 'setsid', 'stdbuf', 'time', 'timeout', 'tini', 'dumb-init'];
 const shells = ['sh', 'bash', 'dash', 'zsh', 'ash'];
 
-/** What stands before the command in those: options, variables, a time. */
+/** The words before the command in those: options, variables, a time. */
 const isOperand = /^(?:-.*|[A-Za-z_]\w*=.*|\d+(?:\.\d+)?[smhd]?)$/s;
 
 function behind(args: readonly string[]): Launcher | null {

@@ -1,4 +1,4 @@
-// What a service tells its manager, as the variables of sd_notify(3): a typed object in, the text of one message out. Pure.
+// Messages of a service to its manager, as the variables of sd_notify(3): a typed object in, the text of one message out. Pure.
 import { type Option, badOption, badValue, boolean, given, nearest, oneOf, readOption, span, text } from './options.js';
 
 /**
@@ -66,7 +66,7 @@ export function monotonicUsec(): bigint {
   return process.hrtime.bigint() / 1000n; // uv_hrtime() reads CLOCK_MONOTONIC on Linux
 }
 
-/** What may be said in a field, and the assignments it becomes; '' says nothing. */
+/** The values of a field, and the assignments they become; '' says nothing. */
 interface Field extends Option {
   encode(value: never): string;
 }
@@ -144,7 +144,7 @@ let fields: ReturnType<typeof makeFields> | undefined;
 
 export const stateFields = (): ReturnType<typeof makeFields> => (fields ??= makeFields());
 
-/** What a status may take of a message, in bytes. */
+/** The most bytes that a status takes of a message. */
 const maxStatusBytes = 1024;
 
 /** Whole characters only. */

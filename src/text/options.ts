@@ -9,7 +9,7 @@ export interface Option<T = unknown> {
   readonly allowed: string;
   /** The checked value, or undefined where it is not allowed. */
   read(value: unknown, name: string): T | undefined;
-  /** What counts where nothing is given. Absent where the call, the environment or the server decides. */
+  /** The value if nothing is given. Absent if the call, the environment or the server decides. */
   readonly default?: T;
   /** The options inside it. */
   readonly table?: Table;
@@ -23,7 +23,7 @@ export type TableOf<T> = { readonly [name in keyof Required<T>]: Option };
 
 type Read<T extends Option> = Exclude<ReturnType<T['read']>, undefined>;
 
-/** What reading a table gives. */
+/** The result of reading a table. */
 export type Values<T extends Table> = {
   -readonly [name in keyof T as T[name] extends { default: unknown } ? name : never]: Read<T[name]>;
 } & {

@@ -17,7 +17,7 @@ interface Variable {
   option(): Option;
 }
 
-/** What people set for a program. An empty one counts as absent. */
+/** The variables that people set for a program. An empty one counts as absent. */
 export const variables = {
   /** Whether inherited sockets are used: `required` fails where nothing was passed, `never` does not look. */
   LISTENFDS: { default: 'auto', option: () => oneOf('auto', 'required', 'never') },
