@@ -10,7 +10,7 @@ import type { Place } from '../text/address.js';
 export interface OwnSocket {
   /** FileDescriptorName= it is passed on under. */
   readonly name: string;
-  /** What it is for the successor. */
+  /** Its description for the successor. */
   readonly origin: Origin;
   /** The address as it was asked for. */
   readonly asked: string;
@@ -28,7 +28,7 @@ export function ownSockets(): Set<OwnSocket> {
   return (holder[key] ??= new Set());
 }
 
-/** What of a checked target tells a successor which socket is which. */
+/** The part of a target by which a successor knows its sockets. */
 export interface Asked {
   readonly address: Place | null;
   readonly name: string | null;
@@ -75,7 +75,7 @@ export function onceGone(loan: Loan, asked: Asked, own: () => Ended | null): () 
   return keptBy(loan.inherited.origin) === null ? registerOwn(loan.fd, asked, own()) : loan.giveBack;
 }
 
-/** What becomes of the file of a socket that a predecessor had bound; null for an abstract name. */
+/** The fate of the file of a socket that a predecessor had bound; null for an abstract name. */
 export function fileOf(path: string | null, removes: boolean): Ended | null {
   const file = path === null || path.startsWith('\0') ? null : HeldFile.open(path);
   if (!file) return null;

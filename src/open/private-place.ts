@@ -1,4 +1,4 @@
-// Where sockets are kept that nobody but this user, and root, may find anything behind.
+// The folder for sockets that only this user and root may reach.
 import { fs, path as paths } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';
 import { lstat } from '../system/files.js';

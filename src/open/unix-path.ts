@@ -78,7 +78,7 @@ function publish(folder: PrivateFolder, path: string, stale: HeldFile | null): v
 }
 
 /**
- * Whoever sends descriptors to a socket gets an error from then on, and so on the connections that it accepts. Received ones
+ * A sender of descriptors to a socket gets an error from then on, and so on the connections that it accepts. Received ones
  * have to be closed, and the last close of a socket with SO_LINGER, or of a file in a file system of the sender's, stands
  * still as long as the sender likes, and the event loop with it. Before Linux 6.16 there is no such option.
  */

@@ -1,4 +1,4 @@
-// What brings connections of the process before: passed like the rest, and no business of the program's.
+// Carriers of the connections of the process before: passed like the rest, and hidden from the program.
 import { isUnix } from './descriptor.js';
 import { type InheritedFd, registry } from './inherited.js';
 

@@ -16,7 +16,7 @@ export interface Suitable {
 }
 
 export interface Wish {
-  /** What was asked for, as text: empty where any address will do. */
+  /** The address asked for, as text: empty if any will do. */
   readonly asked: string;
   /** A connection was accepted for this process: REMOTE_ADDR is set, systemd.socket(5), or the caller says so. */
   readonly accepted: boolean;

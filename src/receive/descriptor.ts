@@ -236,7 +236,7 @@ export function isOpenOn(fd: number, { inode }: Description): boolean {
   );
 }
 
-/** What of a descriptor says what it is. */
+/** The fields by which a descriptor is known. */
 type Sort = Pick<Description, 'kind' | 'family' | 'type' | 'protocol'>;
 
 /** `inet stream`, `unix dgram`, `fifo`: what a descriptor is, in one or two words. */

@@ -53,7 +53,7 @@ function fromPrimary(name: string, description: Description): PrimaryFd {
 // The process's, not the module's, for two copies of the package.
 const key = Symbol.for('listenfds.primary');
 
-/** What the primary was passed; empty where this process is no worker of one that was passed anything. */
+/** The descriptors of the primary; empty if this process is not a worker of one that has any. */
 export function passedToPrimary(): readonly InheritedFd[] {
   const holder = globalThis as { [key]?: readonly InheritedFd[] };
   holder[key] ??= read(process.env['LISTENFDS_PRIMARY'] ?? '');

@@ -119,7 +119,7 @@ export class Inherited implements InheritedFd {
     return summary(this);
   }
 
-  // What console.log and JSON.stringify show: the getters above are not own properties.
+  // For console.log and JSON.stringify: the getters above are not own properties.
   toJSON(): object {
     const { fd, name, origin, kind, family, type, listening, connected, address, peer, backlog, taken } = this;
     return { fd, name, origin, kind, family, type, listening, connected, address, peer, backlog, taken };
@@ -134,14 +134,14 @@ export class Inherited implements InheritedFd {
   }
 }
 
-/** What is known in this process, whichever copy of the package found it out. */
+/** The knowledge of this process, whichever copy of the package has it. */
 interface Registry {
   readonly version: 1;
   /** Every descriptor ever verified, by number. */
   readonly known: Map<number, InheritedFd>;
   /** The variables as they were when they were removed from process.env. */
   consumed?: Consumed;
-  /** What came of them. */
+  /** The result. */
   announcement?: Announcement;
   result?: readonly InheritedFd[];
   /** What brings connections of the process before: no business of the program's. */

@@ -23,7 +23,7 @@ export function putBack(inherited: InheritedFd): void {
   else if (isOpenOn(inherited.fd, inherited.description)) (inherited as Inherited).putBack();
 }
 
-/** For what has been taken. What nobody keeps is not lent but given: closed, it is closed. */
+/** For taken descriptors. If nobody keeps one, it is not lent but given: closed, it is closed. */
 export function lend(inherited: InheritedFd): Loan {
   if (keptBy(inherited.origin) === null) return { inherited, fd: inherited.fd, giveBack: () => {} };
   let out = true;

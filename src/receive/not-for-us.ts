@@ -30,7 +30,7 @@ export function passedElsewhere(): string | null {
   return `LISTEN_PID=${pid} names ${who} and not this one (pid ${process.pid})`;
 }
 
-/** What can be done: a parent that left the descriptors open can be answered for, one that closed them cannot. */
+/** The remedy: a parent that left the descriptors open can be answered for, one that closed them cannot. */
 function remedy(): string {
   const ipc = (process.channel as { fd?: number } | undefined)?.fd; // number 3 of what node --watch starts
   const count = Number(registry().consumed?.LISTEN_FDS ?? 1);

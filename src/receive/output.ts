@@ -11,7 +11,7 @@ function socketOn(fd: number): string | null {
 }
 
 /**
- * What is meant for a log must not go to a client, or fail on a listener: it goes to standard error, or nowhere.
+ * Log lines must not go to a client, or fail on a listener: they go to standard error, or nowhere.
  *
  * @param fd of the socket that was passed
  */

@@ -1,4 +1,4 @@
-// What a primary leaves in the environment for its cluster workers.
+// The words of a primary for its cluster workers, in the environment.
 
 import { type Description, isNodeStream, isUdp } from './descriptor.js';
 import type { InheritedFd } from './inherited.js';
@@ -9,7 +9,7 @@ export interface TellingWorkers {
   readonly passed: readonly { readonly name: string; readonly description: Description }[];
 }
 
-/** What node:cluster can lend to its workers. */
+/** The kinds that node:cluster can lend to its workers. */
 export function isLendable({ description, listening, connected }: InheritedFd): boolean {
   return (listening && isNodeStream(description)) || (isUdp(description) && !connected);
 }

@@ -16,7 +16,7 @@ interface Behaviour {
   readonly noDelay?: boolean;
 }
 
-/** What a server makes of a connection that was accepted. */
+/** The server's object for an accepted connection. */
 type Wrap = (fd: number, peer: string | null) => Duplex;
 
 function vsockStreams({ allowHalfOpen = false }: Behaviour): Wrap {

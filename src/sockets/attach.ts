@@ -4,7 +4,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { nameAddress } from '../system/node-server.js';
 
-/** What net.Server asks of its handle. */
+/** The methods of a handle that net.Server calls. */
 export interface Listener {
   /** The descriptor, for an upgrade to pass on. */
   readonly fd?: number;

@@ -1,4 +1,4 @@
-// What sends and receives whole messages: unix datagrams, netlink, message queues. Nothing is read while nobody listens
+// Sends and receives whole messages: unix datagrams, netlink, message queues. Nothing is read while nobody listens
 // for 'message': the kernel's queue keeps it, and what was read already is delivered before anything newer.
 import type { EventEmitter as Emitter } from 'node:events';
 import { systemError } from '../system/addon.js';

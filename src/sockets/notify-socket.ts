@@ -9,7 +9,7 @@ import { maxMessageBytes } from '../text/notify-state.js';
 import { UnixDatagram } from './datagram.js';
 import { bindUnixSocket, setOptions } from './unix.js';
 
-/** Who sent a message, as the kernel saw it. */
+/** The sender of a message, as the kernel saw it. */
 export type Sender = Pick<PeerCredentials, 'pid' | 'uid'>;
 
 export interface NotifySocketOptions {

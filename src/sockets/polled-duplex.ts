@@ -138,7 +138,7 @@ export abstract class PolledDuplex extends Duplex {
     return this;
   }
 
-  /** What setTimeout() was last given, in milliseconds; 0 is never. */
+  /** The last timeout given to setTimeout(), in milliseconds; 0 is never. */
   get timeout(): number {
     return this.#timeoutAfter;
   }

@@ -27,7 +27,7 @@ export interface SpecialTarget extends Omit<CommonTarget, 'mode' | 'user' | 'gro
 
 type Done = (error?: Error | null) => void;
 
-/** What cannot be waited for, regular files and devices such as /dev/null: read and written in the thread pool. */
+/** Regular files and devices such as /dev/null cannot be waited for: the thread pool reads and writes them. */
 class FileStream extends Duplex {
   readonly fd: number;
   #busy = false;
