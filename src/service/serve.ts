@@ -117,7 +117,7 @@ class RunningService implements Service, Stoppable, Member {
     this.#arrivals = receiveConnections(servers);
     this.#cleanups.push(() => forgetServers(servers));
     this.voice.tell({ ready: true, status: statusText(this.stats) });
-    void this.#handOver.takeOver().then((tookOver) => tookOver && this.ready && this.#tookOver());
+    void this.#handOver.takeOver().then((tookOver) => tookOver && this.#tookOver());
     this.#stop.started();
   }
 
@@ -135,6 +135,8 @@ class RunningService implements Service, Stoppable, Member {
   }
 
   #tookOver(): void {
+    this.voice.meetManager();
+    if (!this.ready) return;
     if (process.env['WATCHDOG_USEC']) this.#cleanups.push(startWatchdog({ healthy: this.options.healthy }));
     this.voice.tell({ status: statusText(this.stats) });
   }

@@ -25,6 +25,7 @@ export class Voice {
   /** The reason why the last reload or upgrade failed. It stays in the status until one succeeds. */
   failure: string | null = null;
   #warned = false;
+  #sayStopping: () => void = () => {};
 
   constructor() {
     speaks('state');
@@ -77,6 +78,15 @@ export class Voice {
     };
     say();
     const timer = setInterval(say, extendInterval).unref();
-    return () => clearInterval(timer);
+    this.#sayStopping = say;
+    return () => {
+      clearInterval(timer);
+      this.#sayStopping = () => {};
+    };
+  }
+
+  /** It speaks to the manager from now on: if it is stopping, that has not been heard there. */
+  meetManager(): void {
+    this.#sayStopping();
   }
 }
