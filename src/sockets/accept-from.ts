@@ -76,7 +76,10 @@ export function acceptInherited(
   signal?: AbortSignal,
 ): void {
   const { address, description } = inherited;
-  signal?.addEventListener('abort', () => server.close(), { once: true });
-  signal?.addEventListener('abort', () => server.close(), { once: true });
   accept(server, fd, shown ?? address, (isVsock(description) ? vsockStreams : nodeSockets)(server as Behaviour));
+  if (!signal) return;
+  const end = (): void => void server.close();
+  if (signal.aborted) process.nextTick(end);
+  signal.addEventListener('abort', end);
+  server.once('close', () => signal.removeEventListener('abort', end));
 }

@@ -16,6 +16,7 @@ export interface Listener {
 interface Internals {
   _handle: Listener | null;
   _connections?: number;
+  _unref?: boolean;
   _emitCloseIfDrained?(): void;
 }
 
@@ -24,6 +25,7 @@ const internals = (server: Server): Internals => server as unknown as Internals;
 /** Makes `server` listen through `listener`, at `address`; 'listening' follows. */
 export function attach(server: Server, listener: Listener, address: AddressInfo | string | null): void {
   internals(server)._handle = listener;
+  if (internals(server)._unref) listener.unref();
   nameAddress(server, address);
   process.nextTick(() => server.listening && server.emit('listening'));
 }

@@ -5,6 +5,7 @@ export { startWatchdog } from '../../src/manager/watchdog.ts';
 export { choose, matches } from '../../src/receive/choose.ts';
 export { gatekeeper } from '../../src/admit/gate.ts';
 export { openPair } from '../../src/service/carrier.ts';
+export { acceptInherited } from '../../src/sockets/accept-from.ts';
 export { drain } from '../../src/service/drain.ts';
 export { binding } from '../../src/system/addon.ts';
 export { errorTable } from '../../src/system/errors.ts';
