@@ -79,12 +79,14 @@ function close(fds: readonly number[]): void {
  * Says it at once where there is room, else as soon as there is. Resolves as notify() returns; rejects with what it throws,
  * and after `timeout` ms. A timeout that is not over keeps the process alive.
  *
+ * @param withdrawn what waits for room is not said any more, and rejects with the reason
  * @throws ListenFdsError LISTENFDS_TIMEOUT
  */
 export function announce(
   state: NotifyState | string,
   options: NotifyOptions = {},
   timeout = Infinity,
+  withdrawn?: AbortSignal,
 ): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const settle = (result: boolean, error?: unknown): void => {
@@ -96,17 +98,20 @@ export function announce(
     if (isFirst && attempt({ state, options, settle })) return;
     const fds = copies(options.fds ?? []);
     let late: NodeJS.Timeout | undefined;
+    const withdraw = (): void => later.settle(false, withdrawn!.reason);
     const later: Announcement = {
       state,
       options: { ...options, fds },
       settle(result, error) {
         clearTimeout(late);
+        withdrawn?.removeEventListener('abort', withdraw);
         waiting.splice(waiting.indexOf(later), 1);
         close(fds);
         settle(result, error);
       },
     };
     waiting.push(later);
+    withdrawn?.addEventListener('abort', withdraw);
     timer ??= setTimeout(goOn, pause).unref();
     if (timeout === Infinity) return;
     late = setTimeout(() => {

@@ -169,7 +169,7 @@ function holdConnections(connections: NonNullable<UpgradeOptions['connections']>
 }
 
 /** Tells the manager who the service is now, in one message: it must not see the new process before it knows it. */
-async function announceSuccessor(pid: number): Promise<void> {
+async function announceSuccessor(pid: number, lost: AbortSignal): Promise<void> {
   const inode = binding().pidfdInode(pid);
   const told = await announce(
     {
@@ -181,6 +181,7 @@ async function announceSuccessor(pid: number): Promise<void> {
     },
     {},
     announceTime,
+    lost,
   );
   // The manager reads it before it hears of our exit.
   if (told) await notifyBarrier({ timeout: 5_000 }).catch(() => {});
@@ -202,6 +203,7 @@ async function succeed(
   attempt: Attempt,
   options: Values<typeof upgradeOptions>,
   allowance: Allowance,
+  stopping: AbortSignal | undefined,
 ): Promise<number> {
   const { briefing, held, pair } = attempt;
   const { startReleasable } = await import('../programs/spawn.js');
@@ -225,13 +227,22 @@ async function succeed(
   });
   const program = (attempt.program = await inTime(starting, allowance));
   const pid = await untilReady(program, progress, allowance);
+  // A manager that has no room yet may stop the service before it reads: it takes no other main process then, and kills the
+  // successor once this one has ended.
+  const lost = new AbortController();
+  const lose = (why: string): void => lost.abort(failed(why));
+  void progress.leaving.then(() => lose(`The successor (pid ${pid}) said that it ends right after it was ready`));
+  const stop = (): void => lose('The service is stopping');
+  stopping?.addEventListener('abort', stop, { once: true });
+  if (stopping?.aborted) stop();
   // systemd kills a main process at once that is not its child, where it waits for others to end: it has to be one before
   // it is called so.
   await program.release();
   // The one in between was killed: the successor is being ended for it.
   if (program.exit) throw failed(`The successor (pid ${pid}) lost the process that watched over it`);
   attempt.released = true;
-  await announceSuccessor(pid);
+  lost.signal.throwIfAborted();
+  await announceSuccessor(pid, lost.signal);
   const kept = await briefing.go();
   program.unref();
   for (const own of ownSockets()) if (!kept || kept.includes(keyOf(own.fd()))) own.handOver();
@@ -272,7 +283,7 @@ export async function upgrade(
       state: all.state ?? null,
     });
     attempt = { briefing, held: [], pair: openPair(), progress: null, program: null, released: false };
-    const pid = await succeed(attempt, all, allowance);
+    const pid = await succeed(attempt, all, allowance, signal);
     if (attempt.pair) carried(attempt.pair.carrier);
     return { pid, durationMs: performance.now() - started };
   } catch (error) {

@@ -1,10 +1,12 @@
 // What the manager has to hear of a service reaches it: past a full queue, and whatever errors have in them.
+import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { activate, activateModule } from '../support/activate.ts';
 import { get } from '../support/http.js';
 import { receive } from '../support/receiver.ts';
-import { start as startUpgradable, upgrade } from '../support/upgradable.ts';
+import { exitOf, start as startUpgradable, upgrade } from '../support/upgradable.ts';
 
 const program = [process.execPath, 'test/fixtures/serve.js'];
 
@@ -78,6 +80,66 @@ t.test('an upgrade fails in time when the manager does not read, and everything 
   t.equal(await get({ host: '127.0.0.1', port, agent: false }), `pid ${service.pid}`);
   await receiver.command('resume');
   t.match((await receiver.until(/READY/)).text, /^READY=1\nSTATUS=Upgrade failed, going on as before/);
+});
+
+/** A service whose successor is ready and waits for a manager that does not read to be told of it. */
+async function startUpgrade(t: Test) {
+  const receiver = await receive(t);
+  const service = activateModule(
+    t,
+    `import { serve } from 'listenfds';
+    const { listening, signal } = await serve((request, response) => response.end('pid ' + process.pid), {
+      port: 0,
+      host: '127.0.0.1',
+      upgrade: true,
+    });
+    signal.addEventListener('abort', () => console.log('stopping ' + process.pid));
+    console.log('serves', listening[0].address.port, process.pid);`,
+    { env: { NOTIFY_SOCKET: receiver.address } },
+  );
+  const serves = async (): Promise<number[]> => (await service.line()).split(' ').slice(1).map(Number);
+  const [port] = await serves();
+  await receiver.until(/^READY/);
+  const upgraded = upgrade(service.pid);
+  await receiver.until(/RELOADING/);
+  await receiver.fill();
+  const [, successor] = await serves();
+  t.teardown(() => isThere(successor!) && process.kill(successor!, 'SIGKILL'));
+  const parent = parentOf(successor!);
+  // It has been looked at, and is no child of the service any more.
+  while (parentOf(successor!) === parent) await sleep(10);
+  return { receiver, service, port: port!, successor: successor!, upgraded };
+}
+
+const parentOf = (pid: number): string => /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+t.test('a stop while MAINPID= waits for room ends the successor, and MAINPID= is not said any more', async (t) => {
+  const { receiver, service, successor, upgraded } = await startUpgrade(t);
+  process.kill(service.pid, 'SIGTERM');
+  t.equal(await service.line(), `stopping ${service.pid}`);
+  await receiver.command('resume');
+  t.match((await receiver.until(/MAINPID|STOPPING/)).text, /^STOPPING=1/);
+  t.match(await upgraded, { exitCode: 1, stderr: /The service is stopping/ });
+  t.equal(await exitOf(service), 0);
+  t.notOk(isThere(successor), 'a manager that waits for the main process alone finds nobody to kill');
+});
+
+t.test('a successor that ends while MAINPID= waits for room is none, and everything goes on', async (t) => {
+  const { receiver, service, port, successor, upgraded } = await startUpgrade(t);
+  process.kill(successor, 'SIGTERM');
+  t.equal(await service.line(), `stopping ${successor}`);
+  t.match(await upgraded, { exitCode: 1, stderr: /said that it ends right after it was ready/ });
+  t.equal(await get({ host: '127.0.0.1', port, agent: false }), `pid ${service.pid}`);
+  await receiver.command('resume');
+  t.match((await receiver.until(/MAINPID|READY/)).text, /^READY=1\nSTATUS=Upgrade failed, going on as before/);
 });
 
 for (const [what, message] of [
