@@ -76,6 +76,11 @@ t.test('the package', { skip }, async (t) => {
       [],
     );
     t.notOk(existsSync(join(installed, 'binding.gyp')), 'npm would take it for an install script');
+    const core = readFileSync(join(installed, 'dist/index.js'));
+    t.ok(
+      core.every((byte) => byte < 128),
+      'the core is ASCII: else V8 keeps it in two bytes a character',
+    );
     t.same(await program().json(), ['socket']);
   });
 
