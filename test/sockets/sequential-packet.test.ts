@@ -162,8 +162,10 @@ t.test('errors of the other end arrive', async (t) => {
   far.destroy();
   await once(far, 'close');
   near.on('error', () => {});
-  const error = await new Promise((resolve) => near.write('into the void', resolve));
-  t.match(error, { code: 'EPIPE', syscall: 'write' });
+  let error: unknown = null;
+  // A thread closes the descriptor: until then a packet arrives, and is lost with it.
+  while (!error) error = await new Promise((resolve) => near.write('into the void', resolve));
+  t.match(error, { code: /^(?:EPIPE|ECONNRESET)$/, syscall: 'write' });
   t.ok(near.destroyed);
 });
 
