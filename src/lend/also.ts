@@ -28,8 +28,10 @@ export type Listen = (server: Server, loan: Loan) => unknown;
 /** Next to `fd` only the positional form of the backlog is honoured. */
 export type ListenOn = (this: Server, options: { fd?: number }, backlog: number, callback?: () => void) => Server;
 
-const listenOn: Listen = (server, { fd, inherited }) =>
-  (net.Server.prototype.listen as ListenOn).call(server, { fd }, backlogToKeep(inherited));
+export const listenBy =
+  (listen: ListenOn): Listen =>
+  (server, { fd, inherited }) =>
+    listen.call(server, { fd }, backlogToKeep(inherited));
 
 /** The connection is counted by the server it belongs to from now on, and that one waits for it when it closes. */
 export function handConnection(socket: Socket, from: Server, to: Server): void {
@@ -42,7 +44,11 @@ export function handConnection(socket: Socket, from: Server, to: Server): void {
 }
 
 /** Has `server` take the connections of further listeners, as long as it listens itself. */
-export function acceptAlso(server: Server, loans: readonly Loan[], listen: Listen = listenOn): void {
+export function acceptAlso(
+  server: Server,
+  loans: readonly Loan[],
+  listen: Listen = listenBy(net.Server.prototype.listen as ListenOn),
+): void {
   const handle = handleOf(server);
   if (loans.length === 0 || !handle) return;
   const main = server as unknown as Internals;

@@ -17,7 +17,7 @@ import {
 } from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 import { type Address, unixAddress } from '../text/address.js';
-import { type Listen, type ListenOn, acceptAlso } from './also.js';
+import { type ListenOn, acceptAlso, listenBy } from './also.js';
 import type { Lender } from './lender.js';
 
 /** What is heard of the servers that open a socket, lent or of their own. */
@@ -88,8 +88,6 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
   const { listen } = net.Server.prototype;
   const listenOn = listen as unknown as ListenOn;
 
-  const listenOnLoan: Listen = (server, { fd, inherited }) => listenOn.call(server, { fd }, backlogToKeep(inherited));
-
   const watched = new WeakSet<Handle>();
   const listenOrBorrow = function (this: Server, ...args: unknown[]): Server {
     let loan: Loan | null = null;
@@ -126,7 +124,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
       const handle = handleOf<Handle>(this);
       if (!handle || watched.has(handle)) return;
       watched.add(handle);
-      if (loan) acceptAlso(this, lender.borrowTwins(loan), accept ?? listenOnLoan);
+      if (loan) acceptAlso(this, lender.borrowTwins(loan), accept ?? listenBy(listenOn));
       listener.opened(this, loan);
       whenClosed(handle, () => {
         loan?.giveBack();

@@ -3,21 +3,17 @@
 // SIGTERM the workers drain before the primary ends. Workers that have not ended by the deadline are killed.
 import type { Worker } from 'node:cluster';
 import { announce } from '../manager/announce.js';
+import { keepStopping } from '../manager/keep-stopping.js';
 import { notify } from '../manager/notify.js';
 import { hasSpoken } from '../manager/spoken.js';
 import { type Said, primaryHears, workerSays } from '../manager/through-primary.js';
 import { startWatchdog, watchdogEnabled } from '../manager/watchdog.js';
 import { markHandler } from '../system/own-handlers.js';
-import { nodeCluster } from '../system/process-role.js';
 import { readVariable } from '../text/variables.js';
-import { hearWorkers } from './to-workers.js';
+import { hearWorkers, workersHere } from './to-workers.js';
 
 /** Between two messages that are only about counts. Milliseconds. */
 const leastInterval = 1_000;
-
-/** How far ahead the manager's stop timeout is moved while workers drain, and how often. Milliseconds. */
-const extendTimeout = 15_000;
-const extendInterval = 5_000;
 
 /** A worker that begins to drain later than its primary ends later. Milliseconds. */
 const workerMargin = 1_000;
@@ -124,16 +120,12 @@ class WorkersVoice {
     // A worker that drains for longer says so, as it would say it to the manager, as long as its event loop turns.
     const left = (): number =>
       Math.max(least, ...[...this.#workers.values()].map(({ until }) => until)) - performance.now();
-    const say = (): void => {
-      const extend = Math.ceil(Math.min(extendTimeout, left()));
-      const more = extend > 0 ? { extendTimeout: extend } : {};
-      if (this.#speaks) announce({ stopping: true, ...more, status: `Draining, ${this.#status()}` }).catch(() => {});
-    };
-    say();
-    setInterval(say, extendInterval);
-    const living = new Set(Object.values(nodeCluster().workers ?? {}).filter((worker) => worker?.isDead() === false));
+    keepStopping(left, (state) => {
+      if (this.#speaks) announce({ ...state, status: `Draining, ${this.#status()}` }).catch(() => {});
+    });
+    const living = new Set(workersHere().filter((worker) => !worker.isDead()));
     let next: () => void = () => {};
-    for (const worker of living as Set<Worker>) {
+    for (const worker of living) {
       worker.once('exit', () => {
         living.delete(worker);
         next();
@@ -143,7 +135,7 @@ class WorkersVoice {
     while (living.size > 0 && left() > 0) {
       await new Promise<void>((resolve) => setTimeout((next = resolve), left()));
     }
-    for (const worker of living as Set<Worker>) {
+    for (const worker of living) {
       const waited = Math.ceil(performance.now() - began);
       console.error(`The service did not end cleanly: worker ${worker.process.pid} is killed, after ${waited} ms`);
       worker.process.kill('SIGKILL');

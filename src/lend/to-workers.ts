@@ -24,13 +24,17 @@ interface Query {
   fd?: unknown;
 }
 
+/** The workers of this primary. */
+export const workersHere = (): readonly Worker[] =>
+  Object.values(nodeCluster().workers ?? {}).filter((worker) => worker !== undefined);
+
 /** Hears every message of that kind of every worker, before node:cluster does. */
 export function hearWorkers(cmd: string, hear: (message: object, worker: Worker) => void): void {
   const hearOne = (worker: Worker): void =>
     void worker.process.prependListener('internalMessage' as 'message', (message) => {
       if ((message as Query).cmd === cmd) hear(message as object, worker);
     });
-  for (const worker of Object.values(nodeCluster().workers ?? {})) if (worker) hearOne(worker); // 'fork' is told later
+  for (const worker of workersHere()) hearOne(worker); // 'fork' is told later
   nodeCluster().on('fork', hearOne);
 }
 

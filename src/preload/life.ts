@@ -5,11 +5,12 @@ import type { Server } from 'node:net';
 import { type Gatekeeper, gatekeeper } from '../admit/gate.js';
 import { startWatchdog } from '../manager/watchdog.js';
 import type { Listener } from '../lend/redirect.js';
+import { workersHere } from '../lend/to-workers.js';
 import { hasCarriers } from '../receive/carriers.js';
 import { Deadline, idleExitGrace } from '../service/deadline.js';
 import { Voice } from '../service/voice.js';
 import { ListenFdsError } from '../system/errors.js';
-import { isClusterWorker, mayBePrimary, nodeCluster } from '../system/process-role.js';
+import { isClusterWorker, mayBePrimary } from '../system/process-role.js';
 import { markHandler } from '../system/own-handlers.js';
 import { readAhead, willNeed } from '../system/read-ahead.js';
 import { replaceMethod } from '../system/replace.js';
@@ -58,11 +59,8 @@ function signalExitListeners(): number {
   return (three?.count ?? 0) + (four?.count ?? 0);
 }
 
-/** The workers of this primary. */
-function workersHere(): readonly Worker[] {
-  if (!mayBePrimary()) return [];
-  return Object.values(nodeCluster().workers ?? {}).filter((worker) => worker !== undefined);
-}
+/** Without loading node:cluster to ask. */
+const workersOfOurs = (): readonly Worker[] => (mayBePrimary() ? workersHere() : []);
 
 // Messages whose cmd begins with NODE_ are not shown to the program.
 const drainMessage = { cmd: 'NODE_LISTENFDS_DRAIN' };
@@ -228,7 +226,7 @@ export class Life {
   }
 
   #serves(): boolean {
-    return this.#servers.size > 0 || workersHere().length > 0;
+    return this.#servers.size > 0 || workersOfOurs().length > 0;
   }
 
   /**
@@ -271,7 +269,7 @@ export class Life {
     const timeout = this.#options.drainTimeout;
     const deadline = new Deadline(timeout);
     this.#voice.tellStopping(() => deadline.leftWith(workerMargin));
-    const workers = endWorkers(workersHere(), deadline);
+    const workers = endWorkers(workersOfOurs(), deadline);
     const { drain, openStoreCarrier, placeArrived } = await service();
     placeArrived();
     // After an idle exit nobody would read what the manager keeps.

@@ -1,13 +1,12 @@
 // How idle HTTP/1 connections of the process before arrive in this one: carrier.ts sends them. They pass the gates of their
 // server as new ones do, and are served from the byte on at which the other process stopped reading.
-import type { Server, Socket, SocketConstructorOpts } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { newestResponse, responseInFlight } from '../admit/gate.js';
 import { announce } from '../manager/announce.js';
 import { carrierName, hasStoredCarriers, takeCarriers } from '../receive/carriers.js';
-import { connect } from '../sockets/attach.js';
+import { connect, socketFor } from '../sockets/attach.js';
 import { sharedBatch } from '../sockets/receive.js';
 import { binding } from '../system/addon.js';
-import { net } from '../system/builtins.js';
 import { EAGAIN } from '../system/errnos.js';
 import { Watcher, readable } from '../system/watcher.js';
 import { type Moved, canMove, keepDeadline, monotonicNow, serverKey } from './carrier.js';
@@ -36,8 +35,6 @@ function serverFor(servers: readonly Server[], wanted: string): Server | null {
 }
 
 interface HttpServer {
-  readonly allowHalfOpen?: boolean;
-  readonly pauseOnConnect?: boolean;
   readonly headersTimeout?: number;
 }
 
@@ -51,9 +48,8 @@ function endWhenIdle(socket: Socket, left: number): void {
 }
 
 function serve(server: Server, fd: number, until: number | null): void {
-  const { allowHalfOpen = true, pauseOnConnect = false, headersTimeout = 0 } = server as HttpServer;
-  const options = { fd, readable: true, writable: true, allowHalfOpen, pauseOnCreate: pauseOnConnect };
-  const socket = new net.Socket(options as SocketConstructorOpts);
+  const { headersTimeout = 0 } = server as HttpServer;
+  const socket = socketFor(server, fd);
   connect(server, socket);
   // node:http measures from now on until the head of a request is whole.
   const most = headersTimeout > 0 ? headersTimeout : Infinity;

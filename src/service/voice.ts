@@ -2,14 +2,11 @@
 // that works.
 import type { ConnectionStats } from '../admit/gate.js';
 import { announce, isAnnouncing } from '../manager/announce.js';
+import { keepStopping } from '../manager/keep-stopping.js';
 import { notify } from '../manager/notify.js';
 import { speaks } from '../manager/spoken.js';
 import { tellPrimary } from '../manager/through-primary.js';
 import { type NotifyState, decorate } from '../text/notify-state.js';
-
-/** How far ahead the manager's stop timeout is moved while a service stops, and how often. Milliseconds. */
-const extendTimeout = 15_000;
-const extendInterval = 5_000;
 
 export const oneLine = (error: unknown): string =>
   String((error as Error)?.message ?? error).replaceAll(/[\n\r\0]+/g, ' ');
@@ -71,16 +68,12 @@ export class Voice {
    * @returns stops saying it
    */
   tellStopping(left: () => number, status?: () => string): () => void {
-    const say = (): void => {
-      const extend = Math.ceil(Math.min(extendTimeout, left()));
-      const more = extend > 0 ? { extendTimeout: extend } : {};
-      this.tell({ stopping: true, ...more, ...(status ? { status: status() } : {}) });
-    };
-    say();
-    const timer = setInterval(say, extendInterval).unref();
-    this.#sayStopping = say;
+    const { again, end } = keepStopping(left, (state) =>
+      this.tell({ ...state, ...(status ? { status: status() } : {}) }),
+    );
+    this.#sayStopping = again;
     return () => {
-      clearInterval(timer);
+      end();
       this.#sayStopping = () => {};
     };
   }

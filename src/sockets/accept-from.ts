@@ -1,44 +1,34 @@
 // Accepting for a net.Server what it cannot listen on: a family that Node does not know, or any where a sandbox forbids
 // listen(2), which Node calls again on what listens already.
-import type { AddressInfo, Server, SocketConstructorOpts } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { isVsock } from '../receive/descriptor.js';
 import type { Loan } from '../receive/lent.js';
 import { binding } from '../system/addon.js';
-import { net } from '../system/builtins.js';
 import { Acceptor } from './acceptor.js';
-import { attach, connect } from './attach.js';
+import { type Behaviour, attach, connect, socketFor } from './attach.js';
 import { DescriptorStream } from './descriptor-stream.js';
 
-interface Behaviour {
-  readonly allowHalfOpen?: boolean;
-  readonly pauseOnConnect?: boolean;
-  readonly noDelay?: boolean;
-}
-
 /** The server's object for an accepted connection. */
-type Wrap = (fd: number, peer: string | null) => Duplex;
+type Wrap = (server: Server, fd: number, peer: string | null) => Duplex;
 
-function vsockStreams({ allowHalfOpen = false }: Behaviour): Wrap {
-  return (fd, remoteAddress) =>
-    new DescriptorStream({ fd, subject: `fd ${fd}`, socket: true, allowHalfOpen, remoteAddress });
-}
+const vsockStream: Wrap = (server, fd, remoteAddress) => {
+  const { allowHalfOpen = false } = server as Behaviour;
+  return new DescriptorStream({ fd, subject: `fd ${fd}`, socket: true, allowHalfOpen, remoteAddress });
+};
 
-function nodeSockets({ allowHalfOpen = false, pauseOnConnect = false, noDelay = false }: Behaviour): Wrap {
-  return (fd) => {
-    const options = { fd, readable: true, writable: true, allowHalfOpen, pauseOnCreate: pauseOnConnect };
-    const socket = new net.Socket(options as SocketConstructorOpts);
-    if (noDelay) socket.setNoDelay(true);
-    return socket;
-  };
-}
+const nodeSocket: Wrap = (server, fd) => {
+  const socket = socketFor(server, fd);
+  if ((server as Behaviour).noDelay) socket.setNoDelay(true);
+  return socket;
+};
 
 function accept(server: Server, fd: number, address: AddressInfo | string | null, wrap: Wrap): void {
   const acceptor = new Acceptor(fd, {
     accepted: (connection, peer) => {
       let socket: Duplex;
       try {
-        socket = wrap(connection, peer);
+        socket = wrap(server, connection, peer);
       } catch (error) {
         binding().closeFd(connection);
         server.emit('error', error);
@@ -61,7 +51,7 @@ function accept(server: Server, fd: number, address: AddressInfo | string | null
 
 /** Has `server` take the connections of a listening vsock descriptor; 'listening' follows. */
 export function acceptVsock(server: Server, fd: number, address: string | null): void {
-  accept(server, fd, address, vsockStreams(server as Behaviour));
+  accept(server, fd, address, vsockStream);
 }
 
 /**
@@ -76,7 +66,7 @@ export function acceptInherited(
   signal?: AbortSignal,
 ): void {
   const { address, description } = inherited;
-  accept(server, fd, shown ?? address, (isVsock(description) ? vsockStreams : nodeSockets)(server as Behaviour));
+  accept(server, fd, shown ?? address, isVsock(description) ? vsockStream : nodeSocket);
   if (!signal) return;
   const end = (): void => void server.close();
   if (signal.aborted) process.nextTick(end);

@@ -1,11 +1,10 @@
 // Accept=yes: the manager accepted, and passes the one connection that this process is for.
-import type { AddressInfo, Server, SocketConstructorOpts } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { isVsock } from '../receive/descriptor.js';
 import type { InheritedFd } from '../receive/inherited.js';
 import { binding } from '../system/addon.js';
-import { net } from '../system/builtins.js';
 import { formatAddress } from '../text/address.js';
-import { attach, connect } from './attach.js';
+import { type Behaviour, attach, connect, socketFor } from './attach.js';
 import { DescriptorStream } from './descriptor-stream.js';
 
 /** The other end of the connection that Accept=yes passed. */
@@ -29,11 +28,6 @@ export function expectConnection(server: Server, inherited: InheritedFd): void {
   attach(server, { close: () => {}, ref: () => {}, unref: () => {} }, inherited.address);
 }
 
-interface Behaviour {
-  readonly allowHalfOpen?: boolean;
-  readonly pauseOnConnect?: boolean;
-}
-
 /** Serves the connection; when it closes, the server closes as well, and with it the process's work is done. */
 export function serveConnection(server: Server, { fd, description }: InheritedFd): void {
   setImmediate(() => {
@@ -44,11 +38,10 @@ export function serveConnection(server: Server, { fd, description }: InheritedFd
 }
 
 function serveNow(server: Server, fd: number, vsock: boolean): void {
-  const { allowHalfOpen = false, pauseOnConnect = false } = server as Behaviour;
-  const options = { fd, readable: true, writable: true, allowHalfOpen, pauseOnCreate: pauseOnConnect };
+  const { allowHalfOpen = false } = server as Behaviour;
   const socket = vsock
     ? new DescriptorStream({ fd, subject: `fd ${fd}`, socket: true, allowHalfOpen })
-    : new net.Socket(options as SocketConstructorOpts);
+    : socketFor(server, fd);
   socket.once('close', () => {
     if (server.listening) server.close();
   });

@@ -1,7 +1,8 @@
 // A server that listens without a socket of Node's: what listens is put where the cluster module puts its own stand-in
 // (lib/internal/cluster/child.js), so that listening, close(), ref() and the rest of net.Server work as ever.
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { AddressInfo, Server, Socket, SocketConstructorOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { net } from '../system/builtins.js';
 import { nameAddress } from '../system/node-server.js';
 
 /** The methods of a handle that net.Server calls. */
@@ -28,6 +29,20 @@ export function attach(server: Server, listener: Listener, address: AddressInfo 
   if (internals(server)._unref) listener.unref();
   nameAddress(server, address);
   process.nextTick(() => server.listening && server.emit('listening'));
+}
+
+/** Options of a server that are its sockets', too. */
+export interface Behaviour {
+  readonly allowHalfOpen?: boolean;
+  readonly pauseOnConnect?: boolean;
+  readonly noDelay?: boolean;
+}
+
+/** The server's socket for a connection. */
+export function socketFor(server: Server, fd: number): Socket {
+  const { allowHalfOpen = false, pauseOnConnect = false } = server as Behaviour;
+  const options = { fd, readable: true, writable: true, allowHalfOpen, pauseOnCreate: pauseOnConnect };
+  return new net.Socket(options as SocketConstructorOpts);
 }
 
 /** Gives a connection to the server, and has it counted there while it is open. */
