@@ -14,7 +14,7 @@ import { row } from './rounds.js';
 
 const bench = 'idle';
 const checkout = resolve(import.meta.dirname, '..');
-const frameworks = ['express-5', 'fastify-5', 'nest-11/express', 'nest-express', 'hapi', 'koa', 'hono'];
+const frameworks = ['express-5', 'fastify-5', 'nest-11/express', 'nest-12/express', 'hapi', 'koa', 'hono'];
 const many = 10_000;
 
 function get(port, agent = false) {

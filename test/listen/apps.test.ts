@@ -6,6 +6,7 @@ import { ask, type Place, type Protocol } from '../support/ask.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { freePort } from '../support/port.ts';
+import { installedModule } from '../support/programs.ts';
 import { socketActivate } from '../support/socket-activate.ts';
 import { without } from '../support/tools.ts';
 
@@ -18,6 +19,7 @@ interface Kind {
   readonly scheme: 'http' | 'https' | null;
 }
 
+const older = 'more-frameworks';
 const kinds: readonly Kind[] = [
   { app: 'request-listener', protocol: 'http', scheme: 'http' },
   { app: 'net', protocol: 'tcp', scheme: null },
@@ -26,11 +28,11 @@ const kinds: readonly Kind[] = [
   { app: 'https', protocol: 'https', scheme: 'https' },
   { app: 'http2', protocol: 'http2', scheme: 'http' },
   { app: 'http2-secure', protocol: 'http2-tls', scheme: 'https' },
-  { app: 'express4', protocol: 'http', scheme: 'http' },
-  { app: 'express5', protocol: 'http', scheme: 'http' },
+  { app: 'express', protocol: 'http', scheme: 'http' },
+  { app: 'express', args: [await installedModule(older, 'express4')], protocol: 'http', scheme: 'http' },
   { app: 'koa', protocol: 'http', scheme: 'http' },
   { app: 'fastify', protocol: 'http', scheme: 'http' },
-  { app: 'fastify', args: ['fastify4'], protocol: 'http', scheme: 'http' },
+  { app: 'fastify', args: [await installedModule(older, 'fastify4')], protocol: 'http', scheme: 'http' },
 ];
 
 const skip = without('systemd-socket-activate', 'openssl');

@@ -5,6 +5,7 @@ import { activate, root, type Activated } from '../support/activate.ts';
 import { ask, type Place } from '../support/ask.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { freePort } from '../support/port.ts';
+import { installedModule } from '../support/programs.ts';
 import { socketActivate } from '../support/socket-activate.ts';
 import { without } from '../support/tools.ts';
 
@@ -18,7 +19,11 @@ async function linesUntil(program: Activated, last: string | RegExp): Promise<st
   return lines;
 }
 
-for (const name of ['fastify', 'fastify4']) {
+const older = await installedModule('more-frameworks', 'fastify4');
+for (const [name, module] of [
+  ['fastify', 'fastify'],
+  ['fastify 4', older],
+] as const) {
   t.test(`${name}: hooks run and the address is logged, adopted or bound, and close() closes`, { skip }, async (t) => {
     const port = await freePort();
     const path = join(temporaryFolder(t), 'app.sock');
@@ -27,7 +32,7 @@ for (const name of ['fastify', 'fastify4']) {
       [path, { path }, path],
     ];
     for (const [address, place, shown] of places) {
-      const command = [process.execPath, fixture('fastify'), address, name];
+      const command = [process.execPath, fixture('fastify'), address, module];
       const starts = {
         inherited: () => socketActivate(t, command, { addresses: [address] }),
         bound: async () => activate(t, command),
@@ -62,7 +67,7 @@ for (const name of ['fastify', 'fastify4']) {
     async (t) => {
       const port = await freePort();
       const address = `127.0.0.1:${port}`;
-      const command = [process.execPath, fixture('fastify-failing'), address, name];
+      const command = [process.execPath, fixture('fastify-failing'), address, module];
       const program = await socketActivate(t, command, { addresses: [address], names: ['web'] });
       t.equal(await ask('http', { host: '127.0.0.1', port }), 'hello');
       t.match(await program.json(), {

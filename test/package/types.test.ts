@@ -15,26 +15,22 @@ const tarball = (() => {
   return execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', env: cleanEnvironment() }).trim();
 })();
 
+const [nest, more] = [await installed('nest-12'), await installed('more-frameworks')];
+
 /** A project with the published package, and what people use beside it. */
 function project(t: Test): string {
   const folder = temporaryFolder(t);
   const modules = join(folder, 'node_modules');
   mkdirSync(join(modules, 'listenfds'), { recursive: true });
   execFileSync('tar', ['-xzf', tarball, '--strip-components=1', '-C', join(modules, 'listenfds')]);
-  const others = [
-    '@types',
-    '@hapi',
-    '@nestjs',
-    'express',
-    'fastify',
-    'fastify4',
-    'koa',
-    'polka',
-    'socket.io',
-    'srvx',
-    'h3',
-  ];
+  const others = ['@types', '@hapi', 'express', 'fastify', 'koa', 'polka', 'socket.io', 'srvx', 'h3'];
   for (const name of others) symlinkSync(join(root, 'node_modules', name), join(modules, name));
+  for (const [at, name] of [
+    [nest, '@nestjs'],
+    [more, 'fastify4'],
+  ] as const) {
+    symlinkSync(join(at, 'node_modules', name), join(modules, name));
+  }
   return folder;
 }
 

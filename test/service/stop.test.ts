@@ -1,10 +1,12 @@
 // The stop of a service under adverse circumstances: it ends by its deadline, and what one part does wrong is not the loss
 // of another.
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { connect as connectHttp2 } from 'node:http2';
 import t, { type Test } from 'tap';
 import { activate, activateModule, type Activated, type Activation } from '../support/activate.ts';
 import { get } from '../support/http.js';
+import { installed } from '../support/programs.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { receive } from '../support/receiver.ts';
 
@@ -30,6 +32,12 @@ async function start(t: Test, source: string, activation: Activation = {}): Prom
     const match = /^ports (.*)$/.exec(await program.line());
     if (match) return Object.assign(program, { ports: JSON.parse(match[1]!) as number[] });
   }
+}
+
+/** A line that gives a module the `require` of a project of test/programs. */
+async function requireFrom(project: string): Promise<string> {
+  const manifest = join(await installed(project), 'package.json');
+  return `const require = (await import('node:module')).createRequire(${JSON.stringify(manifest)});`;
 }
 
 /** A request that is in flight, once the service says so. */
@@ -304,9 +312,10 @@ t.test('otherHandlers: together leaves handlers of others alone', async (t) => {
 t.test('Nest’s shutdown hooks run when all is drained', async (t) => {
   const program = await start(
     t,
-    `import 'reflect-metadata';
-     import { Module } from '@nestjs/common';
-     import { NestFactory } from '@nestjs/core';
+    `${await requireFrom('nest-12')}
+     require('reflect-metadata');
+     const { Module } = require('@nestjs/common');
+     const { NestFactory } = require('@nestjs/core');
      class AppModule { onModuleDestroy() { say('module destroyed'); } }
      Module({})(AppModule);
      const app = await NestFactory.create(AppModule, { logger: false });
@@ -324,8 +333,9 @@ t.test('Nest’s shutdown hooks run when all is drained', async (t) => {
 t.test('Apollo’s own handler ends its server when all is drained', async (t) => {
   const program = await start(
     t,
-    `import { ApolloServer } from '@apollo/server';
-     import { ApolloServerPluginDrainHttpServer } from '@apollo/server/plugin/drainHttpServer';
+    `${await requireFrom('more-frameworks')}
+     const { ApolloServer } = require('@apollo/server');
+     const { ApolloServerPluginDrainHttpServer } = require('@apollo/server/plugin/drainHttpServer');
      const server = createServer(slow());
      const stopped = { async serverWillStart() { return { async serverWillStop() { say('Apollo stops'); } }; } };
      const apollo = new ApolloServer({
@@ -440,9 +450,10 @@ for (const [framework, code] of [
   ],
   [
     'Nest’s onModuleDestroy',
-    `import 'reflect-metadata';
-     import { Module } from '@nestjs/common';
-     import { NestFactory } from '@nestjs/core';
+    `${await requireFrom('nest-12')}
+     require('reflect-metadata');
+     const { Module } = require('@nestjs/common');
+     const { NestFactory } = require('@nestjs/core');
      class AppModule {
        onModuleDestroy() { endStreams(); }
        onApplicationShutdown() { say('post-close'); }

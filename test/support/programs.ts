@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { cache, cleanEnvironment } from '../../scripts/node-versions.js';
 import { root } from './activate.ts';
@@ -52,6 +53,11 @@ export function installed(name: string, node: string = process.execPath): Promis
   const known = installing.get(name) ?? install(name, node);
   installing.set(name, known);
   return known;
+}
+
+/** The file that `import NAME` loads in a project of test/programs. */
+export async function installedModule(project: string, name: string): Promise<string> {
+  return createRequire(join(await installed(project), 'package.json')).resolve(name);
 }
 
 const isLinuxX64 = process.platform === 'linux' && process.arch === 'x64';

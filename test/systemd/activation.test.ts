@@ -70,7 +70,7 @@ t.test('an Express and a Fastify application that know nothing of descriptors', 
   const port = await freePort();
   const units = {
     'express.socket': `[Socket]\nListenStream=127.0.0.1:${port}\n`,
-    'express.service': `[Service]\nExecStart=${execStart('apps/express5.js', String(port))}\n`,
+    'express.service': `[Service]\nExecStart=${execStart('apps/express.js', String(port))}\n`,
     'fastify.socket': '[Socket]\nListenStream=/run/fastify.sock\n',
     'fastify.service': `[Service]\nExecStart=${execStart('apps/fastify.js', '/run/fastify.sock')}\n`,
   };
