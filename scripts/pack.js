@@ -103,7 +103,8 @@ try {
   const readme = readFileSync(join(stage, 'README.md'), 'utf8');
   const isPacked = (path) => existsSync(join(stage, path));
   writeFileSync(join(stage, 'README.md'), publishLinks(readme, isPacked, manifest));
-  const { scripts: _, devDependencies: __, tap: ___, private: ____, gypfile: _____, ...published } = manifest;
+  const ours = ['scripts', 'devDependencies', 'overrides', 'tap', 'private', 'gypfile'];
+  const published = Object.fromEntries(Object.entries(manifest).filter(([name]) => !ours.includes(name)));
   writeFileSync(join(stage, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
   mkdirSync(destination, { recursive: true });
   const command = ['pack', '--silent', '--pack-destination', destination];
