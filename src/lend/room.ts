@@ -2,3 +2,4 @@
 export { acceptAlso } from './also.js';
 export { speakForWorkers } from './speak-for-workers.js';
 export { lendToWorkers } from './to-workers.js';
+export { endWorkers } from './end-workers.js';

@@ -10,7 +10,8 @@ import { type Said, primaryHears, workerSays } from '../manager/through-primary.
 import { startWatchdog, watchdogEnabled } from '../manager/watchdog.js';
 import { markHandler } from '../system/own-handlers.js';
 import { readVariable } from '../text/variables.js';
-import { hearWorkers, workersHere } from './to-workers.js';
+import { endWorkers } from './end-workers.js';
+import { hearWorkers } from './to-workers.js';
 
 /** Between two messages that are only about counts. Milliseconds. */
 const leastInterval = 1_000;
@@ -110,38 +111,22 @@ class WorkersVoice {
     // Handlers of the program's own know what is to be done.
     if (this.#ending || process.listenerCount('SIGTERM') > 1) return;
     this.#ending = true;
-    void this.#endWorkers().then((all) => process.exit(all ? 0 : 1));
-  });
-
-  /** @returns whether all of them have ended by themselves */
-  async #endWorkers(): Promise<boolean> {
-    const began = performance.now();
-    const least = began + this.#drainTimeout + workerMargin;
+    const least = performance.now() + this.#drainTimeout + workerMargin;
     // A worker that drains for longer says so, as it would say it to the manager, as long as its event loop turns.
     const left = (): number =>
       Math.max(least, ...[...this.#workers.values()].map(({ until }) => until)) - performance.now();
     keepStopping(left, (state) => {
       if (this.#speaks) announce({ ...state, status: `Draining, ${this.#status()}` }).catch(() => {});
     });
-    const living = new Set(workersHere().filter((worker) => !worker.isDead()));
-    let next: () => void = () => {};
-    for (const worker of living) {
-      worker.once('exit', () => {
-        living.delete(worker);
-        next();
-      });
-      worker.process.kill('SIGTERM'); // a manager that signals all has done so: it is one stop
-    }
-    while (living.size > 0 && left() > 0) {
-      await new Promise<void>((resolve) => setTimeout((next = resolve), left()));
-    }
-    for (const worker of living) {
-      const waited = Math.ceil(performance.now() - began);
-      console.error(`The service did not end cleanly: worker ${worker.process.pid} is killed, after ${waited} ms`);
-      worker.process.kill('SIGKILL');
-    }
-    return living.size === 0;
-  }
+    // A manager that signals all has done so: it is one stop.
+    endWorkers(left, (worker) => void worker.process.kill('SIGTERM')).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error('The service did not end cleanly:', error);
+        process.exit(1);
+      },
+    );
+  });
 }
 
 const key = Symbol.for('listenfds.workersVoice');

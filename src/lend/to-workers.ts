@@ -18,7 +18,7 @@ export function keepBacklogs(lender: Lender): void {
 /** What a worker asks its primary for when it opens a socket, and says when it listens. */
 interface Query {
   readonly cmd?: string;
-  readonly act?: string;
+  act?: string;
   readonly addressType?: unknown;
   readonly address?: unknown;
   fd?: unknown;
@@ -29,18 +29,17 @@ export const workersHere = (): readonly Worker[] =>
   Object.values(nodeCluster().workers ?? {}).filter((worker) => worker !== undefined);
 
 /** Hears every message of that kind of every worker, before node:cluster does. */
-export function hearWorkers(cmd: string, hear: (message: object, worker: Worker) => void): void {
+export function hearWorkers(cmd: string, hear: (message: Query, worker: Worker) => void): void {
   const hearOne = (worker: Worker): void =>
     void worker.process.prependListener('internalMessage' as 'message', (message) => {
-      if ((message as Query).cmd === cmd) hear(message as object, worker);
+      if ((message as Query).cmd === cmd) hear(message as Query, worker);
     });
   for (const worker of workersHere()) hearOne(worker); // 'fork' is told later
   nodeCluster().on('fork', hearOne);
 }
 
 /** What node:cluster of a worker says to that of its primary. */
-const hearCluster = (hear: (query: Query) => void): void =>
-  hearWorkers('NODE_CLUSTER', hear as (message: object) => void);
+export const hearCluster = (hear: (query: Query, worker: Worker) => void): void => hearWorkers('NODE_CLUSTER', hear);
 
 /**
  * A worker that listens on a number tells its primary no address. The event 'listening' has to say what it says of a

@@ -7,6 +7,7 @@ import { temporaryFolder } from '../support/folder.ts';
 import { held } from '../support/held.ts';
 import { get } from '../support/http.js';
 import { load } from '../support/load.ts';
+import { gone } from '../support/processes.ts';
 import { receive } from '../support/receiver.ts';
 import { tcpQueue } from '../support/queues.ts';
 import { without } from '../support/tools.ts';
@@ -18,6 +19,7 @@ interface How {
   readonly worker: 'library' | 'unmodified' | 'failing';
   readonly policy: 'rr' | 'none';
   readonly preload?: boolean;
+  readonly refork?: boolean;
   readonly target?: unknown;
 }
 
@@ -162,9 +164,35 @@ t.test('a worker that hangs is killed at the deadline, and the primary says so',
   process.kill(running.pid, 'SIGTERM');
   const { text } = await manager.until(/STOPPING/);
   t.match(text, /^EXTEND_TIMEOUT_USEC=1[0-3][0-9]{5}$/m, 'no longer than the deadline');
-  t.match(await running.ended, { code: 1, stderr: /worker \d+ is killed, after 1[0-9]{3} ms/ });
+  t.match(await running.ended, { code: 1, stderr: /Workers were killed: \d+/ });
   t.ok(performance.now() - started < 5_000);
 });
+
+for (const policy of ['rr', 'none'] as const) {
+  for (const preload of [false, true]) {
+    const how = preload
+      ? ({ primary: 'nothing', worker: 'unmodified', policy, preload } as const)
+      : ({ primary: 'library', worker: 'library', policy } as const);
+    t.test(`workers that are forked while it stops are lent nothing: ${JSON.stringify(how)}`, async (t) => {
+      const { fd, port } = await held(t);
+      const running = start(t, { ...how, refork: true, target: port }, { fds: [fd] });
+      while ((await running.json()) !== 'ready');
+      const answers = [200, 2_500].map((ms) => get({ host: '127.0.0.1', port, path: `/slow?ms=${ms}` }));
+      for (const _ of answers) t.equal(await running.json(), 'slow');
+      process.kill(-running.pid, 'SIGTERM');
+      const { forked } = await running.json();
+      // The workers of before have closed, the queue is the manager's: who comes now waits for who comes next.
+      const next = get({ host: '127.0.0.1', port, path: '/' }).catch(({ code }) => code);
+      t.match(await Promise.all(answers), [/^[0-9]+$/, /^[0-9]+$/]);
+      t.match(await running.ended, { code: 0, signal: null, stderr: '' });
+      await gone(forked);
+      const following = start(t, { ...how, target: port }, { fds: [fd] });
+      t.match(await next, /^[0-9]+$/);
+      t.not(await next, String(forked));
+      await following.kill();
+    });
+  }
+}
 
 t.test('a worker that says it needs longer is waited for', async (t) => {
   const { fd, port } = await held(t);
