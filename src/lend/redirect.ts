@@ -131,11 +131,14 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
         listener.closed(this);
       });
     };
-    if (handleOf(this)) opened();
+    if (handleOf(this) && !accept) opened();
     // With { fd } it has failed, and the error event is on its way.
     else if (loan && !lender.isWorker && !accept) loan.giveBack();
-    // A host name is resolved first, and a cluster worker asks its primary.
-    else this.once('listening', opened);
+    else {
+      // A host name is resolved first, and a cluster worker asks its primary.
+      this.once('listening', opened);
+      this.once('close', () => this.off('listening', opened));
+    }
     return this;
   };
   replaceMethod(net.Server.prototype, 'listen', listenOrBorrow);
@@ -189,12 +192,12 @@ export function redirectDatagrams(lender: Lender, lent: () => void): void {
     const isOfFamily = (found: Description): boolean => isUdp(found) && found.family === family[this.type];
     const loan = lender.borrow(wanted, isOfFamily);
     if (!loan) return Reflect.apply(bind, this, args);
-    const callback = args.at(-1);
+    const callback = args.filter((one) => typeof one === 'function').slice(-1);
     this.once('close', loan.giveBack);
     this.once('listening', lent);
     if (lender.isWorker) {
       // Answered by the primary, and so as late as any other bind().
-      bind.call(this, { fd: loan.fd }, ...(typeof callback === 'function' ? [callback] : []));
+      bind.call(this, { fd: loan.fd }, ...callback);
       return this;
     }
     // With { fd } it says 'listening' before it returns, which no caller of another bind() expects.
@@ -205,7 +208,7 @@ export function redirectDatagrams(lender: Lender, lent: () => void): void {
       (event: string, ...rest: unknown[]) => event === 'listening' || Reflect.apply(emit, this, [event, ...rest]),
     );
     try {
-      bind.call(this, { fd: loan.fd }, ...(typeof callback === 'function' ? [callback] : []));
+      bind.call(this, { fd: loan.fd }, ...callback);
     } catch (error) {
       loan.giveBack();
       throw error;

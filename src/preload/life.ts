@@ -9,7 +9,6 @@ import { workersHere } from '../lend/to-workers.js';
 import { hasCarriers } from '../receive/carriers.js';
 import { Deadline, idleExitGrace } from '../service/deadline.js';
 import { Voice } from '../service/voice.js';
-import { ListenFdsError } from '../system/errors.js';
 import { isClusterWorker, mayBePrimary } from '../system/process-role.js';
 import { markHandler } from '../system/own-handlers.js';
 import { readAhead, willNeed } from '../system/read-ahead.js';
@@ -36,13 +35,23 @@ export function lifeOptions(env: NodeJS.ProcessEnv): LifeOptions {
 }
 
 const service = (): Promise<typeof import('../service/room.js')> => import('../service/room.js');
-willNeed(service);
+const lending = (): Promise<typeof import('../lend/room.js')> => import('../lend/room.js');
+willNeed(async () => {
+  await service();
+  if (mayBePrimary()) await lending();
+});
 
-/** A server's way if listen(2) is forbidden. */
+/** A server's way if listen(2) is forbidden. As after every listen(), it listens at once for those who close it. */
 export const acceptLater: NonNullable<Listener['accept']> = (server, loan, address, signal) => {
-  const accepting = service().then(({ acceptInherited }) => acceptInherited(server, loan, address, signal));
+  const holder = server as { _handle?: object | null };
+  const nothing = (): void => {};
+  const standIn = (holder._handle = { close: loan.giveBack, ref: nothing, unref: nothing });
+  const accepting = service().then(({ acceptInherited }) => {
+    if (holder._handle === standIn) acceptInherited(server, loan, address, signal);
+  });
   accepting.catch((error: unknown) => {
     loan.giveBack();
+    holder._handle = null;
     server.emit('error', error);
   });
 };
@@ -58,9 +67,6 @@ function signalExitListeners(): number {
   >;
   return (three?.count ?? 0) + (four?.count ?? 0);
 }
-
-/** Without loading node:cluster to ask. */
-const workersOfOurs = (): readonly Worker[] => (mayBePrimary() ? workersHere() : []);
 
 // Messages whose cmd begins with NODE_ are not shown to the program.
 const drainMessage = { cmd: 'NODE_LISTENFDS_DRAIN' };
@@ -78,31 +84,14 @@ const workerMargin = 1000;
 /** One stop that comes twice: npm forwards the signal that its group got already. Milliseconds. */
 const echo = 1000;
 
-/** @param deadline when a worker that has not ended is killed: its event loop may stand still */
-async function endWorkers(workers: readonly Worker[], deadline: Deadline): Promise<void> {
-  const killed: unknown[] = [];
-  const end = (worker: Worker): Promise<void> =>
-    new Promise((resolve) => {
-      if (worker.isDead()) return resolve();
-      const unanswered = setTimeout(() => worker.process.kill('SIGTERM'), answerTime);
-      const kill = (): void => {
-        killed.push(worker.process.pid);
-        worker.process.kill('SIGKILL');
-      };
-      const forget = deadline.whenOver(kill, workerMargin);
-      const over = (): void => {
-        clearTimeout(unanswered);
-        forget();
-        resolve();
-      };
-      worker.once('exit', over);
-      worker.process.on('internalMessage' as 'message', (message) => {
-        if ((message as { cmd?: string }).cmd === drainingMessage.cmd) clearTimeout(unanswered);
-      });
-      if (worker.isConnected()) worker.process.send(drainMessage, () => {});
-    });
-  await Promise.all(workers.map(end));
-  if (killed.length > 0) throw new ListenFdsError('LISTENFDS_TIMEOUT', `Workers were killed: ${killed.join(', ')}`);
+function askToEnd(worker: Worker): void {
+  const unanswered = setTimeout(() => worker.process.kill('SIGTERM'), answerTime);
+  const answered = (): void => clearTimeout(unanswered);
+  worker.once('exit', answered);
+  worker.process.on('internalMessage' as 'message', (message) => {
+    if ((message as { cmd?: string }).cmd === drainingMessage.cmd) answered();
+  });
+  if (worker.isConnected()) worker.process.send(drainMessage, () => {});
 }
 
 /** In a worker: the primary ends, and wants what a SIGTERM says. */
@@ -226,7 +215,7 @@ export class Life {
   }
 
   #serves(): boolean {
-    return this.#servers.size > 0 || workersOfOurs().length > 0;
+    return this.#servers.size > 0 || (mayBePrimary() && workersHere().length > 0);
   }
 
   /**
@@ -268,8 +257,9 @@ export class Life {
     this.#ending = true;
     const timeout = this.#options.drainTimeout;
     const deadline = new Deadline(timeout);
-    this.#voice.tellStopping(() => deadline.leftWith(workerMargin));
-    const workers = endWorkers(workersOfOurs(), deadline);
+    const left = (): number => deadline.leftWith(workerMargin);
+    this.#voice.tellStopping(left);
+    const workers = mayBePrimary() ? lending().then(({ endWorkers }) => endWorkers(left, askToEnd)) : null;
     const { drain, openStoreCarrier, placeArrived } = await service();
     placeArrived();
     // After an idle exit nobody would read what the manager keeps.

@@ -62,3 +62,24 @@ for (const [program, command] of [
     });
   });
 }
+
+t.test('a server that is closed at once is closed, and the next one is served: the preload', { skip }, async (t) => {
+  const port = await freePort();
+  const program = `
+    const { createServer } = require('node:http');
+    const server = createServer((request, response) => response.end('hello')).on('error', (error) => console.log(error.code));
+    server.listen(3000, () => console.log('listening', server.listening)).close((error) => {
+      console.log('closed', error?.code, server.listening);
+      setTimeout(() => server.listen(3000), 300);
+    });`;
+  const units = {
+    'web.socket': `[Socket]\nListenStream=127.0.0.1:${port}\n`,
+    'web.service': `[Service]\nType=notify\nSystemCallFilter=~listen\nExecStart=${commandLine(process.execPath, '--import', register, '--eval', program.replaceAll(/\s+/g, ' '))}\n`,
+  };
+  await withSystemd({ units }, async (lab) => {
+    t.match(await get(port), /hello/);
+    t.match(lab.log(), /^closed undefined false\nlistening true$/m);
+    await lab.systemctl('stop', 'web.service');
+    t.equal(await lab.property('web.service', 'Result'), 'success');
+  });
+});
