@@ -120,15 +120,26 @@ function endLike(exit: Exit | null): void {
 function catchSignals(tell: (action: (runner: Runner) => void) => void): void {
   const terminal = [0, 1, 2].find(isTerminal);
   const hasTerminal = (): boolean => terminal !== undefined && isTerminal(terminal);
-  process.on('SIGTERM', () => tell((runner) => runner.stop('SIGTERM', false)));
+  let [stopping, interrupted] = [false, false];
+  const stop = (): void => {
+    stopping = true;
+    tell((runner) => runner.stop('SIGTERM', false));
+  };
+  process.on('SIGTERM', stop);
   for (const signal of ['SIGINT', 'SIGQUIT'] as const) {
-    // The terminal sends these to its whole foreground group, the command included.
-    process.on(signal, () => tell((runner) => runner.stop(signal, hasTerminal())));
+    process.on(signal, () => {
+      interrupted = true;
+      // The terminal sends these to its whole foreground group, the command included.
+      tell((runner) => runner.stop(signal, hasTerminal()));
+    });
   }
   process.on('SIGHUP', () => {
-    if (terminal !== undefined && !hasTerminal()) tell((runner) => runner.stop('SIGHUP', false));
-    else tell((runner) => runner.hangup());
+    // Of a terminal that is closed it comes from the kernel and from the shell. The command has it, too, and may take it for an
+    // order to load anew. A second stop would wait for nobody.
+    if (terminal === undefined || hasTerminal()) tell((runner) => runner.hangup());
+    else if (!stopping) stop();
   });
+  endWithLauncher(() => stopping || interrupted || stop());
   for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => tell((runner) => runner.pass(signal)));
 }
 
@@ -187,12 +198,8 @@ export async function run(line: CommandLine): Promise<number> {
   let runner: Runner | null = null;
   const early: ((runner: Runner) => void)[] = [];
   // From here on there is something to clean up.
-  let stopping = false;
   const tell = (action: (runner: Runner) => void): void => (runner ? action(runner) : void early.push(action));
   catchSignals(tell);
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.once(signal, () => (stopping = true));
-  // A second stop would wait for nobody.
-  endWithLauncher(() => stopping || tell((one) => one.stop('SIGTERM', false)));
   let manager: Manager | null = null;
   if (globs.length > 0) new Watch(globs, (file) => manager?.changed(path.relative(process.cwd(), file)));
   const sockets = openAll(line);

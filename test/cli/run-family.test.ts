@@ -262,3 +262,27 @@ t.test('SIGINT to run alone reaches the command, although there is a terminal', 
   );
   t.match(shown.join('\n'), /exited with status 0[^]*exit 0\s*$/);
 });
+
+t.test('a closed terminal stops it and its service, which answers what it has', async (t) => {
+  const told = join(temporaryFolder(t), 'told');
+  const shown = await onTerminal(
+    t,
+    'in flight',
+    '',
+    ...served,
+    `import { appendFileSync } from 'node:fs';
+    import { get } from 'node:http';
+    import { serve } from 'listenfds';
+    const tell = (text) => appendFileSync(${JSON.stringify(told)}, text + '\\n');
+    const { listening } = await serve(
+      (request, response) => {
+        console.log('in', 'flight');
+        setTimeout(() => response.end(), 1_500);
+      },
+      { onReload: () => tell('reload'), onStop: (reason) => tell('stop by ' + reason) },
+    );
+    get({ port: listening[0].address.port, agent: false }, ({ statusCode }) => tell(statusCode));`,
+  );
+  t.equal(shown.at(-1), 'exit 0');
+  t.match(readFileSync(told, 'utf8'), /200\nstop by SIGTERM\n$/);
+});

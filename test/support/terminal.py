@@ -1,6 +1,7 @@
 """Runs a program on a terminal of its own, as a person would: usage: terminal.py PATTERN KEYS PROGRAM [ARGUMENT...]
 
-What the terminal shows goes to standard output; when PATTERN has been shown, KEYS are typed. The last line is `exit N` or
+What the terminal shows goes to standard output; when PATTERN has been shown, KEYS are typed, or without any the terminal is closed.
+The last line is `exit N` or
 `signal N`.
 """
 
@@ -25,6 +26,9 @@ while True:
     os.write(1, data)
     shown += data
     if not typed and pattern in shown:
+        if not keys:
+            os.close(terminal)
+            break
         os.write(terminal, keys)
         typed = True
 
