@@ -51,6 +51,8 @@ class Trial {
    * of a process that starts and does not catch the signal yet.
    */
   readonly #closings: Span[] = [];
+  readonly #reloads: Span[] = [];
+  #hungUp = 0;
   /** Since when something may have ended the service. */
   #mayBeDown: number | null = 0;
   /** When the last thing was done that comes to the service by way of its manager, or later. */
@@ -72,7 +74,12 @@ class Trial {
 
   #wrong(what: string): void {
     this.#note(`WRONG: ${what}`);
-    const log = this.#world.log().split('\n').slice(-60).join('\n');
+    // A manager that was frozen says one of these for each message that filled its queue.
+    const lines = this.#world.log().split('\n');
+    const log = lines
+      .filter((line) => !line.includes('without valid credentials'))
+      .slice(-60)
+      .join('\n');
     this.#report.problems.push(`${what}\n${this.#trail.slice(-40).join('\n')}\n--- log\n${log}\n---`);
   }
 
@@ -162,10 +169,17 @@ class Trial {
         else this.#send('SIGUSR2', main);
         return String(main?.pid);
       }
-      case 'reload':
+      case 'reload': {
         this.#lastStir = now();
-        this.#ask('the reload', world.reload());
+        const span: Span = { from: now(), to: Infinity };
+        this.#reloads.push(span);
+        const asked = world.reload();
+        this.#ask(
+          'the reload',
+          asked.finally(() => (span.to = now())),
+        );
         return;
+      }
       case 'restart':
         this.#down();
         await this.#thawing;
@@ -246,6 +260,10 @@ class Trial {
   }
 
   #judge(): void {
+    const hungUp = this.#world.hungUp();
+    if (hungUp > this.#hungUp) this.#closings.push(...this.#reloads);
+    this.#hungUp = hungUp;
+    this.#reloads.length = 0;
     for (const failure of this.#clients.failures.splice(0)) {
       const { what, port, began, failed, error, reused } = failure;
       if (this.#excuses(failure)) this.#report.excused += 1;

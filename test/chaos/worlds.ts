@@ -23,6 +23,8 @@ export interface World {
   upgradeByCommand(main: Member): Promise<unknown>;
   reload(): Promise<unknown>;
   restart(): Promise<unknown>;
+  /** How many processes a SIGHUP has ended: systemd sends it also to one that starts and does not catch it yet. */
+  hungUp(): number;
   /** It reads nothing and its queue is full, until thaw(). */
   freeze(): void;
   thaw(): void;
@@ -77,7 +79,7 @@ async function underSystemd(
     'web.socket': `[Unit]\nStartLimitIntervalSec=0\n[Socket]\nListenStream=127.0.0.1:${ports[0]}\nFileDescriptorName=web\nTriggerLimitIntervalSec=0\n`,
     'web.service': `[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nKillMode=${killMode}\nTimeoutStartSec=30\nTimeoutStopSec=12\n${
       stores ? 'FileDescriptorStoreMax=16\n' : ''
-    }Environment=${mark} BEHAVIOUR=/run/behaviour OWN_PORT=${ports[1]}\nExecStart=${commandLine(node, program)}\nExecReload=${commandLine(node, command, 'upgrade')} $MAINPID\n`,
+    }Environment=${mark} BEHAVIOUR=/run/behaviour OWN_PORT=${ports[1]}\nExecStart=${commandLine(node, program)}\nExecReload=${commandLine(node, command, 'upgrade')} $MAINPID\nExecStopPost=/bin/sh -c 'echo "ended: $EXIT_CODE $EXIT_STATUS"'\n`,
   };
   await withSystemd({ units }, async (lab) => {
     const family = new Family(mark, program, lab.pid);
@@ -90,6 +92,7 @@ async function underSystemd(
       upgradeByCommand: (main) => lab.run(node, command, 'upgrade', String(ownNumber(main.pid))),
       reload: () => run('kill', '--kill-who=main', '--signal=HUP', 'web.service'),
       restart: () => run('restart', 'web.service'),
+      hungUp: () => lab.log().split('ended: killed HUP').length - 1,
       freeze() {
         process.kill(lab.pid, 'SIGSTOP');
         fill(lab.path('/run/systemd/notify'));
@@ -158,6 +161,7 @@ async function underRun(t: Test, node: string, body: (world: World) => Promise<v
     upgradeByCommand: (main) =>
       execa(node, [command, 'upgrade', String(main.pid)], { reject: false, env, extendEnv: false }),
     reload: async () => run.signal('SIGHUP'),
+    hungUp: () => 0, // it waits for READY=1
     restart: async () => writeFileSync(join(watched, 'file'), String((changes += 1))),
     freeze() {
       process.kill(pid, 'SIGSTOP');
