@@ -3,7 +3,7 @@
 import type { Server, Socket } from 'node:net';
 import type { Loan } from '../receive/lent.js';
 import { net } from '../system/builtins.js';
-import { backlogToKeep, handleOf, whenClosed } from '../system/node-server.js';
+import { backlogToKeep, handleOf, takes, whenClosed } from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 
 /** What node:net asks a server when it makes a socket of a connection. */
@@ -56,7 +56,10 @@ export function acceptAlso(
     const other = net.createServer();
     const internals = other as unknown as Internals;
     for (const name of behaviour) if (main[name] !== undefined) internals[name] = main[name];
-    other.on('connection', (socket) => handConnection(socket, other, server));
+    other.on('connection', (socket) => {
+      if (takes(server, socket)) handConnection(socket, other, server);
+      else socket.destroy();
+    });
     other.on('error', (error) => server.emit('error', error));
     listen(other, loan);
     const closes = (): void => whenClosed(handleOf(other)!, loan.giveBack);

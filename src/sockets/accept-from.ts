@@ -17,12 +17,6 @@ const vsockStream: Wrap = (server, fd, remoteAddress) => {
   return new DescriptorStream({ fd, subject: `fd ${fd}`, socket: true, allowHalfOpen, remoteAddress });
 };
 
-const nodeSocket: Wrap = (server, fd) => {
-  const socket = socketFor(server, fd);
-  if ((server as Behaviour).noDelay) socket.setNoDelay(true);
-  return socket;
-};
-
 function accept(server: Server, fd: number, address: AddressInfo | string | null, wrap: Wrap): void {
   const acceptor = new Acceptor(fd, {
     accepted: (connection, peer) => {
@@ -66,7 +60,7 @@ export function acceptInherited(
   signal?: AbortSignal,
 ): void {
   const { address, description } = inherited;
-  accept(server, fd, shown ?? address, isVsock(description) ? vsockStream : nodeSocket);
+  accept(server, fd, shown ?? address, isVsock(description) ? vsockStream : socketFor);
   if (!signal) return;
   const end = (): void => void server.close();
   if (signal.aborted) process.nextTick(end);

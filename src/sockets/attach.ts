@@ -3,7 +3,7 @@
 import type { AddressInfo, Server, Socket, SocketConstructorOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { net } from '../system/builtins.js';
-import { nameAddress } from '../system/node-server.js';
+import { nameAddress, takes } from '../system/node-server.js';
 
 /** The methods of a handle that net.Server calls. */
 export interface Listener {
@@ -36,17 +36,36 @@ export interface Behaviour {
   readonly allowHalfOpen?: boolean;
   readonly pauseOnConnect?: boolean;
   readonly noDelay?: boolean;
+  readonly keepAlive?: boolean;
+  /** Seconds. */
+  readonly keepAliveInitialDelay?: number;
+  readonly highWaterMark?: number;
 }
 
 /** The server's socket for a connection. */
 export function socketFor(server: Server, fd: number): Socket {
-  const { allowHalfOpen = false, pauseOnConnect = false } = server as Behaviour;
-  const options = { fd, readable: true, writable: true, allowHalfOpen, pauseOnCreate: pauseOnConnect };
-  return new net.Socket(options as SocketConstructorOpts);
+  const { allowHalfOpen = false, pauseOnConnect = false, highWaterMark } = server as Behaviour;
+  const { noDelay, keepAlive, keepAliveInitialDelay = 0 } = server as Behaviour;
+  const socket = new net.Socket({
+    fd,
+    readable: true,
+    writable: true,
+    allowHalfOpen,
+    pauseOnCreate: pauseOnConnect,
+    readableHighWaterMark: highWaterMark,
+    writableHighWaterMark: highWaterMark,
+  } as SocketConstructorOpts);
+  if (noDelay) socket.setNoDelay(true);
+  if (keepAlive) socket.setKeepAlive(true, keepAliveInitialDelay * 1000);
+  return socket;
 }
 
-/** Gives a connection to the server, and has it counted there while it is open. */
+/** Gives a connection to the server, if that takes it, and has it counted there while it is open. */
 export function connect(server: Server, socket: Duplex): void {
+  if (!takes(server, socket)) {
+    socket.destroy();
+    return;
+  }
   const counter = internals(server);
   counter._connections = (counter._connections ?? 0) + 1;
   socket.once('close', () => {

@@ -1,6 +1,7 @@
 // What Node's servers do with a descriptor, and how they are told otherwise.
 
-import type { AddressInfo, Server } from 'node:net';
+import type { AddressInfo, BlockList, Server, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { binding } from './addon.js';
 import { replaceMethod } from './replace.js';
 
@@ -71,4 +72,21 @@ export function nameAddress(server: Server, address: AddressInfo | string | null
     'close',
     replaceMethod(server, 'address', () => (server.listening ? address : null)),
   );
+}
+
+interface ServerLimits {
+  readonly maxConnections?: number | null;
+  readonly blockList?: BlockList;
+  readonly _connections?: number;
+}
+
+/** Whether a server takes one more connection, as node:net asks for those that it accepts itself. */
+export function takes(server: Server, socket: Duplex): boolean {
+  const { maxConnections, blockList, _connections = 0 } = server as ServerLimits;
+  const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket as Socket;
+  if (maxConnections != null && _connections >= maxConnections) {
+    server.emit('drop', { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily });
+    return false;
+  }
+  return !remoteAddress || !blockList?.check(remoteAddress, remoteFamily === 'IPv6' ? 'ipv6' : 'ipv4');
 }

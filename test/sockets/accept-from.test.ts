@@ -1,4 +1,5 @@
-// A server that accepts without listen(2), as in a sandbox that forbids it, heeds unref() and the signal of its listen() as Node's does.
+// A server that accepts without listen(2), as in a sandbox that forbids it, heeds unref(), the signal of its listen()
+// and its own options as Node's does.
 import t from 'tap';
 import { insides, resultOf } from '../support/activate.ts';
 
@@ -58,4 +59,58 @@ listen();
 await once(server, 'listening');
 console.log(true);`);
   t.equal(await resultOf(t, source, { fds: ['tcp()'] }), true);
+});
+
+t.test('the options of a server hold as for connections that Node accepts', async (t) => {
+  const told = await resultOf(
+    t,
+    `
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { BlockList, connect, createServer } from 'node:net';
+import { listenFds } from 'listenfds';
+import { acceptInherited } from ${JSON.stringify(insides)};
+const blockList = new BlockList();
+blockList.addAddress('127.0.0.2');
+const options = { keepAlive: true, keepAliveInitialDelay: 77_000, noDelay: true, highWaterMark: 1234, pauseOnConnect: true, blockList };
+async function behaves(listen) {
+  const server = createServer(options);
+  server.maxConnections = 1;
+  listen(server);
+  await once(server, 'listening');
+  const { port } = server.address();
+  const calls = [];
+  let dropped;
+  server.on('drop', (data) => (dropped = data));
+  const join = (localAddress) => connect({ port, host: '127.0.0.1', localAddress });
+  const first = join();
+  const [socket] = await once(server, 'connection');
+  const timers = execFileSync('ss', ['-tnHo', 'sport = :' + port], { encoding: 'utf8' });
+  const second = join().resume();
+  await once(second, 'close');
+  server.maxConnections = 2;
+  // Not every Node.js has that option.
+  if (server.blockList) await once(join('127.0.0.2').resume().on('error', () => {}), 'close');
+  const told = {
+    keepAlive: /keepalive,1min1[0-9]sec/.test(timers),
+    marks: [socket.readableHighWaterMark, socket.writableHighWaterMark],
+    paused: socket.isPaused() || socket.readableFlowing === false,
+    dropped: dropped.remotePort === second.localPort || Object.keys(dropped).sort(),
+    count: server._connections,
+  };
+  socket.destroy();
+  first.destroy();
+  server.close();
+  return told;
+}
+const [inherited] = listenFds();
+console.log(JSON.stringify([
+  await behaves((server) => server.listen(0, '127.0.0.1')),
+  await behaves((server) => acceptInherited(server, { inherited, fd: inherited.fd, giveBack() {} })),
+]));`,
+    { fds: ['tcp()'] },
+  );
+  const [own, inherited] = told;
+  t.match(own, { keepAlive: true, marks: [1234, 1234], paused: true, count: 1 });
+  t.same(inherited, own);
 });
