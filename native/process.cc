@@ -26,8 +26,10 @@
 Napi::Value ThreadId(Call& call) { return call.Result(syscall(SYS_gettid)); }
 
 Napi::Value MayListen(Call& call) {
-  int status = 0;
-  if (prctl(PR_GET_SECCOMP) > 0) {
+  // Unknown is no.
+  const int filter = prctl(PR_GET_SECCOMP);
+  int status = filter == 0 || (filter < 0 && errno == EINVAL) ? 0 : -1;
+  if (status != 0) {
     // No handler of ours may run in the child.
     sigset_t all, before;
     sigfillset(&all);
