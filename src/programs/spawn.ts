@@ -63,6 +63,18 @@ export interface Program {
   release(): Promise<void>;
 }
 
+/**
+ * When a process was started, which tells it from another one of that pid; NaN, which equals nothing, when it has ended,
+ * reaped or not. proc_pid_stat(5)
+ */
+export function birthOf(pid: number): number {
+  try {
+    return Number(/.*\) [^ZX](?: \S+){18} (\d+)/s.exec(fs.readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1]);
+  } catch {
+    return fs.existsSync('/proc/self') ? NaN : 0;
+  }
+}
+
 /** How long an orphan may take to answer what it has accepted. Milliseconds. */
 const orphanPatience = 10_000;
 
@@ -71,6 +83,7 @@ class Started implements Program {
   exit: Exit | null = null;
   readonly exited: Promise<Exit>;
   readonly #child: number;
+  readonly #birth: number;
   #resolve!: (exit: Exit) => void;
   #released: (() => void) | null = null;
   // Keeps the event loop alive as a child process does, without ever firing: the longest delay there is.
@@ -80,6 +93,7 @@ class Started implements Program {
   constructor(pid: number, child: number) {
     this.pid = pid;
     this.#child = child;
+    this.#birth = birthOf(pid);
     this.exited = new Promise((resolve) => (this.#resolve = resolve));
   }
 
@@ -96,24 +110,15 @@ class Started implements Program {
 
   /** The one in between ends after the program; killed before that, it leaves an orphan that nobody here would end. */
   #endOrphan(): void {
-    if (!this.kill('SIGTERM')) return;
-    const kill = (): void => {
-      try {
-        process.kill(this.pid, 'SIGKILL');
-      } catch {
-        // It has ended.
-      }
-    };
-    setTimeout(kill, orphanPatience).unref();
+    if (this.kill('SIGTERM')) setTimeout(() => this.kill('SIGKILL'), orphanPatience).unref();
   }
 
   kill(signal: NodeJS.Signals | 0, group = false): boolean {
-    // Until it is reaped its pid is nobody else's.
-    if (this.exit) return false;
+    // A pid is somebody else's once it is reaped, and the one in between reaps as well. A group outlives its leader.
+    if (group ? this.exit : birthOf(this.pid) !== this.#birth) return false;
     try {
       return process.kill(group ? -this.pid : this.pid, signal);
     } catch (error) {
-      // Reaped by the one in between, whose own end we have not seen yet.
       if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
       throw error;
     }
