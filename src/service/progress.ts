@@ -14,21 +14,31 @@ export function failed(why: string, cause?: unknown): ListenFdsError {
 
 /** The time an upgrade may take, on the monotonic clock. It can be extended, and is never shortened. */
 export class Allowance {
+  readonly #abort = new AbortController();
   readonly #over: Promise<never>;
-  #fail!: (error: Error) => void;
   #at = 0;
   #timer: NodeJS.Timeout | undefined;
   /** What is waited for now. */
   subject = '';
 
-  /** @param aborted gives the upgrade up as well */
-  constructor(milliseconds: number, aborted: AbortSignal | undefined) {
-    this.#over = new Promise((_, reject) => (this.#fail = reject));
+  constructor(milliseconds: number, stopping: AbortSignal | undefined) {
+    this.#over = new Promise((_, reject) => {
+      this.signal.addEventListener('abort', () => reject(this.signal.reason as Error));
+    });
     this.#over.catch(() => {}); // nobody may be waiting
-    const abort = (): void => this.#fail(failed('The service is stopping'));
-    if (aborted?.aborted) abort();
-    aborted?.addEventListener('abort', abort, { once: true });
+    const stop = (): void => this.fail('The service is stopping');
+    if (stopping?.aborted) stop();
+    stopping?.addEventListener('abort', stop, { once: true });
     this.extend(milliseconds);
+  }
+
+  /** Aborted when the upgrade is to be given up, whatever the reason. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  fail(why: string): void {
+    this.#abort.abort(failed(why));
   }
 
   /** It is over in so many milliseconds from now at the earliest. */
@@ -37,7 +47,7 @@ export class Allowance {
     if (at <= this.#at) return;
     this.#at = at;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#fail(failed(`${this.subject} in time`)), milliseconds);
+    this.#timer = setTimeout(() => this.fail(`${this.subject} in time`), milliseconds);
   }
 
   /** @throws ListenFdsError LISTENFDS_UPGRADE_FAILED where `work` takes longer */
@@ -46,6 +56,7 @@ export class Allowance {
     return Promise.race([work, this.#over]);
   }
 
+  /** From here on time does not end it. */
   end(): void {
     clearTimeout(this.#timer);
   }
@@ -76,8 +87,6 @@ export interface Progress {
   readonly address: string;
   /** Resolves with the main process's pid, null where that is the one we started, when it is ready. */
   readonly ready: Promise<number | null>;
-  /** Whether it has said so. */
-  readonly isReady: boolean;
   /** Resolves when it says that it ends. */
   readonly leaving: Promise<void>;
   close(): void;
@@ -88,7 +97,6 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
   const path = privatePath('notify');
   let beReady!: (pid: number | null) => void;
   let leave!: () => void;
-  let isReady = false;
   const ready = new Promise<number | null>((resolve) => (beReady = resolve));
   const leaving = new Promise<void>((resolve) => (leave = resolve));
   const close = openNotifySocket({
@@ -103,19 +111,10 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
       if (extend > 0) allowance.extend(extend / 1000);
       if (said.get('STOPPING') === '1' || said.has('EXIT_STATUS')) leave();
       if (said.get('READY') !== '1') return;
-      isReady = true;
       beReady(Number(said.get('MAINPID')) || null);
     },
   });
-  return {
-    address: path,
-    ready,
-    get isReady() {
-      return isReady;
-    },
-    leaving,
-    close,
-  };
+  return { address: path, ready, leaving, close };
 }
 
 /**
@@ -124,48 +123,47 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
  */
 const lookTime = 500;
 
+/** One turn of the event loop: what has come by now is handled. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 /** Waits for READY=1 and looks whether it lasts. @returns the main process's pid */
 export async function untilReady(program: Program, progress: Progress, allowance: Allowance): Promise<number> {
   const name = `The successor (pid ${program.pid})`;
-  const lost = (how: string): ListenFdsError =>
-    failed(`${name} ${how} ${progress.isReady ? 'right after' : 'before'} it was ready`);
-  const ended = program.exited.then(async ({ code, signal }) => {
-    await new Promise((resolve) => setImmediate(resolve)); // what it said last is read
-    throw lost(signal === null ? `ended with status ${code}` : `ended by ${signal}`);
+  let when = 'before';
+  const lose = (how: string): void => allowance.fail(`${name} ${how} ${when} it was ready`);
+  void program.exited.then(async ({ code, signal }) => {
+    await turn(); // what it said last is read
+    lose(signal === null ? `ended with status ${code}` : `ended by ${signal}`);
   });
-  const leaving = progress.leaving.then(() => {
-    throw lost('said that it ends');
+  const ready = progress.ready.then((pid) => {
+    when = 'right after';
+    void progress.leaving.then(() => lose('said that it ends'));
+    return pid;
   });
-  for (const losing of [ended, leaving]) losing.catch(() => {});
-  const pid = await allowance.within(`${name} was not ready`, Promise.race([progress.ready, ended]));
+  const pid = await allowance.within(`${name} was not ready`, ready);
   allowance.extend(2 * lookTime);
-  let timer: NodeJS.Timeout | undefined;
-  const looked = new Promise<void>((resolve) => (timer = setTimeout(resolve, lookTime)));
-  await allowance
-    .within(`${name} was not looked at`, Promise.race([looked, ended, leaving]))
-    .finally(() => clearTimeout(timer));
+  const looked = new Promise((resolve) => setTimeout(resolve, lookTime).unref());
+  await allowance.within(`${name} was not looked at`, looked);
   return pid ?? program.pid;
 }
 
 /** How long a successor that fails has for the requests it has accepted. Milliseconds. */
 const leaveTime = 10_000;
 
-/**
- * Ends a successor that will not be one: what it has accepted it may answer.
- *
- * @param released whether it is no child of ours any more
- */
-export async function dismiss(program: Program, released: boolean): Promise<void> {
-  if (program.exit) return;
-  program.kill('SIGTERM', true);
-  const timer = setTimeout(() => program.kill('SIGKILL', true), leaveTime);
-  if (!released) await program.exited;
-  // Somebody else's child by now: how it ends is not told here.
-  const patience = performance.now() + leaveTime + 1_000;
-  while (released && program.kill(0) && performance.now() < patience) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
+/** Ends a successor that will not be one: what it has accepted it may answer. */
+export async function dismiss(program: Program): Promise<void> {
+  for (const [signal, time] of [
+    ['SIGTERM', leaveTime],
+    ['SIGKILL', 1_000],
+  ] as const) {
+    program.kill(signal, true);
+    const deadline = new Deadline(time);
+    while (deadline.left > 0) {
+      // It may be somebody else's child by now: how it ends is not told here.
+      if (!program.kill(0)) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   }
-  clearTimeout(timer);
 }
 
 /** So long a stop waits for a start that was given up: nobody else knows that process. Milliseconds. */
@@ -176,7 +174,7 @@ export async function inTime(starting: Promise<Program>, allowance: Allowance): 
   try {
     return await allowance.within('The program of the successor was not started', starting);
   } catch (error) {
-    const ended = starting.then((late) => dismiss(late, false)).catch(() => {});
+    const ended = starting.then((late) => dismiss(late)).catch(() => {});
     await new Deadline(lateStartTime).within('The successor', ended).catch(() => {});
     throw error;
   }

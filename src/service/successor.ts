@@ -10,6 +10,7 @@ import type { Server, Socket } from 'node:net';
 import { peerCredentials } from '../admit/peer.js';
 import { privatePath } from '../open/private-place.js';
 import { net } from '../system/builtins.js';
+import { ListenFdsError } from '../system/errors.js';
 import { isUsOrRoot } from '../system/users.js';
 import { badOption } from '../text/options.js';
 import { Deadline } from './deadline.js';
@@ -29,6 +30,9 @@ const maxStateBytes = 64 << 20;
 
 /** A successor whose event loop stands still does not hear us. Milliseconds. */
 const hearingTime = 5_000;
+
+/** A process whose event loop stands still for that long does not greet its successor. Milliseconds. */
+const greetingTime = 15_000;
 
 export const upgradeVariable = 'LISTENFDS_UPGRADE';
 
@@ -173,8 +177,10 @@ async function join(path: string | undefined): Promise<Succession | null> {
       socket.destroy();
       return null;
     }
-    first = await inbox.next();
-  } catch {
+    first = await new Deadline(greetingTime).within('The hello of the old process', inbox.next());
+  } catch (error) {
+    socket.destroy();
+    if (error instanceof ListenFdsError) throw error;
     return null; // a variable left over from an upgrade long ago
   }
   if (first.done) return null;

@@ -19,7 +19,7 @@ import { fdName } from '../text/notify-state.js';
 import { type TableOf, type Values, anything, boolean, given, readOptions, span } from '../text/options.js';
 import { type Carrier, openPair } from './carrier.js';
 import { type HeldConnection, holdConnection } from './store-connections.js';
-import { Allowance, type Progress, dismiss, failed, inTime, openProgress, untilReady } from './progress.js';
+import { Allowance, type Progress, dismiss, failed, inTime, openProgress, turn, untilReady } from './progress.js';
 import { Briefing, upgradeVariable } from './successor.js';
 
 /** Options of an upgrade. */
@@ -195,18 +195,17 @@ interface Attempt {
   readonly pair: ReturnType<typeof openPair>;
   progress: Progress | null;
   program: Program | null;
-  /** The successor is no child of ours any more. */
-  released: boolean;
+  /** The manager may take the successor for the service. */
+  announced: boolean;
 }
 
 async function succeed(
   attempt: Attempt,
   options: Values<typeof upgradeOptions>,
   allowance: Allowance,
-  stopping: AbortSignal | undefined,
 ): Promise<number> {
   const { briefing, held, pair } = attempt;
-  const { startReleasable } = await import('../programs/spawn.js');
+  const { birthOf, startReleasable } = await import('../programs/spawn.js');
   await briefing.open();
   const progress = (attempt.progress = await openProgress(allowance));
   holdConnections(options.connections ?? {}, held);
@@ -227,32 +226,35 @@ async function succeed(
   });
   const program = (attempt.program = await inTime(starting, allowance));
   const pid = await untilReady(program, progress, allowance);
-  // A manager that has no room yet may stop the service before it reads: it takes no other main process then, and kills the
-  // successor once this one has ended.
-  const lost = new AbortController();
-  const lose = (why: string): void => lost.abort(failed(why));
-  void progress.leaving.then(() => lose(`The successor (pid ${pid}) said that it ends right after it was ready`));
-  const stop = (): void => lose('The service is stopping');
-  stopping?.addEventListener('abort', stop, { once: true });
-  if (stopping?.aborted) stop();
+  const birth = birthOf(pid);
+  const look = (): void => {
+    allowance.signal.throwIfAborted();
+    // program.exit is of the process in between: the successor is being ended for it.
+    if (program.exit || birthOf(pid) !== birth) throw failed(`The successor (pid ${pid}) ended before it took over`);
+  };
   // systemd kills a main process at once that is not its child, where it waits for others to end: it has to be one before
   // it is called so.
-  await program.release();
-  // The one in between was killed: the successor is being ended for it.
-  if (program.exit) throw failed(`The successor (pid ${pid}) lost the process that watched over it`);
-  attempt.released = true;
-  lost.signal.throwIfAborted();
-  await announceSuccessor(pid, lost.signal);
+  await allowance.within(`The successor (pid ${pid}) was not let go`, program.release());
+  allowance.end();
+  look();
+  await announceSuccessor(pid, allowance.signal);
+  attempt.announced = true;
+  // A manager that has stopped the service before it read that takes no other main process, and kills the successor once
+  // this one has ended. Its signal is here by now.
+  await turn();
+  look();
   const kept = await briefing.go();
+  if (!kept) look();
   program.unref();
   for (const own of ownSockets()) if (!kept || kept.includes(keyOf(own.fd()))) own.handOver();
   for (const connection of held) connection.leave();
   return pid;
 }
 
-async function undo({ program, released, held, pair }: Attempt): Promise<void> {
+async function undo({ program, announced, held, pair }: Attempt): Promise<void> {
   pair?.carrier.close();
-  if (program) await dismiss(program, released);
+  if (announced) announce({ mainPid: process.pid }, {}, announceTime).catch(() => {});
+  if (program) await dismiss(program);
   for (const connection of held) connection.resume();
 }
 
@@ -282,8 +284,8 @@ export async function upgrade(
       watchdogUsec: process.env['WATCHDOG_USEC'] ?? null,
       state: all.state ?? null,
     });
-    attempt = { briefing, held: [], pair: openPair(), progress: null, program: null, released: false };
-    const pid = await succeed(attempt, all, allowance, signal);
+    attempt = { briefing, held: [], pair: openPair(), progress: null, program: null, announced: false };
+    const pid = await succeed(attempt, all, allowance);
     if (attempt.pair) carried(attempt.pair.carrier);
     return { pid, durationMs: performance.now() - started };
   } catch (error) {

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { activate, activateModule } from '../support/activate.ts';
 import { get } from '../support/http.js';
+import { isAlive } from '../support/processes.ts';
 import { receive } from '../support/receiver.ts';
 import { exitOf, start as startUpgradable, upgrade } from '../support/upgradable.ts';
 
@@ -104,7 +105,7 @@ async function startUpgrade(t: Test) {
   await receiver.until(/RELOADING/);
   await receiver.fill();
   const [, successor] = await serves();
-  t.teardown(() => isThere(successor!) && process.kill(successor!, 'SIGKILL'));
+  t.teardown(() => isAlive(successor!) && process.kill(successor!, 'SIGKILL'));
   const parent = parentOf(successor!);
   // It has been looked at, and is no child of the service any more.
   while (parentOf(successor!) === parent) await sleep(10);
@@ -112,14 +113,6 @@ async function startUpgrade(t: Test) {
 }
 
 const parentOf = (pid: number): string => /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
-
-function isThere(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
 
 t.test('a stop while MAINPID= waits for room ends the successor, and MAINPID= is not said any more', async (t) => {
   const { receiver, service, successor, upgraded } = await startUpgrade(t);
@@ -129,7 +122,7 @@ t.test('a stop while MAINPID= waits for room ends the successor, and MAINPID= is
   t.match((await receiver.until(/MAINPID|STOPPING/)).text, /^STOPPING=1/);
   t.match(await upgraded, { exitCode: 1, stderr: /The service is stopping/ });
   t.equal(await exitOf(service), 0);
-  t.notOk(isThere(successor), 'a manager that waits for the main process alone finds nobody to kill');
+  t.notOk(isAlive(successor), 'a manager that waits for the main process alone finds nobody to kill');
 });
 
 t.test('a successor that ends while MAINPID= waits for room is none, and everything goes on', async (t) => {
