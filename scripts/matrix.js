@@ -15,7 +15,6 @@ import {
   mkdtempSync,
   readFileSync,
   readdirSync,
-  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -24,6 +23,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cache, cleanEnvironment, majors, nodeBinary } from './node-versions.js';
+import { newestSystemd } from './newest-systemd.js';
 import { addSources, checkout, openFolder } from './copy.js';
 import { buildInsides } from './insides.js';
 import { emulated, underEmulator } from './emulated.js';
@@ -74,18 +74,6 @@ targets.arm64 = async (files) => {
 targets['systemd-sid'] = async (files) => [
   { what: 'a booted systemd', files: booted(files), node: process.execPath, systemd: newestSystemd() },
 ];
-
-/** A folder with the newest systemd, fetched once: remove it to have a newer one. */
-function newestSystemd() {
-  const folder = join(cache, 'systemd-sid');
-  if (existsSync(folder)) return folder;
-  console.error('fetching the systemd of Debian sid …');
-  const work = mkdtempSync(`${folder}.`);
-  const include = '--include=systemd,procps,python3,libstdc++6';
-  execFileSync('debootstrap', ['--variant=minbase', include, 'sid', work], { stdio: ['ignore', 'ignore', 'inherit'] });
-  renameSync(work, folder);
-  return folder;
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The package, and its tests beside it

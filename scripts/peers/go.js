@@ -1,28 +1,11 @@
-// go-systemd, and a Go to run its tests with: Debian has both, and they are kept in the cache folder.
+// Peers written in Go, and a Go to run their tests with: Debian has all of it.
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { apt } from '../debian.js';
 import { cache } from '../node-versions.js';
+import { debianSource, once } from './debian-source.js';
 
 const release = '1.24';
-
-/** Fills a folder of the cache, once. */
-function once(name, fill) {
-  const folder = join(cache, name);
-  if (existsSync(folder)) return folder;
-  const work = mkdtempSync(`${folder}.`);
-  try {
-    const run = apt();
-    run('apt-get', ['update', '-qq']);
-    fill(run, work);
-    renameSync(work, folder);
-  } catch (error) {
-    rmSync(work, { recursive: true });
-    throw error;
-  }
-  return folder;
-}
 
 /** @returns {string} GOROOT */
 export const go = () =>
@@ -41,14 +24,10 @@ export const go = () =>
     rmSync(parts, { recursive: true });
   });
 
-/** @returns {string} a checkout without its history */
-export const goSystemd = () =>
-  once('peer-go-systemd', (run, folder) => {
-    run('apt-get', ['source', '--download-only', '--tar-only', '-qq', 'golang-github-coreos-go-systemd'], folder);
-    const archive = readdirSync(folder).find((name) => name.includes('.orig.tar.'));
-    execFileSync('tar', ['-xf', archive, '--strip-components=1'], { cwd: folder });
-    rmSync(join(folder, archive));
-  });
+/** tableflip, whose tests need nothing but Go. */
+export const tableflip = () => debianSource('golang-github-cloudflare-tableflip');
+
+export const goSystemd = () => debianSource('golang-github-coreos-go-systemd');
 
 /** Nothing is fetched, nor kept elsewhere. */
 export function goEnvironment(folder) {

@@ -1,7 +1,13 @@
-// The suites, and what of each is replaced by an adapter. From npm where the package brings its tests along; the others from a
-// folder of checkouts (--from).
+// The suites, and what of each is replaced by an adapter. From npm where the package brings its tests along, from Debian where that
+// has its sources, or from a folder of checkouts (--from).
 
-import { goSystemd } from './go.js';
+import { join } from 'node:path';
+import { debianSource } from './debian-source.js';
+import { goSystemd, tableflip } from './go.js';
+
+/** Its tests of notify access and of the descriptor store, and a program. */
+const systemd = () => debianSource('systemd', ['*/test/units', '*/test/integration-tests', '*/src/test/test-daemon.c']);
+const runner = (name) => join(import.meta.dirname, 'runners', name);
 
 const mocha = { mocha: '^10.8.2', chai: '^4.5.0' };
 
@@ -9,11 +15,12 @@ const mocha = { mocha: '^10.8.2', chai: '^4.5.0' };
  * @typedef {object} Suite
  * @property {string | null} npm the version that is taken, or null
  * @property {() => string} [source] a folder with it, where it is no package of npm
- * @property {string} [version] where no package.json says it
  * @property {Record<string, string>} dependencies
+ * @property {Record<string, string>} [prepared] file of the peer → its text for both runs
  * @property {Record<string, string | null>} adapted file of the peer → adapter, or null: it is removed
- * @property {string[]} command
- * @property {'mocha' | 'tap' | 'go'} output
+ * @property {string[]} [command] absent where it runs with nothing but the peer's language
+ * @property {'mocha' | 'tape' | 'tap' | 'go'} [output]
+ * @property {string} [scenarios] a file of scenarios/, which is run in the place of the adapted suite
  */
 
 /** @type {Record<string, Suite>} */
@@ -70,10 +77,18 @@ export const suites = {
     command: ['--test', '--test-reporter=tap', 'test/test.js'],
     output: 'tap',
   },
+  'close-with-grace': {
+    npm: 'close-with-grace@2.5.0',
+    dependencies: { tape: '^5.9.0' },
+    // A service leaves the other nine to the program.
+    prepared: { 'events/signal.events.js': "exports.signalEvents = ['SIGINT', 'SIGTERM'];\n" },
+    adapted: { 'index.js': 'close-with-grace.cjs' },
+    command: ['test/close.test.js'],
+    output: 'tape',
+  },
   'go-systemd': {
     npm: null,
     source: goSystemd,
-    version: "Debian's newest",
     dependencies: {},
     adapted: {
       'test_bins/activation.example': 'go-systemd-example.cjs',
@@ -84,5 +99,31 @@ export const suites = {
     },
     command: ['go', 'test', '-vet=off', '-v', '-timeout=60s', './activation', './daemon'],
     output: 'go',
+  },
+  tableflip: {
+    npm: null,
+    source: tableflip,
+    dependencies: {},
+    adapted: {},
+    command: ['go', 'test', '-vet=off', '-v', '-timeout=60s', '.'],
+    output: 'go',
+    scenarios: 'tableflip.mjs',
+  },
+  puma: { npm: null, dependencies: {}, adapted: {}, scenarios: 'puma.mjs' },
+  'TEST-80 of systemd': {
+    npm: null,
+    source: systemd,
+    dependencies: {},
+    adapted: { 'systemd-notify.mjs': 'systemd-notify.mjs' },
+    command: [runner('test-80.js')],
+    output: 'tap',
+  },
+  'test-daemon of systemd': {
+    npm: null,
+    source: systemd,
+    dependencies: {},
+    adapted: { 'test-daemon.mjs': 'test-daemon.mjs' },
+    command: [runner('test-daemon.js')],
+    output: 'tap',
   },
 };
