@@ -4,6 +4,7 @@
 //   npm run test:mutation                                   8 mutants of each file, the same ones each time
 //   npm run test:mutation -- --sample 40 --seed 2           others, and more of them
 //   npm run test:mutation -- --only src/admit/limits.ts     one file
+//   npm run test:mutation -- --only src/admit/limits.ts --at 31,55     all mutants of these lines; nothing is kept
 //   npm run test:mutation -- --docs                         nothing, but write the last result of each file and seed to the page
 //
 // The exit status is 1 if a mutant survived that rooms.js does not name.
@@ -37,6 +38,7 @@ const slower = 4;
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
+    at: { type: 'string' },
     sample: { type: 'string', default: '8' },
     seed: { type: 'string', default: '1' },
     docs: { type: 'boolean' },
@@ -47,6 +49,7 @@ const rank = (file, { start, text }) =>
   createHash('sha256').update(`${values.seed} ${file} ${start} ${text}`).digest('hex');
 
 function choose(file, mutants) {
+  if (values.at) return mutants.filter(({ line }) => values.at.split(',').includes(String(line)));
   const ranked = mutants.toSorted((a, b) => (rank(file, a) < rank(file, b) ? -1 : 1));
   return ranked.slice(0, Number(values.sample)).toSorted((a, b) => a.start - b.start);
 }
@@ -95,7 +98,12 @@ async function measure(folder, file) {
   const chosen = choose(file, all);
   const began = performance.now();
   build(folder);
-  if (!(await passes(folder, rooms[file], 300_000))) throw new Error(`The tests of ${file} fail without a mutant`);
+  // Once more, since a machine that does other things as well can be late.
+  if (!(await passes(folder, rooms[file], 300_000)) && !(await passes(folder, rooms[file], 300_000))) {
+    console.error(`The tests of ${file} fail without a mutant`);
+    process.exitCode = 1;
+    return null;
+  }
   const limit = slower * (performance.now() - began) + 10_000;
   const survivors = [];
   for (const mutant of chosen) {
@@ -171,11 +179,13 @@ try {
   cpSync(join(checkout, 'dist'), join(folder, 'dist'), { recursive: true });
   symlinkSync(join(checkout, 'build'), join(folder, 'build'));
   for (const file of values.only?.split(',') ?? Object.keys(rooms)) {
-    rows.push(await measure(folder, file));
-    keep(rows); // who stops it has what was done
+    const row = await measure(folder, file);
+    if (!row) continue;
+    rows.push(row);
+    if (!values.at) keep([row]); // who stops it has what was done
   }
 } finally {
   rmSync(folder, { recursive: true });
 }
 console.log(report(rows));
-process.exitCode = rows.some(({ file, survivors }) => survivors.some(({ what }) => !accepted[file]?.[what])) ? 1 : 0;
+if (rows.some(({ file, survivors }) => survivors.some(({ what }) => !accepted[file]?.[what]))) process.exitCode = 1;

@@ -169,6 +169,13 @@ t.test('where it came from decides whose address counts', (t) => {
     t.throws(() => choose([one], wish({ at: '127.0.0.1:81', required: true })), { code: 'LISTENFDS_NOT_ACTIVATED' });
   }
   t.same(chosen([web], { at: '127.0.0.1:81' }), ['manager', true], 'manager: the unit decides');
+
+  const path = import.meta.filename;
+  const bound = from('predecessor', inherited(3, 'unknown', 'unix', path));
+  t.same(chosen([bound], { at: path }), ['predecessor', false], 'a path');
+  t.equal(chosen([bound], { at: `${path}.other` }), null, 'another path');
+  const gone = from('predecessor', inherited(3, 'unknown', 'unix', `${path}.gone`));
+  t.equal(chosen([gone], { at: `${path}.gone` }), null, 'a path whose file is gone');
   t.end();
 });
 

@@ -326,6 +326,7 @@ t.test('two calls are one drain, and bad options begin none', async (t) => {
   t.notOk(server.listening);
   await listen(server, { port: 0 });
   t.match(await drain(server), { completed: 0 }, 'a server may listen, and be drained, again');
+  t.notOk(server.listening);
 });
 
 t.test('of pipelined requests none is run whose answer could not be sent any more', async (t) => {

@@ -299,6 +299,19 @@ t.test('a handler that ends the process with the signal, as many do, ends it wit
   t.match(await program.ended, { code: 0, signal: null, stdout: /flushed/ });
 });
 
+t.test('a handler that returns a promise is waited for until the deadline of the stop', async (t) => {
+  const program = await start(
+    t,
+    `process.on('SIGTERM', async () => {
+       await new Promise((resolve) => setTimeout(resolve, 1300));
+       say('flushed');
+     });
+     const services = [await serve(slow(), local)];`,
+  );
+  program.child.kill('SIGTERM');
+  t.match(await program.ended, { code: 0, signal: null, stdout: /flushed/ });
+});
+
 t.test('otherHandlers: together leaves handlers of others alone', async (t) => {
   const program = await start(
     t,

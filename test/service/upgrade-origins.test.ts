@@ -108,6 +108,22 @@ t.test('two servers on any free port keep theirs', async (t) => {
   t.match(after.sockets, [{ origin: 'predecessor' }, { origin: 'predecessor' }]);
 });
 
+t.test('without names it is the host they asked for that tells them apart', async (t) => {
+  const [one, other] = [
+    { port: 0, host: '127.0.0.1' },
+    { port: 0, host: '127.0.0.2' },
+  ];
+  const service = await configured(t, [one, other]);
+  const before = await told(service);
+  service.configure([other, one]);
+  const after = await next(service, service.pid);
+  t.same(
+    after.sockets.map(({ address }) => address),
+    before.sockets.map(({ address }) => address).reverse(),
+  );
+  t.same(after.warnings, []);
+});
+
 for (const kind of ['tcp', 'unix'] as const) {
   t.test(`the last of the family answers what waits in its queue, over ${kind}`, async (t) => {
     const path = join(temporaryFolder(t), 's');

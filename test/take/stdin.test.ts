@@ -46,6 +46,21 @@ t.test('a listening socket on stdin is adopted', { skip: without('python3', 'ss'
   t.equal(tcpQueue(found.address.port).backlog, 17);
 });
 
+t.test('a socket on stdin that others send to is adopted', { skip }, async (t) => {
+  for (const stdin of ['udp()', `unix_dgram("${join(temporaryFolder(t), 's')}")`]) {
+    const [source, after] = await resultOf(
+      t,
+      `${prelude}
+      import { listenDatagram } from 'listenfds/sockets';
+      const { source } = await listenDatagram({ activation: 'required' });
+      done([source, link(0)]);`,
+      { stdin },
+    );
+    t.equal(source, 'inherited', stdin);
+    t.equal(after, '/dev/null', stdin);
+  }
+});
+
 t.test('a listening unix socket on stdin is adopted, once', { skip }, async (t) => {
   const path = join(temporaryFolder(t), 's');
   const program = activateModule(
