@@ -31,7 +31,6 @@ for (const [what, kind, expected] of [
     'Promise.all(), where the first failure ends the wait for the others: only over parts that never fail, or whose others are undone',
     /\bPromise\.all\(/g,
     {
-      'preload/life.ts': 1, // each resolves with the end of its worker, by a deadline
       'service/opening.ts': 1, // the others are closed
       'service/serve.ts': 1, // each resolves with the end of the process before
       'service/successor.ts': 1, // each resolves with the end of its connection
