@@ -1,6 +1,6 @@
 // Debian's archive, whatever system this is: for sources that other projects publish nowhere else as packages.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cache } from './node-versions.js';
 
@@ -30,4 +30,29 @@ export function apt() {
   writeFileSync(file, lines.join(''));
   return (command, args, cwd = folder) =>
     execFileSync(command, args, { cwd, env: { ...process.env, APT_CONFIG: file }, encoding: 'utf8', stdio: 'pipe' });
+}
+
+/**
+ * A program of a package of Debian trixie for this machine, taken out of it once.
+ *
+ * @param {string} name of the package
+ * @param {string} path of the program in it
+ */
+export function debianProgram(name, path) {
+  const folder = join(cache, `debian-${name}`);
+  if (!existsSync(folder)) {
+    mkdirSync(cache, { recursive: true });
+    const work = mkdtempSync(`${folder}.`);
+    const run = apt();
+    run('apt-get', ['update', '-q']);
+    run('apt-get', ['download', '-q', `${name}/trixie`], work);
+    run('sh', ['-c', 'dpkg-deb --extract *.deb . && rm *.deb'], work);
+    try {
+      renameSync(work, folder);
+    } catch (error) {
+      if (!existsSync(folder)) throw error; // else another process was faster
+      rmSync(work, { recursive: true });
+    }
+  }
+  return join(folder, path);
 }

@@ -31,7 +31,10 @@ t.test('a request that takes longer than podman’s own ten seconds is answered'
   const line = (key: string): string => new RegExp(`^${key}=(.*)$`, 'm').exec(quadlet.stdout)![1]!;
   const mounts = ['/usr:/usr:ro', `${root}:/app/node_modules/listenfds:ro`, `${dirname(process.execPath)}:/node:ro`];
   const podman = ['/usr/bin/podman', '--cgroup-manager=cgroupfs'];
-  const options = ['--rm', '--network=none', '--cgroups=disabled', '--sdnotify=container', '--cidfile=/run/web.cid'];
+  // As its generator writes them (test/cli/quadlet.test.ts), but for --cgroups and where the output goes.
+  const options = ['--name', 'systemd-web', '--cidfile=/run/web.cid', '--replace', '--rm', '--cgroups=disabled'];
+  options.push('--network', 'none', '--sdnotify=container', '-d', '--log-driver=passthrough', '--read-only');
+  options.push('--security-opt=no-new-privileges', '--cap-drop', 'all');
   for (const limit of ['nofile=1024:1024', 'nproc=1000:1000', 'memlock=65536:65536']) options.push('--ulimit', limit);
   for (const mount of mounts) options.push('--volume', mount);
   const start = [...podman, 'run', ...options, line('PodmanArgs'), '--rootfs', system, '/node/node', '/app/app.mjs'];
