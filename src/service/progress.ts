@@ -123,8 +123,8 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
  */
 const lookTime = 500;
 
-/** One turn of the event loop: what has come by now is handled. */
-export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Resolves when what has come by now is handled: a signal may be seen one turn of the event loop after what came behind it. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 /** Waits for READY=1 and looks whether it lasts. @returns the main process's pid */
 export async function untilReady(program: Program, progress: Progress, allowance: Allowance): Promise<number> {

@@ -203,6 +203,7 @@ async function succeed(
   attempt: Attempt,
   options: Values<typeof upgradeOptions>,
   allowance: Allowance,
+  stopping: AbortSignal | undefined,
 ): Promise<number> {
   const { briefing, held, pair } = attempt;
   const { birthOf, startReleasable } = await import('../programs/spawn.js');
@@ -227,8 +228,8 @@ async function succeed(
   const program = (attempt.program = await inTime(starting, allowance));
   const pid = await untilReady(program, progress, allowance);
   const birth = birthOf(pid);
-  const look = (): void => {
-    allowance.signal.throwIfAborted();
+  const look = (by: AbortSignal = allowance.signal): void => {
+    if (by.aborted) allowance.signal.throwIfAborted();
     // program.exit is of the process in between: the successor is being ended for it.
     if (program.exit || birthOf(pid) !== birth) throw failed(`The successor (pid ${pid}) ended before it took over`);
   };
@@ -242,9 +243,10 @@ async function succeed(
   // A manager that has stopped the service before it read that takes no other main process, and kills the successor once
   // this one has ended. Its signal is here by now.
   await turn();
-  look();
+  // A successor that is stopped as the main process waits for this one, which has to go.
+  look(stopping);
   const kept = await briefing.go();
-  if (!kept) look();
+  if (!kept) look(stopping);
   program.unref();
   for (const own of ownSockets()) if (!kept || kept.includes(keyOf(own.fd()))) own.handOver();
   for (const connection of held) connection.leave();
@@ -285,7 +287,7 @@ export async function upgrade(
       state: all.state ?? null,
     });
     attempt = { briefing, held: [], pair: openPair(), progress: null, program: null, announced: false };
-    const pid = await succeed(attempt, all, allowance);
+    const pid = await succeed(attempt, all, allowance, signal);
     if (attempt.pair) carried(attempt.pair.carrier);
     return { pid, durationMs: performance.now() - started };
   } catch (error) {

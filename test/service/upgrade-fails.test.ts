@@ -174,6 +174,11 @@ t.test(
     t.notMatch(refused.stderr, /execve/);
     t.same(alive(service), [service.pid]);
     t.equal(await answer(service.port), `pid ${service.pid}`);
+    // Room for the process in between, but for none after it: of this user's, threads count.
+    limit(readdirSync(`/proc/${service.pid}/task`).length + 1);
+    const half = await upgrade(service.pid);
+    t.match(half.stderr, /The successor could not be started: EAGAIN: .*, fork /);
+    t.same(alive(service), [service.pid]);
     limit(1000);
     t.equal((await upgrade(service.pid)).exitCode, 0);
   },
