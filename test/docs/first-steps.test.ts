@@ -1,12 +1,13 @@
 // README.md and docs/quick-start.md, done by somebody who begins: from a clone to a service that starts on the first connection.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import t from 'tap';
 import { cleanEnvironment } from '../../scripts/node-versions.js';
 import { activate, root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { get } from '../support/http.js';
+import { packed } from '../support/packed.ts';
 import { freePort } from '../support/port.ts';
 
 t.setTimeout(600_000); // it packs, and installs Express
@@ -20,8 +21,8 @@ t.test('the quick start, from the packed file on', async (t) => {
   const env = { ...cleanEnvironment(), HOME: home };
   const folder = join(home, 'listenfds');
   mkdirSync(folder);
-  const pack = ['scripts/pack.js', '--this-machine', folder];
-  const tarball = execFileSync(process.execPath, pack, { cwd: root, encoding: 'utf8', env: cleanEnvironment() }).trim();
+  const tarball = await packed();
+  copyFileSync(tarball, join(folder, basename(tarball)));
   t.equal(basename(tarball), 'listenfds-0.1.0.tgz', 'the name that the pages say');
 
   const [install, program, byHand, managed] = blocks;

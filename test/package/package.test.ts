@@ -6,32 +6,19 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { cleanEnvironment } from '../../scripts/node-versions.js';
 import { inspect, namesOfMusl, problems, targets } from '../../scripts/prebuild.js';
-import { activate, root } from '../support/activate.ts';
+import { activate } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { packed } from '../support/packed.ts';
 import { without } from '../support/tools.ts';
 
 const compilers = Object.values(targets).map(({ compiler }) => compiler);
 const skip = without(...compilers, 'readelf', 'python3');
 
-function pack(): string {
-  const { status, stdout, stderr } = spawnSync(
-    'env',
-    ['-u', 'NODE_OPTIONS', process.execPath, 'scripts/pack.js', temporaryFolder(t)],
-    {
-      cwd: root,
-      encoding: 'utf8',
-      env: cleanEnvironment(),
-    },
-  );
-  if (status !== 0) throw new Error(`${stdout}${stderr}`);
-  return stdout.trim();
-}
-
-// Four builds of the addon and one of everything else, beside whatever else runs on the machine.
+// It may have to pack first: four builds of the addon and one of everything else, beside whatever else runs on the machine.
 t.setTimeout(400_000);
 
 t.test('the package', { skip }, async (t) => {
-  const tarball = pack();
+  const tarball = await packed();
   const project = join(temporaryFolder(t), 'a project');
   mkdirSync(project);
   writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }');

@@ -4,17 +4,12 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
-import { cleanEnvironment } from '../../scripts/node-versions.js';
 import { root } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { packed } from '../support/packed.ts';
 import { installed } from '../support/programs.ts';
 
-/** The package as it is published, but for the addons. */
-const tarball = (() => {
-  const args = ['scripts/pack.js', '--without-addons', temporaryFolder(t)];
-  return execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', env: cleanEnvironment() }).trim();
-})();
-
+const tarball = await packed();
 const [nest, more] = [await installed('nest-12'), await installed('more-frameworks')];
 
 /** A project with the published package, and what people use beside it. */
