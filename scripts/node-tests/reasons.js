@@ -16,7 +16,7 @@ export const reasons = {
   turn: 'The test expects the effect of close() in the same turn: it listens again at once, ends the child that has the connections, or never hears that the server listens. drain() is called after the package is loaded, and takes its turns',
   later:
     'listen() of the package is a promise: the server opens after the turn of the call. The address, the handle, what close() does in the same turn and errors of wrong arguments come later than from server.listen()',
-  long: 'The path is too long for a unix socket as it is, or once it is absolute. The package says so by an error of its own, where Node.js cuts the path or goes by the relative one',
+  long: 'The path is too long for a unix socket as it is, or once it is absolute. The package refuses it with an error of its own, while Node.js cuts the path or goes by the relative one',
   internals:
     "The test looks at Node's internals: what they call the address asked for, a timer of node:http at the time of 'close', which drain() stops at its end, or a handle that the test itself closed",
 };

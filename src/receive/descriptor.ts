@@ -36,9 +36,9 @@ export interface Description {
   readonly fd: number;
   /** Its kind. */
   readonly kind: Kind;
-  /** The address family; null for what is not a socket. */
+  /** The address family; null if it is not a socket. */
   readonly family: SocketFamily | null;
-  /** The socket type; null for what is not a socket. */
+  /** The socket type; null if it is not a socket. */
   readonly type: SocketType | null;
   /** The protocol, IP sockets only. */
   readonly protocol: SocketProtocol | null;

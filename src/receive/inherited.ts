@@ -28,9 +28,9 @@ export interface InheritedFd {
   readonly origin: Origin;
   /** Its kind, as the kernel says. */
   readonly kind: Kind;
-  /** The address family; null for what is not a socket. */
+  /** The address family; null if it is not a socket. */
   readonly family: SocketFamily | null;
-  /** The socket type; null for what is not a socket. */
+  /** The socket type; null if it is not a socket. */
   readonly type: SocketType | null;
   /** SO_ACCEPTCONN: connections can be accepted from it. */
   readonly listening: boolean;

@@ -118,7 +118,7 @@ export function isLoopback(host: string): boolean | null {
 /**
  * Whether a socket bound to `actual` is what someone means who asks for `wanted`.
  *
- * No host means no opinion: the port decides. A dual-stack [::] also does where 0.0.0.0 was asked for.
+ * No host means no opinion: the port decides. A dual-stack [::] will also do for 0.0.0.0.
  * A particular address never matches a wildcard: that socket would serve more networks than intended.
  * `localhost` is either loopback address. Other host names never match: resolve them first.
  */

@@ -19,13 +19,13 @@ interface Variable {
 
 /** The variables that people set for a program. An empty one counts as absent. */
 export const variables = {
-  /** Whether inherited sockets are used: `required` fails where nothing was passed, `never` does not look. */
+  /** Whether inherited sockets are used: `required` fails if nothing was passed, `never` does not look. */
   LISTENFDS: { default: 'auto', option: () => oneOf('auto', 'required', 'never') },
   /** Whose LISTEN_PID counts: `parent` also that of the process that started this one, `any` whatever it says. */
   LISTENFDS_PID: { default: 'self', option: () => oneOf('self', 'parent', 'any') },
   /** End the service with status 0 when nothing has been going on for so long. */
   LISTENFDS_IDLE_TIMEOUT: { default: null, option: span },
-  /** With the preload, and where a cluster primary speaks for its workers: how long a drain may take. */
+  /** With the preload, and for a cluster primary that speaks for its workers: how long a drain may take. */
   LISTENFDS_DRAIN_TIMEOUT: { default: 30_000, option: span },
   /** With the preload: `first` drains before the program's own handlers of SIGTERM run, too. */
   LISTENFDS_DRAIN: { default: 'auto', option: () => oneOf('auto', 'first') },

@@ -144,7 +144,7 @@ row('Node.js 18', 'fails, and says which Node.js it needs', noRuntimes, async (t
   }
 });
 
-row('Worker thread', '`LISTENFDS_WORKER_THREAD` for what was passed, binds where nothing was', false, async (t) => {
+row('Worker thread', '`LISTENFDS_WORKER_THREAD` if descriptors were passed, else binds', false, async (t) => {
   const worker = `import { parentPort } from 'node:worker_threads';
         import { listen, listenFds } from 'listenfds';
     const attempt = async (call) => { try { return (await call()).source; } catch (error) { return error.code; } };
