@@ -29,7 +29,7 @@ enum Kind : uint8_t {
 
 // Blocks that are freed together.
 struct Memory {
-  // Aligned for anything; null where there is no memory.
+  // Aligned for anything; null if there is no memory.
   void* Get(size_t size);
   // Takes over what another has.
   void Take(Memory* other);

@@ -44,7 +44,7 @@ bool IsPipe(int fd) {
   return ReadStatus(fd, &status) == 0 && S_ISFIFO(status.mode);
 }
 
-// Where the queue is full or there is no thread: TCP goes on sending by itself, and nobody waits for it.
+// If the queue is full or there is no thread: TCP goes on sending by itself, and nobody waits for it.
 void CloseHere(int fd) {
   const linger none = {};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));

@@ -14,7 +14,7 @@ class Closer {
   Closer(const Closer&) = delete;
   Closer& operator=(const Closer&) = delete;
 
-  // Takes `fd` over. Where there is no thread to be had, it closes it here.
+  // Takes `fd` over. If there is no thread to be had, it closes it here.
   void Close(int fd);
   // The same, and waits until it is closed, but not for longer than it takes when nothing stands in the way: for a
   // socket whose name somebody may want to bind next.

@@ -13,7 +13,7 @@
 
 namespace {
 
-// False where the kernel had no room for all of it.
+// False if the kernel had no room for all of it.
 template <typename Value>
 bool Read(const unsigned char* data, size_t size, Value* out) {
   if (size < sizeof(*out)) return false;

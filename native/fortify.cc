@@ -1,4 +1,4 @@
-// The checks of FORTIFY_SOURCE on both C libraries: where the compiler cannot show that a copy fits, it calls
+// The checks of FORTIFY_SOURCE on both C libraries: if the compiler cannot show that a copy fits, it calls
 // __memcpy_chk(), which musl has not. Defined here it stays inside the addon.
 #undef _FORTIFY_SOURCE
 #include <stdlib.h>

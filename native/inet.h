@@ -4,7 +4,7 @@
 
 #include "call.h"
 
-// bindInet(fd, host, port, reuseAddress) -> 0 | -errno; `host` is an IP address, with a %zone where it needs one. An
+// bindInet(fd, host, port, reuseAddress) -> 0 | -errno; `host` is an IP address, with a %zone if it needs one. An
 // IPv6 socket takes IPv4 as well.
 Napi::Value BindInet(Call& call);
 // numericAddress(text) -> the struct sockaddr of an IP address with an optional %zone, its port 0 | -errno

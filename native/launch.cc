@@ -78,7 +78,7 @@ int BecomeProgram(Plan* plan) {
 
 // What comes through the report pipe; at most PIPE_BUF, so that two writers do not mix.
 struct Report {
-  pid_t pid;  // of the program, where a guard has started it
+  pid_t pid;  // of the program, if a guard has started it
   int error;
 };
 
@@ -167,7 +167,7 @@ struct Launch {
 constexpr char kPid[] = "LISTEN_PID=";
 constexpr size_t kPidDigits = 16;
 
-// What the arguments of a call say. They are the launch's from then on, for it may outlive the call. False where there
+// What the arguments of a call say. They are the launch's from then on, for it may outlive the call. False if there
 // is no memory.
 bool Prepare(Call& call, Launch* launch) {
   const Argument& arguments = call[1];

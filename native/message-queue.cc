@@ -7,7 +7,7 @@
 
 namespace {
 
-// The system calls take the name without its slash; null where it has none.
+// The system calls take the name without its slash; null if it has none.
 const char* WithoutSlash(const char* name) { return name[0] == '/' ? name + 1 : nullptr; }
 
 }  // namespace

@@ -18,7 +18,7 @@ struct MessageQueueAttributes {
 // Returns 0, or -1 with errno: EBADF for whatever is no queue, open or not.
 int ReadQueueAttributes(int fd, MessageQueueAttributes* out);
 
-// openMessageQueue(name with its slash, mode, maxMessages, messageSize) -> fd | -errno. Creates it where there is none;
+// openMessageQueue(name with its slash, mode, maxMessages, messageSize) -> fd | -errno. Creates it if there is none;
 // 0 and 0 mean the system's defaults. Read-write, non-blocking and close-on-exec.
 Napi::Value OpenMessageQueue(Call& call);
 // unlinkMessageQueue(name) -> 0 | -errno

@@ -9,7 +9,7 @@ Napi::Value MessageLayout(Call& call);
 // receiveMessages(fd, arena, table, payloadSize, mostBytes, keepFds) -> how many | -errno. Never waits. `arena` has
 // room for payload, name and control data of one message or more, `batch` of which are used; of each payload the first
 // mostBytes are; `table` gets `fields` numbers a message, in the order of message.cc. Descriptors arrive with
-// FD_CLOEXEC; without keepFds they are closed at once, and only their number is told. -EINVAL where the sizes do not
+// FD_CLOEXEC; without keepFds they are closed at once, and only their number is told. -EINVAL if the sizes do not
 // fit together, -EBUSY while too many descriptors that came before wait to be closed.
 Napi::Value ReceiveMessages(Call& call);
 // sendMessage(fd, data, path bytes | null, fds: Int32Array | null) -> bytes | -errno. Never waits, raises no SIGPIPE.

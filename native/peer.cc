@@ -57,12 +57,12 @@ Napi::Value PeerCredentials(Call& call) {
     return call.Number(error != 0 ? -error : -ENODATA);
   }
   socklen_t length = static_cast<socklen_t>((call[1].size - kGroupsAt) * sizeof(uint32_t));
-  // Where they do not fit, the kernel says how much they need.
+  // If they do not fit, the kernel says how much they need.
   if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, words + kGroupsAt, &length) != 0 && errno != ERANGE) {
     return call.Result(-1);
   }
   socklen_t label_length = (kGroupsAt - kLabelAt) * sizeof(uint32_t);
-  // ENOPROTOOPT where no security module gives any.
+  // ENOPROTOOPT if no security module gives any.
   if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, words + kLabelAt, &label_length) != 0 && errno != ERANGE) label_length = 0;
   words[0] = static_cast<uint32_t>(credentials.pid);
   words[1] = credentials.uid;

@@ -89,7 +89,7 @@ void OnEvents(uv_poll_t* handle, int status, int events) {
   }
 }
 
-// Null where the object is none of ours.
+// Null if the object is none of ours.
 Poll* PollOf(Call& call) {
   Napi::Object object = call[0].value.As<Napi::Object>();
   void* poll = nullptr;
@@ -137,7 +137,7 @@ Napi::Value StartPoll(Call& call) {
   const int wanted = call.Int(1);
   if ((wanted & ~kEvents) != 0) return call.Number(-EINVAL);
   if (poll->closing) return call.Number(-EBADF);
-  // libuv ends the process where epoll does not know the descriptor.
+  // libuv ends the process if epoll does not know the descriptor.
   if (fcntl(poll->fd, F_GETFD) < 0) return call.Result(-1);
   poll->wanted = wanted;
   return call.Number(wanted == 0 ? uv_poll_stop(poll->handle) : uv_poll_start(poll->handle, wanted, OnEvents));

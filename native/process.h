@@ -6,10 +6,10 @@
 
 // threadId() -> gettid(2)
 Napi::Value ThreadId(Call& call);
-// mayListen() -> whether listen(2) is allowed. Where a seccomp filter is in force a child tries: it may be killed for
+// mayListen() -> whether listen(2) is allowed. If a seccomp filter is in force a child tries: it may be killed for
 // it.
 Napi::Value MayListen(Call& call);
-// pidfdInode(pid) -> bigint | -errno; -EOPNOTSUPP where the kernel has no pidfs
+// pidfdInode(pid) -> bigint | -errno; -EOPNOTSUPP if the kernel has no pidfs
 Napi::Value PidfdInode(Call& call);
 // borrowFd(pid, fd) -> a descriptor of ours for the same thing | -errno
 Napi::Value BorrowFd(Call& call);

@@ -16,7 +16,7 @@ class Sender {
 
   // The socket, or -errno.
   int Acquire();
-  // After use: kept where the next call can tell that it is still ours.
+  // After use: kept if the next call can tell that it is still ours.
   void Release();
   void Forget(bool close_it);
 

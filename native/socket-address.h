@@ -23,10 +23,10 @@ struct SocketAddress {
 };
 
 // Reads what the kernel gave back. `length` is what it said: bytes behind it are never read, an address shorter than
-// its type is padded with zeros. False where there is not even a family.
+// its type is padded with zeros. False if there is not even a family.
 bool ReadSocketAddress(const void* bytes, size_t length, SocketAddress* out);
 
-// An IP address with a %zone where it needs one, or -errno; otherwise the length of `out`.
+// An IP address with a %zone if it needs one, or -errno; otherwise the length of `out`.
 int WriteInetAddress(const char* host, uint16_t port, sockaddr_storage* out);
 
 // A unix path, or an abstract name with its leading NUL; the length of `out`, or -errno.

@@ -4,7 +4,7 @@
 
 #include <sys/socket.h>
 
-// False with errno where the kernel does not tell.
+// False with errno if the kernel does not tell.
 template <typename Value>
 bool ReadOption(int fd, int level, int name, Value* value) {
   socklen_t length = sizeof(*value);

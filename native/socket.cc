@@ -24,7 +24,7 @@ struct Option {
   int option;
 };
 
-// What a .socket unit can set, under the name of its directive where it has one. The numbers differ between CPUs.
+// What a .socket unit can set, under the name of its directive if it has one. The numbers differ between CPUs.
 constexpr Option kOptions[] = {
     {"Broadcast", SOL_SOCKET, SO_BROADCAST},          {"PassCredentials", SOL_SOCKET, SO_PASSCRED},
     {"PassSecurity", SOL_SOCKET, SO_PASSSEC},         {"Timestamping", SOL_SOCKET, SO_TIMESTAMPNS},

@@ -4,7 +4,7 @@
 
 #include "call.h"
 
-// userId(name) -> number | null where there is none | -errno; groupId likewise
+// userId(name) -> number | null if there is none | -errno; groupId likewise
 Napi::Value UserId(Call& call);
 Napi::Value GroupId(Call& call);
 

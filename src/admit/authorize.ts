@@ -134,7 +134,7 @@ export class RuleInForce implements Authorization<unknown> {
     this.#decide = prepare(rule);
   }
 
-  /** `read` throws where there are no credentials: that is a no. */
+  /** `read` throws if there are no credentials: that is a no. */
   refusal(read: () => Credentials): Refusal | null {
     let credentials: Credentials | null = null;
     let reason: string | null;
@@ -165,7 +165,7 @@ export class RuleInForce implements Authorization<unknown> {
  * await listen(server, '/run/app.sock');
  *
  * @throws ListenFdsError LISTENFDS_BAD_OPTION for a rule without an entry, or a malformed one; LISTENFDS_UNKNOWN_USER
- * where a name cannot be resolved; LISTENFDS_NO_ADDON
+ * if a name cannot be resolved; LISTENFDS_NO_ADDON
  */
 export function authorize(server: EventEmitter, rule: AuthorizationRule): Authorization<AuthorizationRule> {
   const inForce = new RuleInForce(rule);

@@ -1,4 +1,4 @@
-// Where a connection comes from, as the kernel says it. Where it says nothing (a client that has reset before it was
+// Where a connection comes from, as the kernel says it. If it says nothing (a client that has reset before it was
 // accepted, an object that is no socket), nothing is known, and whoever asks has to refuse.
 import type { Socket } from 'node:net';
 import { AF } from '../receive/descriptor.js';
@@ -44,7 +44,7 @@ export function clientAddress(socket: Socket): ClientAddress {
     : addressOfDescriptor((socket as { fd?: unknown }).fd);
 }
 
-/** One IP address, one user of a unix socket, one virtual machine; null where it is not known which. */
+/** One IP address, one user of a unix socket, one virtual machine; null if it is not known which. */
 export function clientSource(socket: Socket): string | null {
   const client = clientAddress(socket);
   if (client.family === 'inet') return client.address;

@@ -9,7 +9,7 @@ import { descriptorOf, handleOf, isPipe } from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 import type { PeerCredentials } from './peer.js';
 
-/** Why a connection or message is refused, where more than words are known. */
+/** Why a connection or message is refused, if more than words are known. */
 export interface Refusal {
   readonly reason: string;
   /** The client; null if it is not known. */

@@ -70,7 +70,7 @@ const nameOf = (client: ClientAddress): string =>
   client.family === 'inet' ? client.address : client.family === 'vsock' ? `vsock CID ${client.cid}` : unknown;
 
 /**
- * Puts the limits before a server. A connection passes if it is in no `deny` list, in `allow` where there is one, and
+ * Puts the limits before a server. A connection passes if it is in no `deny` list, in `allow` if there is one, and
  * within the counts. The lists do not concern unix sockets. A connection whose address the kernel does not tell is refused
  * by each of them.
  *

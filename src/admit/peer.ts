@@ -15,7 +15,7 @@ import { type TableOf, badValue, boolean, readOptions } from '../text/options.js
  */
 export interface PeerCredentials {
   /**
-   * 0 where it is not visible from here (another pid namespace). For log lines: once the process is gone the number may
+   * 0 if it is not visible from here (another pid namespace). For log lines: once the process is gone the number may
    * belong to another; `pidfd` never does.
    */
   readonly pid: number;
@@ -29,7 +29,7 @@ export interface PeerCredentials {
   readonly label: string | null;
   /**
    * Only with `{ pidfd: true }`: a descriptor of the process itself, SO_PEERPIDFD, which the caller closes. Null before
-   * Linux 6.5, and where the process was gone before the kernel could make one.
+   * Linux 6.5, and if the process was gone before the kernel could make one.
    */
   readonly pidfd?: number | null;
 }
@@ -161,7 +161,7 @@ function read(fd: number, connection: boolean): PeerCredentials {
  * });
  *
  * @throws ListenFdsError LISTENFDS_NOT_UNIX for a TCP connection, a pipe, a file; LISTENFDS_BAD_OPTION, LISTENFDS_NO_ADDON
- * @throws an Error with code EBADF for a closed socket, ENOTCONN for one without a peer (a listener), ENODATA where
+ * @throws an Error with code EBADF for a closed socket, ENOTCONN for one without a peer (a listener), ENODATA if
  * the kernel recorded nobody (a connected datagram socket)
  */
 export function peerCredentials(

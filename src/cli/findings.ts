@@ -20,7 +20,7 @@ export interface Row {
 
 /** Everything that was found out about one process. */
 export interface Report {
-  /** Null where a unit has no process. */
+  /** Null if a unit has no process. */
   readonly pid: number | null;
   /** The number by which it knows itself, in a container another one. */
   readonly ownPid: number;

@@ -29,7 +29,7 @@ function numbersIn(path: string): number[] {
   }
 }
 
-/** The environment it was started with: what it has changed since does not show. Null where that is not for us to see. */
+/** The environment it was started with: what it has changed since does not show. Null if that is not for us to see. */
 export function environmentOf(pid: number): NodeJS.ProcessEnv | null {
   const text = read(`/proc/${pid}/environ`);
   return text === null ? null : environmentIn(text);
@@ -133,7 +133,7 @@ export function closesOnExec(text: string): boolean {
   return flags !== undefined && (Number.parseInt(flags, 8) & closeOnExec) !== 0;
 }
 
-/** Inode numbers of everything its event loops wait for; null where it has no event loop that shows. */
+/** Inode numbers of everything its event loops wait for; null if it has no event loop that shows. */
 export function awaitedInodes(pid: number): Set<number> | null {
   const loops = descriptorsOf(pid).filter((fd) => linkOf(pid, fd) === 'anon_inode:[eventpoll]');
   if (loops.length === 0) return null;
@@ -179,7 +179,7 @@ export function holdersOf(inodes: ReadonlySet<number>): Map<number, Holder[]> {
   return holders;
 }
 
-/** net.core.somaxconn, which no backlog exceeds; null where /proc does not tell. */
+/** net.core.somaxconn, which no backlog exceeds; null if /proc does not tell. */
 export function mostBacklog(): number | null {
   const text = read('/proc/sys/net/core/somaxconn');
   return text === null ? null : Number(text);

@@ -5,7 +5,7 @@ import { stat } from '../system/files.js';
 
 const packageName = 'listenfds';
 
-/** The name in the package.json of a folder; null where there is none. */
+/** The name in the package.json of a folder; null if there is none. */
 function nameIn(folder: string): unknown {
   try {
     return (JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as { name?: unknown }).name;

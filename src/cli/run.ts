@@ -146,7 +146,7 @@ function catchSignals(tell: (action: (runner: Runner) => void) => void): void {
 /** How often it is looked whether a launcher in front has ended. Milliseconds. */
 const launcherInterval = 500;
 
-/** The parent, and where that is a shell, its parent. */
+/** The parent, and if that is a shell, its parent. */
 function launchers(): string {
   try {
     const shell = /\(\w*sh\) \w (\d+)/.exec(fs.readFileSync(`/proc/${process.ppid}/stat`, 'latin1'));

@@ -13,7 +13,7 @@ export interface SocketWish {
   readonly address: Address;
   /** As it was written, without the name. */
   readonly text: string;
-  /** FileDescriptorName=; null where none was given. */
+  /** FileDescriptorName=; null if none was given. */
   readonly name: string | null;
 }
 

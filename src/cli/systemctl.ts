@@ -45,7 +45,7 @@ function output(command: string, args: readonly string[]): string | null {
   return status === 0 ? stdout : null;
 }
 
-/** Null where there is no systemd to ask, or it does not know the unit. */
+/** Null if there is no systemd to ask, or it does not know the unit. */
 function show(unit: string, user: boolean): Properties | null {
   const text = output('systemctl', [...(user ? ['--user'] : []), 'show', `--property=${wanted.join(',')}`, '--', unit]);
   if (text === null) return null;
@@ -63,7 +63,7 @@ const unitsIn = (value: string | undefined, suffix: string): string[] =>
 
 const socketOf = (service: string): string => service.replace(/\.service$/, '.socket');
 
-/** From the name of either the service or one of its sockets; null where systemd knows none. */
+/** From the name of either the service or one of its sockets; null if systemd knows none. */
 export function unitFacts(name: string, user: boolean): UnitFacts | null {
   const unit = show(/\.(service|socket)$/.test(name) ? name : `${name}.service`, user);
   if (unit === null) return null;

@@ -60,7 +60,7 @@ export function leadsTo(
   return path.startsWith('/') && boundInode !== null && statesOf(path, boundInode, holders, root).includes('right');
 }
 
-/** RuntimeDirectory= of the service that a path lies in, if that goes with each stop; null where there is none. */
+/** RuntimeDirectory= of the service that a path lies in, if that goes with each stop; null if there is none. */
 export function passingFolder(path: string, service: Properties | null | undefined): string | null {
   if (service?.['RuntimeDirectoryPreserve'] !== 'no') return null;
   const folders = (service['RuntimeDirectory'] ?? '').split(' ').filter((folder) => folder !== '');

@@ -77,7 +77,7 @@ export class Watch {
   // inotify(7) watches the directory that there is, not what may come to have its name.
   readonly #watchers = new Map<string, FSWatcher>();
 
-  /** @throws CommandError where the directory of a glob does not exist, or inotify has no watch left */
+  /** @throws CommandError if the directory of a glob does not exist, or inotify has no watch left */
   constructor(globs: readonly string[], onChange: (file: string) => void) {
     this.#patterns = globs.map(parsePattern);
     this.#onChange = onChange;

@@ -25,7 +25,7 @@ export class Lender {
     this.#mismatch = mismatch;
   }
 
-  /** @throws ListenFdsError LISTENFDS_ADDRESS_MISMATCH, where a mismatch is an error */
+  /** @throws ListenFdsError LISTENFDS_ADDRESS_MISMATCH, if a mismatch is an error */
   borrow(wanted: Address, suits: (found: Description) => boolean): Loan | null {
     const key = keyOf(wanted);
     // Who has looked whether a port is free, and was told the socket's own, may ask for that next.

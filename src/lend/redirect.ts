@@ -26,7 +26,7 @@ export interface Listener {
   closed(server: Server): void;
   /** A loan that is in no server of this process: workers have it. */
   lent(): void;
-  /** Has a server accept on a loan where listen(2) is forbidden; it listens later. `address` is what it says of itself. */
+  /** Has a server accept on a loan if listen(2) is forbidden; it listens later. `address` is what it says of itself. */
   accept?(server: Server, loan: Loan, address?: AddressInfo | string | null, signal?: AbortSignal): void;
 }
 
@@ -69,7 +69,7 @@ function chosenAddress(options: { port?: unknown; host?: unknown; path?: unknown
   }
 }
 
-/** A program that asked for a port reads `address().port`, also where it was lent a unix socket: it gets what it asked for. */
+/** A program that asked for a port reads `address().port`, also if it was lent a unix socket: it gets what it asked for. */
 function shownAddress({ port: given, host }: Opening, path: string): AddressInfo | string {
   const port = numberedPort(given);
   if (port === null) return path;

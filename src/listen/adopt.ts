@@ -26,7 +26,7 @@ export const suitable: Suitable = {
   isConnection: (found) => found.connected && isStream(found),
 };
 
-/** Serves on what was passed; where that fails, the descriptor is free again. */
+/** Serves on what was passed; if that fails, the descriptor is free again. */
 export async function adopt({ server, start }: AdaptedApp, inherited: InheritedFd, wanted: Wanted): Promise<Opened> {
   const { connected, description, origin } = inherited;
   let remote: Opened['remote'] = null;

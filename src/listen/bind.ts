@@ -22,7 +22,7 @@ function supportsReusePort(): boolean {
   return major > 22 || (major === 22 && minor >= 12);
 }
 
-/** Opens the socket that was asked for and serves on it; the manager gets a copy where it is to be stored. */
+/** Opens the socket that was asked for and serves on it; the manager gets a copy if it is to be stored. */
 export async function bind({ server, start }: AdaptedApp, wanted: Wanted): Promise<Opened> {
   const store = wanted.store === null ? null : await import('../take/stored.js');
   try {
@@ -54,7 +54,7 @@ function isRival({ listening, origin, description, address }: InheritedFd, port:
  * Prepares to bind what was asked for: resolves owner names, and finds out whether a path is free, stale or in use.
  *
  * @throws ListenFdsError LISTENFDS_UNKNOWN_USER, LISTENFDS_UNSUPPORTED
- * @throws an Error with code EADDRINUSE where somebody answers on the path, or it is no socket
+ * @throws an Error with code EADDRINUSE if somebody answers on the path, or it is no socket
  */
 async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
   const { address } = wanted;

@@ -49,7 +49,7 @@ interface Found {
   readonly others: readonly InheritedFd[];
 }
 
-/** Null where nothing was passed that is meant. */
+/** Null if nothing was passed that is meant. */
 async function findInherited(wanted: Wanted): Promise<Found | null> {
   if (wanted.fd !== null) return { inherited: takeNumbered(wanted.fd, suitable), others: [] };
   if (wanted.store === null) return takeSeveral(wanted, suitable);
@@ -72,7 +72,7 @@ function urlOf(server: Server, address: Endpoint['address']): string | null {
  * drop-in for `app.listen(target)`.
  *
  * Of several inherited sockets it takes the one called `target.name`; else the one bound to the target's address; else
- * the only one left, with a warning that says both addresses (LISTENFDS_ADDRESS_MISMATCH). Where nothing listens, the one
+ * the only one left, with a warning that says both addresses (LISTENFDS_ADDRESS_MISMATCH). If nothing listens, the one
  * connection that Accept=yes passed is served, and the server closes when it does.
  *
  * Under Type=notify it says READY=1 a second after everything that was passed is listened on, and pings the watchdog from
@@ -82,7 +82,7 @@ function urlOf(server: Server, address: Endpoint['address']): string | null {
  * const { url } = await listen(app, 3000);
  *
  * @throws ListenFdsError; docs/errors.md has every code
- * @throws what Node's own listen() fails with, EADDRINUSE for example; the reason of `signal` where that is aborted first
+ * @throws what Node's own listen() fails with, EADDRINUSE for example; the reason of `signal` if that is aborted first
  */
 export function listen(app: App, target?: Target): Promise<Listening>;
 export async function listen(app: App, target: Target | undefined, ...more: unknown[]): Promise<Listening> {

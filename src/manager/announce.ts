@@ -29,7 +29,7 @@ let pause = firstPause;
 /** Whose queue it is about. */
 const managerOf = ({ env = process.env }: NotifyOptions): string => env['NOTIFY_SOCKET'] ?? '';
 
-/** False where there is no room for it yet. */
+/** False if there is no room for it yet. */
 function attempt({ state, options, settle }: Announcement): boolean {
   try {
     settle(notify(state, options));
@@ -76,7 +76,7 @@ function close(fds: readonly number[]): void {
 }
 
 /**
- * Says it at once where there is room, else as soon as there is. Resolves as notify() returns; rejects with what it throws,
+ * Says it at once if there is room, else as soon as there is. Resolves as notify() returns; rejects with what it throws,
  * and after `timeout` ms. A timeout that is not over keeps the process alive.
  *
  * @param withdrawn what waits for room is not said any more, and rejects with the reason

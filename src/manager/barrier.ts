@@ -39,7 +39,7 @@ function untilClosed(fd: number, left: number, timeout: number): Promise<void> {
     pipe.once('error', reject);
     pipe.once('close', () => {
       clearTimeout(timer);
-      resolve(); // nothing happens where an error came first
+      resolve(); // nothing happens if an error came first
     });
     pipe.resume();
   });
@@ -48,7 +48,7 @@ function untilClosed(fd: number, left: number, timeout: number): Promise<void> {
 /**
  * Waits until the manager has worked through everything sent before, as sd_notify_barrier(3): before a process exits
  * whose messages would otherwise have no sender, or before a descriptor that was stored is closed. A manager whose queue is
- * full is waited for as well, and the event loop turns meanwhile. False where nobody listens.
+ * full is waited for as well, and the event loop turns meanwhile. False if nobody listens.
  *
  * @throws ListenFdsError LISTENFDS_TIMEOUT, LISTENFDS_BAD_OPTION, and what notify() throws except EAGAIN
  */

@@ -33,7 +33,7 @@ const left = (timeout: number, began: number): number => Math.max(1, Math.ceil(t
  * Gives copies of descriptors to the service manager, which passes them back to the next start of this service: listenFds()
  * then has them under `name`, after those of socket units. Resolves to true once the manager has them, or has decided
  * not to keep them: over FileDescriptorStoreMax=, which is 0 unless the unit says otherwise, it drops them and tells
- * nobody but its own log. From then on they may be closed here. Resolves to false where there is no manager
+ * nobody but its own log. From then on they may be closed here. Resolves to false if there is no manager
  * (NOTIFY_SOCKET is not set). Mirrors sd_pid_notify_with_fds(3) with FDSTORE=1.
  *
  * A name can hold several descriptors. The same one stored twice is kept once.
@@ -42,7 +42,7 @@ const left = (timeout: number, began: number): number => Math.max(1, Math.ceil(t
  * await storeFds('session-42', [fd]);
  *
  * @throws ListenFdsError LISTENFDS_BAD_OPTION for a name that is not 1 to 255 printable ASCII characters without ':', of
- * which the manager would make "stored", or an empty list; LISTENFDS_TIMEOUT where the manager's queue has no room, or the
+ * which the manager would make "stored", or an empty list; LISTENFDS_TIMEOUT if the manager's queue has no room, or the
  * manager does not answer, in that time; and what notify() throws except EAGAIN
  */
 export async function storeFds(name: string, fds: readonly number[], options: StoreFdsOptions = {}): Promise<boolean> {

@@ -28,7 +28,7 @@ export interface NotifyOptions {
 export type NotifyAddress =
   /** An abstract name starts with NUL. */
   | { readonly kind: 'unix'; readonly path: string }
-  /** `type` is a SOCK_* constant, 0 where the address leaves it open. */
+  /** `type` is a SOCK_* constant, 0 if the address leaves it open. */
   | { readonly kind: 'vsock'; readonly cid: number; readonly port: number; readonly type: number };
 
 const vsockTypes: Readonly<Record<string, number>> = { '': 0, '-stream': 1, '-dgram': 2, '-seqpacket': 5 };
@@ -102,10 +102,10 @@ const unsaid: Values<typeof notifyOptions> = { pid: notifyOptions.pid.default };
 
 /**
  * Tells the service manager something, as sd_pid_notify_with_fds(3). Returns true when the message was sent, which says
- * nothing about whether the manager has read it (see notifyBarrier()), and false where nobody listens: NOTIFY_SOCKET is
- * absent or empty. The variable stays, so that children may notify where NotifyAccess= lets them.
+ * nothing about whether the manager has read it (see notifyBarrier()), and false if nobody listens: NOTIFY_SOCKET is
+ * absent or empty. The variable stays, so that children may notify if NotifyAccess= lets them.
  *
- * It never waits for the manager. Where its queue is full, some attempts are made for 4 ms at most (a vsock connection
+ * It never waits for the manager. If its queue is full, some attempts are made for 4 ms at most (a vsock connection
  * gets 50 ms); then the call fails with EAGAIN.
  *
  * @example
@@ -116,8 +116,8 @@ const unsaid: Values<typeof notifyOptions> = { pid: notifyOptions.pid.default };
  * @throws ListenFdsError LISTENFDS_BAD_OPTION naming the field: a line break or NUL in a value, an unknown field, more
  * than 253 descriptors or 4096 bytes, of which a manager takes no notice
  * @throws ListenFdsError LISTENFDS_BAD_ENVIRONMENT, LISTENFDS_NO_ADDON, LISTENFDS_UNSUPPORTED
- * @throws Error with `code`, `errno` and `syscall` when it cannot be sent: ENOENT or ECONNREFUSED where the manager's
- * socket is gone, EAGAIN where it is full, EBADF for a closed descriptor
+ * @throws Error with `code`, `errno` and `syscall` when it cannot be sent: ENOENT or ECONNREFUSED if the manager's
+ * socket is gone, EAGAIN if it is full, EBADF for a closed descriptor
  */
 export function notify(state: NotifyState | string, options?: NotifyOptions): boolean {
   const { fds = none, pid, env } = options === undefined ? unsaid : readOptions(notifyOptions, options);

@@ -42,7 +42,7 @@ function malformed(variable: 'WATCHDOG_USEC' | 'WATCHDOG_PID', value: string, ex
 }
 
 /**
- * The watchdog timeout (WatchdogSec=) in ms, or null where the manager expects no sign of life from this process:
+ * The watchdog timeout (WatchdogSec=) in ms, or null if the manager expects no sign of life from this process:
  * WATCHDOG_USEC is absent or meant for another WATCHDOG_PID. Send `notify({ watchdog: true })` twice in that time.
  *
  * @throws ListenFdsError LISTENFDS_BAD_ENVIRONMENT, with the variable
@@ -160,7 +160,7 @@ class Watchdog {
 
 /**
  * Sends signs of life from the event loop for as long as it turns and `healthy` agrees, the first one at once. Does
- * nothing where the manager expects none. Keeps no process alive, and never throws later on: what goes wrong is told as
+ * nothing if the manager expects none. Keeps no process alive, and never throws later on: what goes wrong is told as
  * a warning. In a cluster worker they go to the primary, if that has called listenFds(): it pings while all workers are well.
  *
  * @returns stops it

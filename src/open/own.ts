@@ -14,7 +14,7 @@ export interface OwnSocket {
   readonly origin: Origin;
   /** The address as it was asked for. */
   readonly asked: string;
-  /** Its descriptor now, null where it is closed. */
+  /** Its descriptor now, null if it is closed. */
   fd(): number | null;
   /** A successor has it: nothing is unlinked when it closes here. */
   handOver(): void;

@@ -8,7 +8,7 @@ import { maxPathBytes } from '../text/address.js';
 /** Bytes that a name in it can have. */
 const room = 48;
 
-/** Where nobody else can take away what we make: root's, or ours, and sticky where others write to it as well. */
+/** Where nobody else can take away what we make: root's, or ours, and sticky if others write to it as well. */
 function isTrusted(parent: string, us: number): boolean {
   const found = fs.statSync(parent, { throwIfNoEntry: false });
   if (!found?.isDirectory() || (found.uid !== 0 && found.uid !== us)) return false;
@@ -35,7 +35,7 @@ function makeIn(parent: string, us: number): string {
 /**
  * A folder of mode 0700, one for all programs of this user. It stays: a name in it must not become anybody else's.
  *
- * @throws ListenFdsError LISTENFDS_UNSUPPORTED where there is none, and none can be made
+ * @throws ListenFdsError LISTENFDS_UNSUPPORTED if there is none, and none can be made
  */
 export function privatePlace(env: NodeJS.ProcessEnv = process.env): string {
   const us = process.geteuid!();

@@ -25,15 +25,15 @@ export function inUse(path: string, why: string): NodeJS.ErrnoException {
 }
 
 /**
- * Whether what connect(2) said of a socket file means that nobody has it open: ECONNREFUSED, or ENOENT where somebody has
+ * Whether what connect(2) said of a socket file means that nobody has it open: ECONNREFUSED, or ENOENT if somebody has
  * just taken the path away. Any doubt is a no.
  */
 export const isAbandoned = (code: string | undefined): boolean => code === 'ECONNREFUSED' || code === 'ENOENT';
 
 /**
- * The socket file at a path, which is in the way of a new one; null where there is none.
+ * The socket file at a path, which is in the way of a new one; null if there is none.
  *
- * @throws an Error with code EADDRINUSE where something else is there
+ * @throws an Error with code EADDRINUSE if something else is there
  */
 export function socketAt(path: string): HeldFile | null {
   const found = HeldFile.open(path);
@@ -70,7 +70,7 @@ export async function prepareUnixPath(path: string, wanted: Wanted, node: Listen
 function publish(folder: PrivateFolder, path: string, stale: HeldFile | null): void {
   if (stale !== null && !folder.takeAway(path, stale)) throw inUse(path, 'address already in use');
   try {
-    fs.linkSync(folder.file, path); // unlike rename(2) it fails where something has come up meanwhile
+    fs.linkSync(folder.file, path); // unlike rename(2) it fails if something has come up meanwhile
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw inUse(path, 'address already in use');
     throw error;
@@ -111,7 +111,7 @@ function openUnixPath(
   let own: HeldFile | null = null;
   let listening = false;
   try {
-    // The addon binds where there is one: libuv unlinks the name it bound when it closes, and by then that may mean
+    // The addon binds if there is one: libuv unlinks the name it bound when it closes, and by then that may mean
     // something else.
     if (bindingIfAny()) listenOnBound(server, bindExactly(folder.file), options, path);
     else server.listen({ ...options, path: folder.file });
@@ -155,7 +155,7 @@ export interface PreparedBind {
   release?(): void;
 }
 
-/** A socket bound to exactly this name, abstract where it starts with NUL; or -errno. */
+/** A socket bound to exactly this name, abstract if it starts with NUL; or -errno. */
 function bindExactly(path: string): number {
   const { openSocket, bindUnix, closeFd } = binding();
   const fd = openSocket(AF.UNIX, SOCK.STREAM, 0);

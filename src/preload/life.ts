@@ -58,7 +58,7 @@ export const acceptLater: NonNullable<Listener['accept']> = (server, loan, addre
 
 /**
  * How many SIGTERM listeners belong to signal-exit, which many packages use: it cleans up, and ends the process only
- * where nobody else listens. Version 4 and, after it, version 3.
+ * if nobody else listens. Version 4 and, after it, version 3.
  */
 function signalExitListeners(): number {
   const { __signal_exit_emitter__: three, [Symbol.for('signal-exit emitter')]: four } = process as unknown as Record<

@@ -13,7 +13,7 @@ function isExecutable(file: string): boolean {
   }
 }
 
-/** The program's path from the root, by PATH where it has no slash. */
+/** The program's path from the root, by PATH if it has no slash. */
 export function findExecutable(
   program: string,
   env: NodeJS.ProcessEnv = process.env,

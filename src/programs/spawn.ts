@@ -222,7 +222,7 @@ function check({ fds = [], names }: StartOptions): void {
  * const successor = start([process.execPath, 'app.js'], { fds: [listener], names: ['web'] });
  * const { code } = await successor.exited;
  *
- * @throws an Error with code ENOENT or EACCES where there is no such program, or what fork(2) and execve(2) fail with
+ * @throws an Error with code ENOENT or EACCES if there is no such program, or what fork(2) and execve(2) fail with
  * @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_NO_ADDON
  */
 export function start(command: readonly string[], options: StartOptions = {}): Program {
@@ -286,7 +286,7 @@ function prepare(command: readonly string[], options: StartOptions): Plan {
     launch: () => launch(found.path, command),
     launchShell: () => launch('/bin/sh', ['sh', found.path, ...command.slice(1)]),
     started(result) {
-      // Only where a process is made is the kernel short of one: execve(2) has that one already.
+      // Only when a process is made is the kernel short of one: execve(2) has that one already.
       const call = result === EAGAIN || result === ENOMEM ? 'fork' : 'execve';
       if (typeof result === 'number') throw systemError(result, call, name);
       const program = new Started(result.pid, result.child);

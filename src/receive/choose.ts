@@ -11,7 +11,7 @@ export interface Suitable {
   /** With its article, for messages: 'a listening stream socket'. */
   readonly what: string;
   is(description: Description): boolean;
-  /** Where nothing else is suitable, the one connection of Accept=yes that this accepts will do. */
+  /** If nothing else is suitable, the one connection of Accept=yes that this accepts will do. */
   isConnection?(description: Description): boolean;
 }
 
@@ -35,7 +35,7 @@ export interface Choice {
   readonly inherited: InheritedFd;
   /** It was taken although its address is none of those asked for. */
   readonly mismatch: boolean;
-  /** What is taken with it: all that are left where all were asked for, and its ReusePort= twins in any case. */
+  /** What is taken with it: all that are left if all were asked for, and its ReusePort= twins in any case. */
   readonly others: readonly InheritedFd[];
 }
 
@@ -94,7 +94,7 @@ function refuse(
 }
 
 /**
- * The connection of Accept=yes, where the manager says that there is one: by its default name; by REMOTE_ADDR, and then it is
+ * The connection of Accept=yes, if the manager says that there is one: by its default name; by REMOTE_ADDR, and then it is
  * the first descriptor; or by passing nothing else and no names, as systemd-socket-activate does, which has no store. Any
  * other, from the store or from OpenFile=, must be asked for by its name.
  */
@@ -116,7 +116,7 @@ const wildcards = new Set(['::', '0.0.0.0']);
 
 /**
  * Whether a socket is just what the program asks for. Stricter than matches(), for sockets whose address no unit decides:
- * where the program's configuration has changed since they were bound, that is what counts. The file of a unix socket must
+ * if the program's configuration has changed since they were bound, that is what counts. The file of a unix socket must
  * still lead to it: RuntimeDirectory= goes with each stop.
  */
 export function isExactly(addresses: readonly Place[], description: Description): boolean {

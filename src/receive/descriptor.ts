@@ -50,7 +50,7 @@ export interface Description {
   readonly address: AddressInfo | string | null;
   /** The other end of a connected socket. */
   readonly peer: AddressInfo | string | null;
-  /** The length of the accept queue in force, listeners only; null where the kernel does not tell. */
+  /** The length of the accept queue in force, listeners only; null if the kernel does not tell. */
   readonly backlog: number | null;
   /** Connections in that queue now. */
   readonly queued: number | null;
@@ -94,7 +94,7 @@ export const families = {
 export const types = { stream: SOCK.STREAM, dgram: SOCK.DGRAM, raw: SOCK.RAW, seqpacket: SOCK.SEQPACKET } as const;
 const protocols = { tcp: 6, udp: 17, sctp: 132, udplite: 136, mptcp: 262 } as const;
 
-/** The word for a number; the number itself where there is none. */
+/** The word for a number; the number itself if there is none. */
 function wordFor<T extends string>(words: Readonly<Record<T, number>>, value: number): T | number {
   for (const word of Object.keys(words) as T[]) if (words[word] === value) return word;
   return value;

@@ -22,7 +22,7 @@ import { type Whence, inodeKey, originsVariable } from './told-origins.js';
 export interface InheritedFd {
   /** Its number: 3 is the first (SD_LISTEN_FDS_START). */
   readonly fd: number;
-  /** FileDescriptorName=; 'unknown' where LISTEN_FDNAMES is absent, as in C. Names may repeat. */
+  /** FileDescriptorName=; 'unknown' if LISTEN_FDNAMES is absent, as in C. Names may repeat. */
   readonly name: string;
   /** Where it came from: the manager, its descriptor store, or the process that this one is the upgrade of. */
   readonly origin: Origin;
@@ -40,7 +40,7 @@ export interface InheritedFd {
   readonly address: AddressInfo | string | null;
   /** The other end of a connected one. */
   readonly peer: AddressInfo | string | null;
-  /** The backlog in force, listeners only; null where the kernel does not tell. */
+  /** The backlog in force, listeners only; null if the kernel does not tell. */
   readonly backlog: number | null;
   /** Everything else that is known about it. */
   readonly description: Description;

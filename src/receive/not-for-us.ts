@@ -6,7 +6,7 @@ import { isSocketOpen } from '../system/files.js';
 import { firstFd } from '../text/environment.js';
 import { meantForPid, registry } from './inherited.js';
 
-/** What the kernel calls a process, as ps(1) does; null where it has ended or cannot be seen. A command line may have secrets. */
+/** What the kernel calls a process, as ps(1) does; null if it has ended or cannot be seen. A command line may have secrets. */
 function nameOf(pid: number): string | null {
   try {
     return fs
@@ -18,7 +18,7 @@ function nameOf(pid: number): string | null {
   }
 }
 
-/** Who the sockets were passed to, as part of a sentence. Null where LISTEN_PID names nobody else. */
+/** Who the sockets were passed to, as part of a sentence. Null if LISTEN_PID names nobody else. */
 export function passedElsewhere(): string | null {
   const pid = meantForPid();
   if (pid === null) return null;
@@ -44,7 +44,7 @@ function remedy(): string {
 
 const saidKey = Symbol.for('listenfds.notForUs');
 
-/** Says once in a process that what was passed is not for it. To be called where it is about to bind instead. */
+/** Says once in a process that what was passed is not for it. To be called before it binds instead. */
 export function warnOfPassedElsewhere(): void {
   const why = passedElsewhere();
   const holder = globalThis as { [saidKey]?: true };

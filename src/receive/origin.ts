@@ -21,7 +21,7 @@ export function keptBy(origin: Origin): 'manager' | 'store' | null {
   return origin === 'manager' || origin === 'store' ? origin : null;
 }
 
-/** Whether the program decides what it is bound to. Else the unit does, and where the two differ that is a warning. */
+/** Whether the program decides what it is bound to. Else the unit does, and if the two differ that is a warning. */
 export function isAddressOurs(origin: Origin): boolean {
   return origin !== 'manager';
 }

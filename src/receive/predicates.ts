@@ -1,4 +1,4 @@
-// sd_is_*(3), one to one: the same questions, the same answers, the same errno where C returns one. Arguments stand in
+// sd_is_*(3), one to one: the same questions, the same answers, the same errno if C returns one. Arguments stand in
 // C's order; what is left out, null or 0 is not asked about, as 0, -1 and NULL there.
 import type { AddressInfo } from 'node:net';
 import type { BigIntStats } from 'node:fs';
@@ -165,7 +165,7 @@ export interface SocketAddressLike {
  * isSocketSockaddr(3, 'stream', { address: '::1', port: 8080 }, true)
  *
  * @throws as {@link isSocket}; EINVAL for null, EPFNOSUPPORT for the path of a unix socket
- * @throws ListenFdsError LISTENFDS_BAD_ADDRESS where `address.address` is no IP address
+ * @throws ListenFdsError LISTENFDS_BAD_ADDRESS if `address.address` is no IP address
  */
 export function isSocketSockaddr(
   fd: number,
@@ -213,7 +213,7 @@ function missing(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
-/** Null where there is no such path. */
+/** Null if there is no such path. */
 function statusOf(path: string | Uint8Array): BigIntStats | null {
   try {
     return fs.statSync(bytesOf(path), { bigint: true });
@@ -259,7 +259,7 @@ export function isSpecial(fd: number, path?: string | Uint8Array | null): boolea
 
 /**
  * Whether a descriptor is a POSIX message queue, and the one of that name, which begins with a slash. Mirrors
- * sd_is_mq(3): unlike the others it fails where there is no such queue, and looks in /dev/mqueue, which must be mounted.
+ * sd_is_mq(3): unlike the others it fails if there is no such queue, and looks in /dev/mqueue, which must be mounted.
  *
  * @throws an Error with code EBADF for what is not open, EINVAL for a name without a slash, ENOENT for one there is not
  * @throws ListenFdsError LISTENFDS_NO_ADDON

@@ -1,5 +1,5 @@
 // What a process tells its successor of where each socket came from, in a variable of its own beside LISTEN_FDNAMES. By the
-// inode: an order or a number would say nothing where the variable is older than the descriptors.
+// inode: an order or a number would say nothing if the variable is older than the descriptors.
 import { type Inode } from './descriptor.js';
 import type { Origin } from './origin.js';
 

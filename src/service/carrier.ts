@@ -22,7 +22,7 @@ import { holdConnection, isBetweenRequests } from './store-connections.js';
 export interface Moved {
   /** Where their server listened, as formatAddress() says it. */
   readonly server: string;
-  /** For each when it has been idle for too long, by monotonicNow(); null where its server sets no limit. */
+  /** For each when it has been idle for too long, by monotonicNow(); null if its server sets no limit. */
   readonly until: readonly (number | null)[];
 }
 
@@ -150,7 +150,7 @@ export class Carrier {
   }
 }
 
-/** Both ends: one for us, one to pass on and to close here. Null where the addon is missing or the process has no room. */
+/** Both ends: one for us, one to pass on and to close here. Null if the addon is missing or the process has no room. */
 export function openPair(): { carrier: Carrier; far: number } | null {
   const ends = bindingIfAny()?.socketPair();
   if (ends === undefined || typeof ends === 'number') return null;
@@ -165,7 +165,7 @@ export function openPair(): { carrier: Carrier; far: number } | null {
  * by default, a manager drops a descriptor and tells nobody. Then the last copy is closed, which shows here.
  *
  * @param left milliseconds until the end of the stop, most of which is for those who are in flight
- * @returns null where nothing is kept: connections stay here then
+ * @returns null if nothing is kept: connections stay here then
  */
 export async function openStoreCarrier(left: number): Promise<Carrier | null> {
   if (!process.env['NOTIFY_SOCKET'] || isClusterWorker()) return null;

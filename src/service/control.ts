@@ -131,8 +131,8 @@ const mostBytes = 64 * 1024;
 /**
  * Asks a process for an upgrade and waits for the outcome.
  *
- * @throws ListenFdsError LISTENFDS_UPGRADE_REFUSED where nobody of that pid and of our rights is there to answer;
- * LISTENFDS_UPGRADE_FAILED where the answer is none, or the process does not react
+ * @throws ListenFdsError LISTENFDS_UPGRADE_REFUSED if nobody of that pid and of our rights is there to answer;
+ * LISTENFDS_UPGRADE_FAILED if the answer is none, or the process does not react
  */
 export async function askForUpgrade(pid: number): Promise<Answer> {
   let socket: Socket | null = null;

@@ -34,7 +34,7 @@ export class Deadline {
     return Math.max(0, this.#at - performance.now());
   }
 
-  /** The same where there is some more time behind it. */
+  /** The same if there is some more time behind it. */
   leftWith(more: number): number {
     return Math.max(0, this.#at + more - performance.now());
   }

@@ -326,7 +326,7 @@ class Drain implements DrainWatch {
     const { sockets, sessions } = this.#keeper;
     for (const socket of sockets) {
       if (socket.destroyed) continue; // counted, and about to close
-      // Idle ones come here only where the timeout is not longer than the grace.
+      // Idle ones come here only if the timeout is not longer than the grace.
       if (this.#graces.has(socket)) this.#closedIdle += 1;
       else this.#destroyed += 1;
       this.#completed -= 1; // closed() counts it as well

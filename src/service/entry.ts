@@ -81,7 +81,7 @@ export async function upgradeState(): Promise<unknown> {
  * server.on('draining', ({ sockets }) => storeConnections('client', sockets));
  * await serve(server, 7000);
  *
- * @returns how many are with the manager now; 0 where there is none
+ * @returns how many are with the manager now; 0 if there is none
  * @throws ListenFdsError as {@link storeFds} does; then all of them are open as before
  */
 export async function storeConnections(name: string, sockets: readonly Socket[]): Promise<number> {

@@ -3,7 +3,7 @@ import type { Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Gatekeeper } from '../admit/gate.js';
 
-/** How long a GOAWAY may take to a client and its last requests back, where it does not answer a PING. Milliseconds. */
+/** How long a GOAWAY may take to a client and its last requests back, if it does not answer a PING. Milliseconds. */
 const roundTrip = 1_000;
 // RFC 9113, 6.8: a GOAWAY with the highest stream id announces the end and refuses nothing yet.
 const highestStreamId = 2 ** 31 - 1;

@@ -49,7 +49,7 @@ export class HandOver {
     return this.#isCandidate;
   }
 
-  /** What brings idle connections to the successor; null where that one does not read them. */
+  /** What brings idle connections to the successor; null if that one does not read them. */
   carrier(): Carrier | null {
     return toSuccessor?.isExpected ? toSuccessor.share() : null;
   }

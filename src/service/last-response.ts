@@ -29,7 +29,7 @@ function replaceConnection(headers: unknown, add: boolean): unknown {
 function sayClose(response: ServerResponse, rest: unknown[]): unknown[] {
   const reason = typeof rest[0] === 'string' ? [rest[0]] : [];
   const headers = reason.length > 0 ? rest[1] : (rest[1] ?? rest[0]);
-  // Node merges what setHeader() has set with what writeHead() is given, and loses duplicates where there is both.
+  // Node merges what setHeader() has set with what writeHead() is given, and loses duplicates if there is both.
   const merges = response.getHeaderNames().length > 0;
   if (merges) response.setHeader('Connection', 'close');
   return [...reason, replaceConnection(headers, !merges)];

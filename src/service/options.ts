@@ -34,7 +34,7 @@ export const isStopSignal = (reason: unknown): reason is StopSignal => stopSigna
 export interface StopContext {
   /** Why the service ends: a signal, or one word for another reason. */
   readonly reason: StopReason;
-  /** The error that ended it, where reason is 'error'. */
+  /** The error that ended it, if reason is 'error'. */
   readonly error?: unknown;
   /** When the process goes at the latest, in milliseconds since the epoch. */
   readonly deadline: number;
@@ -67,7 +67,7 @@ export interface ServeOptions {
   drainDelay?: number | string;
   /**
    * Leave with status 0 when nothing has been going on for that long: milliseconds, or a time span such as '10min'. Only
-   * where every listener was inherited, since the manager then keeps them. A connection that says nothing is idle, a
+   * if every listener was inherited, since the manager then keeps them. A connection that says nothing is idle, a
    * WebSocket is not.
    * @default the environment variable LISTENFDS_IDLE_TIMEOUT, else never
    */
@@ -94,7 +94,7 @@ export interface ServeOptions {
   upgrade?: 'SIGHUP' | 'SIGUSR2' | boolean | UpgradeTrigger;
   /**
    * When handlers that others put on the same signals are called: a telemetry library, Apollo, Nest. With 'after' that is
-   * when the service has ended; the process exits when they are done, within a second where they do not say so by a promise.
+   * when the service has ended; the process exits when they are done, within a second if they do not say so by a promise.
    * With 'together' they are called at once, as Node.js does it.
    * @default 'after'
    */

@@ -50,7 +50,7 @@ export class Allowance {
     this.#timer = setTimeout(() => this.fail(`${this.subject} in time`), milliseconds);
   }
 
-  /** @throws ListenFdsError LISTENFDS_UPGRADE_FAILED where `work` takes longer */
+  /** @throws ListenFdsError LISTENFDS_UPGRADE_FAILED if `work` takes longer */
   within<T>(subject: string, work: T | PromiseLike<T>): Promise<T> {
     this.subject = subject;
     return Promise.race([work, this.#over]);
@@ -85,7 +85,7 @@ async function relay(message: string, fds: readonly number[]): Promise<void> {
 export interface Progress {
   /** NOTIFY_SOCKET for it. */
   readonly address: string;
-  /** Resolves with the main process's pid, null where that is the one we started, when it is ready. */
+  /** Resolves with the main process's pid, null if that is the one we started, when it is ready. */
   readonly ready: Promise<number | null>;
   /** Resolves when it says that it ends. */
   readonly leaving: Promise<void>;

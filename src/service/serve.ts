@@ -94,7 +94,7 @@ class RunningService implements Service, Stoppable, Member {
     } catch (error) {
       this.release();
       leave(this);
-      // Where some listen, they may have accepted something.
+      // If some listen, they may have accepted something.
       const open = this.apps.filter(({ server }) => server.listening);
       await Promise.allSettled(open.map(({ server }) => drain(server, this.options.drain)));
       throw error;
@@ -121,7 +121,7 @@ class RunningService implements Service, Stoppable, Member {
     this.#stop.started();
   }
 
-  /** Whether the manager would start it again; said once where it may be expected and is not so. */
+  /** Whether the manager would start it again; said once if it may be expected and is not so. */
   #mayLeave(): boolean {
     const staying = this.listening.filter(({ origin }) => !startsUsAgain(origin));
     const others = this.listening.length - staying.length;

@@ -27,7 +27,7 @@ export interface Stoppable {
   readonly stats: ConnectionStats;
   /** Work that goes on without a connection. */
   readonly busySet: ReadonlySet<Promise<unknown>>;
-  /** What takes idle connections over to the next process, found out in a part of what is left; null where nothing does. */
+  /** What takes idle connections over to the next process, found out in a part of what is left; null if nothing does. */
   openCarrier(reason: StopReason, left: number): Promise<Carrier | null>;
   /** Resolves when the process that this one has taken over from is gone. */
   predecessorGone(): Promise<unknown>;
@@ -274,7 +274,7 @@ export class Stop {
     return result.value;
   }
 
-  /** Once, and only where there is a manager that could keep them. */
+  /** Once, and only if there is a manager that could keep them. */
   #waitsForIdle(connections: number): void {
     const { reason } = this.#context;
     if (this.#waitTold || !process.env['NOTIFY_SOCKET'] || !isStopSignal(reason)) return;

@@ -46,7 +46,7 @@ export interface HeldConnection {
   resume(): void;
 }
 
-/** @returns null where it cannot move; then nothing has changed */
+/** @returns null if it cannot move; then nothing has changed */
 export function holdConnection(socket: Socket): HeldConnection | null {
   const handle = handleOf<StreamHandle>(socket);
   const fd = descriptorOf(socket);

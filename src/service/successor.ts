@@ -17,9 +17,9 @@ import { Deadline } from './deadline.js';
 
 /** What a successor is told. */
 export interface Hello {
-  /** The manager's NOTIFY_SOCKET, null where there is none. */
+  /** The manager's NOTIFY_SOCKET, null if there is none. */
   readonly notifySocket: string | null;
-  /** WATCHDOG_USEC, null where the manager expects no sign of life. */
+  /** WATCHDOG_USEC, null if the manager expects no sign of life. */
   readonly watchdogUsec: string | null;
   /** What upgrade({ state }) was given, Buffers as such. */
   readonly state: unknown;
@@ -117,9 +117,9 @@ export class Briefing {
   }
 
   /**
-   * Says go, where somebody listens, and waits until it is heard: until then the other side speaks to us.
+   * Says go, if somebody listens, and waits until it is heard: until then the other side speaks to us.
    *
-   * @returns the sockets that the successor has kept, by inode; null where it does not say
+   * @returns the sockets that the successor has kept, by inode; null if it does not say
    */
   async go(): Promise<readonly string[] | null> {
     const heard = [...this.#sockets].map(([socket, hearing]) => {
@@ -148,7 +148,7 @@ export interface Succession {
 
 let joined: Promise<Succession | null> | undefined;
 
-/** Connects to the process that started us as its successor; null where nobody did. Consumes LISTENFDS_UPGRADE. */
+/** Connects to the process that started us as its successor; null if nobody did. Consumes LISTENFDS_UPGRADE. */
 export function joinSuccession(env: NodeJS.ProcessEnv = process.env): Promise<Succession | null> {
   joined ??= join(env[upgradeVariable]);
   delete env[upgradeVariable];

@@ -1,10 +1,10 @@
-// Who watches over this process, and whether that one follows when another process becomes the service. Where it does not,
+// Who watches over this process, and whether that one follows when another process becomes the service. If it does not,
 // the end of this process is the end of the service for it, and an upgrade an outage.
 import { fs } from '../system/builtins.js';
 import { isClusterWorker } from '../system/process-role.js';
 import { ListenFdsError } from '../system/errors.js';
 
-/** comm of a process, at most 15 bytes; null where there is no telling. */
+/** comm of a process, at most 15 bytes; null if there is no telling. */
 function nameOf(pid: number): string | null {
   try {
     return fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd();
@@ -27,7 +27,7 @@ const inits = new Set(['tini', 'docker-init', 'dumb-init', 'catatonit', 'podman-
 
 const underRun = 'start the program with `listenfds run -- …`, which follows';
 
-/** What it is that does not follow, and what to do; null where somebody follows, or nobody watches. */
+/** What it is that does not follow, and what to do; null if somebody follows, or nobody watches. */
 function notFollowing(env: NodeJS.ProcessEnv, pid: number, ppid: number): { who: string; remedy: string } | null {
   if (isClusterWorker()) {
     return {

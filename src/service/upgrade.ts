@@ -48,7 +48,7 @@ export interface UpgradeOptions {
    */
   cwd?: string;
   /**
-   * Upgrade although nobody would follow: where systemd cannot be told of the new process, in process 1 of a container, under
+   * Upgrade although nobody would follow: if systemd cannot be told of the new process, in process 1 of a container, under
    * supervisord, runit, s6, circus or pm2 the service would end with this process.
    * @default false
    */
@@ -125,7 +125,7 @@ const env = startEnvironment();
 /** The folder we were started in, as it was named then: a symbolic link in it may point to a newer release by now. */
 const startFolder = { named: asNamed(started.folder, env), real: started.folder };
 
-/** Node.js under the name it was started by, where that leads to it: a link may point to a newer one by now. */
+/** Node.js under the name it was started by, if that leads to it: a link may point to a newer one by now. */
 const nodeAsNamed = ((): string => {
   const { path } = findExecutable(process.argv0, env, startFolder.named);
   if (path === null) return process.execPath;
@@ -138,7 +138,7 @@ const nodeAsNamed = ((): string => {
 
 /**
  * What an upgrade loads, so that it is this version's when the files have become another's. And the threads of libuv, which
- * aborts the process where it needs them and cannot make them.
+ * aborts the process if it needs them and cannot make them.
  */
 export async function readAll(): Promise<void> {
   bindingIfAny();
@@ -187,7 +187,7 @@ async function announceSuccessor(pid: number, lost: AbortSignal): Promise<void> 
   if (told) await notifyBarrier({ timeout: 5_000 }).catch(() => {});
 }
 
-/** What an upgrade has opened, and what has to be undone where it fails. */
+/** What an upgrade has opened, and what has to be undone if it fails. */
 interface Attempt {
   readonly briefing: Briefing;
   readonly held: Held[];
@@ -233,7 +233,7 @@ async function succeed(
     // program.exit is of the process in between: the successor is being ended for it.
     if (program.exit || birthOf(pid) !== birth) throw failed(`The successor (pid ${pid}) ended before it took over`);
   };
-  // systemd kills a main process at once that is not its child, where it waits for others to end: it has to be one before
+  // systemd kills a main process at once that is not its child, if it waits for others to end: it has to be one before
   // it is called so.
   await allowance.within(`The successor (pid ${pid}) was not let go`, program.release());
   allowance.end();

@@ -41,7 +41,7 @@ export class Voice {
     return tellPrimary({ ...(ready ? { ready } : {}), ...(stopping ? { stopping, extendTimeout } : {}) });
   }
 
-  /** Counts come again: where there is no room for them, they are not worth the wait. */
+  /** Counts come again: if there is no room for them, they are not worth the wait. */
   #mention(state: NotifyState): void {
     try {
       notify(state);

@@ -1,4 +1,4 @@
-// Accepting for a net.Server what it cannot listen on: a family that Node does not know, or any where a sandbox forbids
+// Accepting for a net.Server what it cannot listen on: a family that Node does not know, or any if a sandbox forbids
 // listen(2), which Node calls again on what listens already.
 import type { AddressInfo, Server } from 'node:net';
 import type { Duplex } from 'node:stream';

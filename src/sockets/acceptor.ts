@@ -15,7 +15,7 @@ export interface AcceptorHandlers {
 /** Connections accepted in one turn of the event loop, before others get theirs. */
 const mostAtOnce = 64;
 
-/** Pause, in ms, where descriptors or memory have run out. */
+/** Pause, in ms, if descriptors or memory have run out. */
 const shortagePause = 50;
 
 export class Acceptor {
@@ -23,7 +23,7 @@ export class Acceptor {
   readonly #handlers: AcceptorHandlers;
   #pause: NodeJS.Timeout | null = null;
 
-  /** @throws where the descriptor cannot be waited for; it is the caller's then */
+  /** @throws if the descriptor cannot be waited for; it is the caller's then */
   constructor(fd: number, handlers: AcceptorHandlers) {
     this.#handlers = handlers;
     this.#watcher = new Watcher(fd, () => this.#accept());

@@ -42,13 +42,13 @@ export interface DatagramInfo {
   readonly truncated: boolean;
   /** MSG_CTRUNC: something that came beside the message is lost, descriptors for example (EMFILE). */
   readonly controlTruncated: boolean;
-  /** Where the socket has PassCredentials=. */
+  /** If the socket has PassCredentials=. */
   readonly credentials?: MessageCredentials;
-  /** Descriptors that came with it, where receiveFds is on: yours to close. */
+  /** Descriptors that came with it, if receiveFds is on: yours to close. */
   readonly fds?: readonly number[];
-  /** The sender's security label, where the socket has PassSecurity=. */
+  /** The sender's security label, if the socket has PassSecurity=. */
   readonly label?: string;
-  /** When the kernel got it, in ms since 1970 with a fraction, where the socket has Timestamping=. */
+  /** When the kernel got it, in ms since 1970 with a fraction, if the socket has Timestamping=. */
   readonly timestamp?: number;
 }
 
@@ -70,7 +70,7 @@ export interface DatagramTarget extends CommonTarget, BufferOptions {
   ipv6Only?: boolean;
   /** PassCredentials= of a unix socket, inherited or not: `credentials` come with each message. */
   passCredentials?: boolean;
-  /** PassSecurity= of a unix socket, inherited or not: `label` comes with each message where the kernel has labels. */
+  /** PassSecurity= of a unix socket, inherited or not: `label` comes with each message if the kernel has labels. */
   passSecurity?: boolean;
   /** Timestamping= of a unix socket, inherited or not: `timestamp` comes with each message. */
   timestamping?: boolean;
@@ -133,7 +133,7 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
     sharedBatch().reserve(maxMessageSize);
   }
 
-  /** Its path, an abstract name with its NUL; null where it has none. */
+  /** Its path, an abstract name with its NUL; null if it has none. */
   address(): string | null {
     return this.#path;
   }
@@ -188,11 +188,11 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
 
   /**
    * Sends one message to `path` (`@name` or a leading NUL for an abstract one), or to the peer of a connected socket.
-   * Messages to one path stay in order; where its queue is full they wait for room, and only they, as
+   * Messages to one path stay in order; if its queue is full they wait for room, and only they, as
    * long as SendBuffer= has room: what nobody has read yet counts there.
    *
-   * Without a callback: a promise of the bytes sent, which fails with ECONNREFUSED where nobody is bound to the path any
-   * more and with EMSGSIZE where the message is longer than SendBuffer= allows. Do not change the bytes before it settles.
+   * Without a callback: a promise of the bytes sent, which fails with ECONNREFUSED if nobody is bound to the path any
+   * more and with EMSGSIZE if the message is longer than SendBuffer= allows. Do not change the bytes before it settles.
    */
   send(message: string | Uint8Array | DataView, path?: string | null, options?: DatagramSendOptions): Promise<number>;
   send(message: string | Uint8Array | DataView, path: string | null | undefined, callback: SendCallback): void;

@@ -58,7 +58,7 @@ function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
 }
 
 /**
- * ListenFIFO=: a readable stream of the inherited FIFO, or of the one at `target`, which is made where there is none. It
+ * ListenFIFO=: a readable stream of the inherited FIFO, or of the one at `target`, which is made if there is none. It
  * does not end between writers; `destroy()` closes it. Which one is taken is decided as in listen().
  *
  * @example
@@ -66,7 +66,7 @@ function openFifo(path: string, wanted: Wanted<FileAddress>): Socket {
  * for await (const chunk of socket) run(String(chunk));
  *
  * @throws ListenFdsError; docs/errors.md has every code
- * @throws an Error with code EEXIST where something else than a FIFO is there
+ * @throws an Error with code EEXIST if something else than a FIFO is there
  */
 export async function listenFifo(given: string | FifoTarget): Promise<SocketEndpoint<Socket>> {
   const wanted = parseTarget(given, undefined, { ...fileSpelling, options: fifoOptions });

@@ -12,7 +12,7 @@ const { EventEmitter } = process.getBuiltinModule('node:events');
 /** How often one turn of the event loop goes back for more, before others get theirs. */
 const mostRounds = 8;
 
-/** Pause before a send is tried again where the kernel cannot tell when there will be room, in ms: it doubles. */
+/** Pause before a send is tried again if the kernel cannot tell when there will be room, in ms: it doubles. */
 const shortestPause = 1;
 const longestPause = 64;
 
@@ -300,7 +300,7 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
   }
 }
 
-/** A callback where one was given, else a promise of the bytes sent. */
+/** A callback if one was given, else a promise of the bytes sent. */
 export function promised(
   callback: SendCallback | undefined,
   start: (done: SendCallback) => void,

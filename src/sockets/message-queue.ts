@@ -95,7 +95,7 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
   }
 
   #descriptorToSend(): number {
-    const { fd } = this; // throws where it is closed
+    const { fd } = this; // throws if it is closed
     if (this.#writable) return fd;
     if (this.#sender === null) {
       // Not by its name: another queue may have that by now, or none.
@@ -108,7 +108,7 @@ export class MessageQueue extends Mailbox<MessageQueueEvents> {
   /**
    * Puts a message into the queue, or waits for room. The receiver gets the highest priority first.
    *
-   * Without a callback: a promise of the bytes sent, which fails with EMSGSIZE where the message is longer than the queue
+   * Without a callback: a promise of the bytes sent, which fails with EMSGSIZE if the message is longer than the queue
    * takes.
    */
   send(message: string | Uint8Array | DataView, priority?: number): Promise<number>;
@@ -177,7 +177,7 @@ function openMessageQueue(name: string, wanted: Wanted<TextAddress>, target: Mes
 }
 
 /**
- * ListenMessageQueue=: the inherited POSIX message queue, or the one called `target`, which is made where there is none.
+ * ListenMessageQueue=: the inherited POSIX message queue, or the one called `target`, which is made if there is none.
  * Which one is taken is decided as in listen().
  *
  * @example
@@ -185,7 +185,7 @@ function openMessageQueue(name: string, wanted: Wanted<TextAddress>, target: Mes
  * jobs.on('message', (message, priority) => work(message));
  *
  * @throws ListenFdsError; docs/errors.md has every code
- * @throws what mq_open(3) fails with, EINVAL where the sizes are above the system's limits for example
+ * @throws what mq_open(3) fails with, EINVAL if the sizes are above the system's limits for example
  */
 export async function listenMessageQueue(given: string | MessageQueueTarget): Promise<SocketEndpoint<MessageQueue>> {
   const wanted = parseTarget(given, undefined, queueSpelling);

@@ -30,7 +30,7 @@ export interface NetlinkInfo {
   readonly size: number;
   /** MSG_TRUNC: the message is only the first part. */
   readonly truncated: boolean;
-  /** Where the socket has PassCredentials=. */
+  /** If the socket has PassCredentials=. */
   readonly credentials?: MessageCredentials;
   /** The content of a kobject-uevent message; null for any other. Read on access. */
   readonly uevent: Uevent | null;
@@ -162,7 +162,7 @@ function udevProperties(message: Buffer): Buffer | null {
 /**
  * Reads one message of `kobject-uevent`: the kernel's (group 1) or udev's (group 2).
  *
- * Anybody with CAP_NET_ADMIN can send to the groups: believe the kernel's only where {@link NetlinkInfo.portId} is 0.
+ * Anybody with CAP_NET_ADMIN can send to the groups: believe the kernel's only if {@link NetlinkInfo.portId} is 0.
  *
  * @returns null for what is no such message
  */

@@ -151,7 +151,7 @@ export class Batch {
     return { portId: this.#words[name + 1]! >>> 0, groups: this.#words[name + 2]! >>> 0 };
   }
 
-  /** The multicast group of a netlink message, a number and no mask; 0 for one to us alone; null where it is not told. */
+  /** The multicast group of a netlink message, a number and no mask; 0 for one to us alone; null if it is not told. */
   netlinkGroup(i: number): number | null {
     return this.#at(i, column.flags) & flag.group ? this.#at(i, column.group) : null;
   }
@@ -164,7 +164,7 @@ export class Batch {
     return { pid: this.#at(i, column.pid), uid: this.#at(i, column.uid) >>> 0, gid: this.#at(i, column.gid) >>> 0 };
   }
 
-  /** Received descriptors; empty where they were not to be kept. */
+  /** Received descriptors; empty if they were not to be kept. */
   fds(i: number, kept: boolean): number[] {
     const count = kept ? this.#at(i, column.fdCount) : 0;
     const start = (i * this.#stride + this.#at(i, column.fdOffset)) / Int32Array.BYTES_PER_ELEMENT;
@@ -177,7 +177,7 @@ export class Batch {
     return length === 0 ? null : this.#arena.toString('utf8', start, start + length);
   }
 
-  /** Milliseconds since 1970, with a fraction; null where the socket does not ask for them. */
+  /** Milliseconds since 1970, with a fraction; null if the socket does not ask for them. */
   timestamp(i: number): number | null {
     if ((this.#at(i, column.flags) & flag.timestamp) === 0) return null;
     const seconds = this.#at(i, column.secondsHigh) * 2 ** 32 + (this.#at(i, column.secondsLow) >>> 0);

@@ -68,7 +68,7 @@ export interface SequentialPacketTarget
  */
 export class SequentialPacketSocket extends PolledDuplex {
   readonly #limit: number;
-  /** The path of the other end; null where it has none, as most clients. */
+  /** The path of the other end; null if it has none, as most clients. */
   readonly remoteAddress: string | null;
   protected override readonly partial = false;
   readonly #arrived: (Buffer | Error | null)[] = [];
@@ -100,7 +100,7 @@ export class SequentialPacketSocket extends PolledDuplex {
     return count === batch.size ? 'more' : 'later';
   }
 
-  /** A packet of the batch; null for the end, an error where it is longer than allowed. */
+  /** A packet of the batch; null for the end, an error if it is longer than allowed. */
   #packet(batch: Batch, i: number): Buffer | Error | null {
     if (batch.length(i) === 0 && !batch.hasCredentials(i)) return null;
     if (!batch.isTruncated(i)) return batch.message(i);
@@ -108,7 +108,7 @@ export class SequentialPacketSocket extends PolledDuplex {
   }
 
   /**
-   * Pushes all that is out of the kernel's queue, even where that is more than was wanted. A listener that throws must not
+   * Pushes all that is out of the kernel's queue, even if that is more than was wanted. A listener that throws must not
    * cost the packets behind its own.
    *
    * @returns whether more is wanted
@@ -335,7 +335,7 @@ export async function listenSequentialPacket(
 /**
  * Connects to a sequential-packet listener, by its path or `@name`: the `address` of the result.
  *
- * @throws an Error with code ENOENT, ECONNREFUSED, or EAGAIN where the listener's queue is full
+ * @throws an Error with code ENOENT, ECONNREFUSED, or EAGAIN if the listener's queue is full
  */
 export async function connectSequentialPacket(
   address: string,

@@ -76,7 +76,7 @@ function clearStale(path: string, type: number): void {
 /** So long, in ms, another program may have taken away what was bound before it sees that this is not stale, and puts it back. */
 const patience = 100;
 
-/** @throws an Error with code EADDRINUSE where it does not come */
+/** @throws an Error with code EADDRINUSE if it does not come */
 function wait<Found>(path: string, look: () => Found | null): Found {
   const end = performance.now() + patience;
   for (;;) {
@@ -92,7 +92,7 @@ function boundFile(fd: number, path: string): HeldFile {
   const { boundInode } = describe(fd);
   return wait(path, () => {
     const own = HeldFile.open(path);
-    // The kernel tells which file it is where sock_diag(7) is within reach; if not, it must at least be a socket of ours.
+    // The kernel tells which file it is if sock_diag(7) is within reach; if not, it must at least be a socket of ours.
     const isOwn =
       own?.stat.isSocket() &&
       own.stat.uid === BigInt(process.geteuid!()) &&
@@ -127,17 +127,17 @@ export interface BoundSocket {
   /**
    * To be called when it listens: until then it looks stale to other programs.
    *
-   * @throws an Error with code EADDRINUSE where one of them has replaced it
+   * @throws an Error with code EADDRINUSE if one of them has replaced it
    */
   listening(): void;
-  /** Unlinks the file, where it is still there and is to go; to be called once, when the descriptor has been closed. */
+  /** Unlinks the file, if it is still there and is to go; to be called once, when the descriptor has been closed. */
   ended(remove: boolean): void;
 }
 
 /**
  * A socket bound to a path, or to an abstract name with its leading NUL.
  *
- * @throws an Error with code EADDRINUSE where somebody has the path open, or it is no socket
+ * @throws an Error with code EADDRINUSE if somebody has the path open, or it is no socket
  */
 export function bindUnixSocket(type: number, path: string, wanted: Wanted<Place>): BoundSocket {
   const isFile = !path.startsWith('\0');

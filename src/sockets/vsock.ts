@@ -15,7 +15,7 @@ const unsupported = new Set(['EAFNOSUPPORT', 'EPROTONOSUPPORT', 'ESOCKTNOSUPPORT
 /**
  * Opens a vsock listener of our own. Port 0 is taken for any, as for TCP.
  *
- * @throws ListenFdsError LISTENFDS_UNSUPPORTED where the kernel has no vsock
+ * @throws ListenFdsError LISTENFDS_UNSUPPORTED if the kernel has no vsock
  */
 export function openVsock(server: Server, address: Address & { kind: 'vsock' }, backlog: number): void {
   const fail = (result: number, syscall: string): never => {

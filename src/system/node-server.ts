@@ -11,12 +11,12 @@ export interface UvHandle {
   readonly fd?: number;
 }
 
-/** Undefined for what has none by its kind, null where it is closed. */
+/** Undefined for what has none by its kind, null if it is closed. */
 export function handleOf<H extends UvHandle = UvHandle>(holder: object): H | null | undefined {
   return (holder as { readonly _handle?: H | null })._handle;
 }
 
-/** The descriptor of a server or a connection; null where it has none, as in a cluster worker, or is closed. */
+/** The descriptor of a server or a connection; null if it has none, as in a cluster worker, or is closed. */
 export function descriptorOf(holder: object): number | null {
   const fd = handleOf(holder)?.fd;
   return fd === undefined || fd < 0 ? null : fd;
@@ -54,7 +54,7 @@ export function presentPath(server: Server, path: string): void {
 
 /**
  * Node calls listen(2) again on what it adopts, with 511 unless told otherwise: that would shrink the queue for all who
- * hold the socket. Where the backlog in force is not known it at least never shrinks: the kernel clamps what is given to
+ * hold the socket. If the backlog in force is not known it at least never shrinks: the kernel clamps what is given to
  * net.core.somaxconn. Only the positional form is honoured next to `fd`.
  */
 export function backlogToKeep({ backlog }: { readonly backlog: number | null }): number {

@@ -41,7 +41,7 @@ export function startEnvironment(): NodeJS.ProcessEnv {
 
 /**
  * A working directory by the name that a shell had for it (PWD): a symbolic link in it may point to a newer release tomorrow.
- * Where PWD is absent, or of another folder, it is the resolved one.
+ * If PWD is absent, or of another folder, it is the resolved one.
  */
 export function asNamed(folder: string, env: NodeJS.ProcessEnv): string {
   const named = env['PWD'];

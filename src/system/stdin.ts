@@ -11,7 +11,7 @@ const rowOf = {
 };
 
 /**
- * Whether standard input is a socket that others connect or send to. Null where it is a socket that the tables do not
+ * Whether standard input is a socket that others connect or send to. Null if it is a socket that the tables do not
  * list: it is of another network namespace, or of another family, or the tables cannot be read.
  */
 export function isServiceStdin(): boolean | null {

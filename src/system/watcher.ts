@@ -29,7 +29,7 @@ export class Watcher {
   #open = true;
   #resting: NodeJS.Timeout | null = null;
 
-  /** @throws an Error with code EPERM where the descriptor cannot be waited for, as a regular file; it stays open then */
+  /** @throws an Error with code EPERM if the descriptor cannot be waited for, as a regular file; it stays open then */
   constructor(fd: number, onReady: (events: number) => void) {
     // Its event loop is not libuv's. The functions are there all the same, and end the process when they are called.
     if (process.versions['bun'] !== undefined) throw unsupported('Bun has no event loop of libuv');

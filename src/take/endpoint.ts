@@ -7,7 +7,7 @@ import { type Origin, sourceOf } from '../receive/origin.js';
 export interface Endpoint {
   /**
    * Where clients find it: what `server.address()` says, also for an inherited unix socket; a path or an address string for
-   * the rest; null where it has none. An abstract name starts with NUL, as in Node.
+   * the rest; null if it has none. An abstract name starts with NUL, as in Node.
    */
   readonly address: AddressInfo | string | null;
   /** `'inherited'`: it was passed to this process. `'bound'`: this process opened it. */

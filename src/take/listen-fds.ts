@@ -54,7 +54,7 @@ export const listenFdsOptions = {
 } satisfies TableOf<ListenFdsOptions>;
 
 /**
- * The descriptors that the service manager passed, in its order; empty where there are none. Mirrors
+ * The descriptors that the service manager passed, in its order; empty if there are none. Mirrors
  * sd_listen_fds_with_names(3) with `unset_environment`.
  *
  * Every descriptor is verified before anything is changed. Then all get FD_CLOEXEC, so that no child process inherits

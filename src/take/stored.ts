@@ -38,7 +38,7 @@ function pick(meant: readonly InheritedFd[], passed: readonly InheritedFd[], wis
 }
 
 /**
- * Takes the stored listener of that name, or one of a socket unit that is bound to just that address; null where the
+ * Takes the stored listener of that name, or one of a socket unit that is bound to just that address; null if the
  * caller is to bind. A stored one that is bound elsewhere is given up: it would take connections that nobody accepts.
  */
 export async function takeStored(wanted: Wanted): Promise<InheritedFd | null> {
@@ -69,7 +69,7 @@ export async function takeStored(wanted: Wanted): Promise<InheritedFd | null> {
   return inherited;
 }
 
-/** What to bind where the manager is going to keep the socket: its path must not go when the server closes. */
+/** What to bind if the manager is going to keep the socket: its path must not go when the server closes. */
 export function lasting(wanted: Wanted): Wanted {
   return process.env['NOTIFY_SOCKET'] ? { ...wanted, removeOnStop: false } : wanted;
 }

@@ -66,7 +66,7 @@ export function refuseInactive(): never {
 }
 
 /**
- * Takes the inherited descriptor that is meant, or returns null where one of our own is to be opened.
+ * Takes the inherited descriptor that is meant, or returns null if one of our own is to be opened.
  *
  * @param throughPrimary whether node:cluster can open such a socket in the primary for its workers
  * @throws ListenFdsError as choose() does, LISTENFDS_NOT_ACTIVATED, LISTENFDS_ADDRESS_MISMATCH

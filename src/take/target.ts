@@ -136,7 +136,7 @@ export interface Wanted<P extends Place = Address> {
   readonly fd: number | null;
   /** A connection on fd 0 is meant, too. */
   readonly inetd: boolean;
-  /** maxConnections, maxConnectionsPerSource, allow, deny; null where none is given. */
+  /** maxConnections, maxConnectionsPerSource, allow, deny; null if none is given. */
   readonly limits: Limits | null;
   readonly authorize: AuthorizationRule | null;
   /** The options that are passed on to Node: backlog, ipv6Only, reusePort, exclusive, readableAll, writableAll, signal. */

@@ -91,7 +91,7 @@ export function formatAddress(address: Place | AddressInfo | string | null): str
 }
 
 /**
- * IPv6 addresses have many spellings, and glibc's has dots (::ffff:127.0.0.1) where the URL standard's has none. Null for
+ * IPv6 addresses have many spellings, and glibc's has dots (::ffff:127.0.0.1), the URL standard's has none. Null for
  * what is none: says the same as net.isIPv6(), whose pattern takes 5 ms to compile.
  */
 function canonicalIPv6(host: string): string | null {

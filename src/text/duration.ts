@@ -29,7 +29,7 @@ export const spanText = "a time span with a unit, such as '300ms', '5s' or '10mi
 /**
  * Reads a time span. Every amount has a unit: `'300'` would be seconds in a unit file, and milliseconds to most programs.
  *
- * @returns milliseconds, or null where it is not a time span
+ * @returns milliseconds, or null if it is not a time span
  */
 export function parseSpan(text: string): number | null {
   let total: number | null = null;

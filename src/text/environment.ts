@@ -14,11 +14,11 @@ export type ListenVariables = Partial<Record<(typeof listenVariables)[number], s
 /** Whose LISTEN_PID counts. */
 export type AcceptedPid = 'self' | 'parent' | 'any';
 
-/** Who we are; a function where asking costs a system call that is rarely needed. */
+/** Who we are; a function if asking costs a system call that is rarely needed. */
 export interface Identity {
   readonly pid: number;
   readonly ppid: number;
-  /** The inode number of that process's pidfd, or null where the kernel has no pidfs. */
+  /** The inode number of that process's pidfd, or null if the kernel has no pidfs. */
   pidfdInode(pid: number): bigint | null;
 }
 

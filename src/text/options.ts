@@ -7,7 +7,7 @@ import { longestTimeout, parseSpan, spanText } from './duration.js';
 export interface Option<T = unknown> {
   /** Type, unit and range, as errors and docs/options.md say it. */
   readonly allowed: string;
-  /** The checked value, or undefined where it is not allowed. */
+  /** The checked value, or undefined if it is not allowed. */
   read(value: unknown, name: string): T | undefined;
   /** The value if nothing is given. Absent if the call, the environment or the server decides. */
   readonly default?: T;
@@ -30,7 +30,7 @@ export type Values<T extends Table> = {
   -readonly [name in keyof T as T[name] extends { default: unknown } ? never : name]?: Read<T[name]>;
 };
 
-/** A value as it was written, shortened where it is long. */
+/** A value as it was written, shortened if it is long. */
 function show(value: unknown): string {
   const text =
     typeof value === 'string'

@@ -37,7 +37,7 @@ export type OtherApp =
  */
 export type App = Server | RequestListener | CallbackApp | ServerApp | OtherApp;
 
-/** A promise where the app is of a kind that is rare enough to be looked up in a room of its own. */
+/** A promise if the app is of a kind that is rare enough to be looked up in a room of its own. */
 export function adaptApp(app: App): AdaptedApp | Promise<AdaptedApp> {
   if (isServer(app)) return adapted(app);
   if (typeof app === 'object' && app !== null) {

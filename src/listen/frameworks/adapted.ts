@@ -14,7 +14,7 @@ export interface AdaptedApp {
    */
   start(open: () => void): Promise<void>;
   /**
-   * Runs the hooks that the framework runs before it closes, where it has such: they end event streams, long polls and
+   * Runs the hooks that the framework runs before it closes, if it has such: they end event streams, long polls and
    * WebSockets, which otherwise are waited for. close() does not run them again.
    */
   beforeClose(): Promise<void>;
@@ -134,9 +134,9 @@ async function closeThrough(ownClose: () => unknown, server: Server, isClosed: (
 
 /** How a framework opens its server and closes itself. */
 export interface FrameworkHooks {
-  /** Its own listen(), which somewhere calls server.listen(); absent where it only makes a listener. */
+  /** Its own listen(), which somewhere calls server.listen(); absent if it only makes a listener. */
   listen?: () => unknown;
-  /** What has to be done before its server can be opened, where it has no listen() of its own. */
+  /** What has to be done before its server can be opened, if it has no listen() of its own. */
   prepare?: () => unknown;
   /** Runs its pre-close hooks, and keeps its close() from running them again. */
   beforeClose?: () => unknown;
@@ -165,7 +165,7 @@ export function adapted(server: Server, hooks: FrameworkHooks = {}): AdaptedApp 
   };
 }
 
-/** The scheme people reach the server under, null where it speaks something else than HTTP. */
+/** The scheme people reach the server under, null if it speaks something else than HTTP. */
 export function schemeOf(server: Server): 'http' | 'https' | null {
   if (!hasMethods(server, 'setTimeout')) return null; // net.Server and tls.Server lack it
   return hasMethods(server, 'setSecureContext') ? 'https' : 'http';

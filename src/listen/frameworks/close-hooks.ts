@@ -1,5 +1,5 @@
 // The hooks that frameworks run at the beginning of their close(), run by themselves: a close() refuses requests from then on,
-// and a drain does not. What is not found where the framework has it is left to its close().
+// and a drain does not. A hook that is not found there is left to the framework's close().
 
 type Hook = (this: unknown, done?: (error?: unknown) => void) => unknown;
 

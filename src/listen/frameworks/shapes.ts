@@ -47,7 +47,7 @@ const wrapper: Shape = (app) => {
   const own = method(app, 'listen');
   const server = property(app, 'server');
   if (!own || !isServer(server)) return null;
-  // Their close(), where there is one, only closes the server.
+  // Their close(), if there is one, only closes the server.
   return adapted(server, { listen: () => own.listen(0) });
 };
 
