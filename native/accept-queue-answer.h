@@ -22,8 +22,8 @@ struct BoundInode {
 
 // TCP_INFO of a socket in the LISTEN state, as long as this kernel makes it.
 void ReadTcpInfo(const void* bytes, size_t length, AcceptQueue* queue);
-// The answer to a SOCK_DIAG_BY_FAMILY request for one unix socket, at an address aligned for nlmsghdr. What it does not
-// say stays unknown, as everything does if it is an error.
+// The answer to a SOCK_DIAG_BY_FAMILY request for one unix socket, at an address aligned for nlmsghdr. Facts that it
+// lacks stay unknown, as everything does if it is an error.
 void ReadUnixDiag(const void* bytes, size_t length, AcceptQueue* queue, BoundInode* bound);
 
 #endif  // LISTENFDS_NATIVE_ACCEPT_QUEUE_ANSWER_H_

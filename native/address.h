@@ -7,7 +7,7 @@
 
 // { family, address, port } for IP, { family, path } for unix (null when unnamed, a leading NUL when abstract),
 // { family, cid, port } for vsock, { family, pid, groups } for netlink, { family } for anything else.
-// `length` is what the kernel returned; bytes behind it are never read.
+// `length` is the kernel's; bytes behind it are never read.
 Napi::Value AddressToJs(Napi::Env env, const sockaddr_storage& storage, socklen_t length);
 
 #endif  // LISTENFDS_NATIVE_ADDRESS_H_

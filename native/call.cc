@@ -111,7 +111,7 @@ bool ReadArray(Napi::Value value, napi_typedarray_type wanted, Argument* out) {
 }
 
 bool ReadNames(Napi::Value value, Memory* memory, Argument* out) {
-  // The array itself, not what only looks like one: reading that would run code of its owner.
+  // The array itself, not something that only looks like one: reading that would run code of its owner.
   if (!value.IsArray()) return false;
   Napi::Array array = value.As<Napi::Array>();
   const uint32_t length = array.Length();
@@ -175,7 +175,7 @@ void Append(char* message, size_t room, const char* text) {
 }
 
 void Refuse(Napi::Env env, const Function& function, size_t i) {
-  if (env.IsExceptionPending()) return;  // by what reading the argument ran
+  if (env.IsExceptionPending()) return;  // by code that reading the argument ran
   char message[160] = "argument ";
   const char position[] = {static_cast<char>('1' + i), '\0'};
   const char* parts[] = {position, " of ", function.name, "() must be ", Expectation(function.takes[i])};

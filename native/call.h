@@ -1,5 +1,5 @@
-// One call from JavaScript: its arguments, checked before the function runs, and what goes back. A function gets what
-// its row in addon.cc says it takes, whoever calls; anything else is a TypeError.
+// One call from JavaScript: its arguments, checked before the function runs, and its result. A function gets the
+// arguments that its row in addon.cc says, whoever calls; anything else is a TypeError.
 #ifndef LISTENFDS_NATIVE_CALL_H_
 #define LISTENFDS_NATIVE_CALL_H_
 
@@ -31,7 +31,7 @@ enum Kind : uint8_t {
 struct Memory {
   // Aligned for anything; null if there is no memory.
   void* Get(size_t size);
-  // Takes over what another has.
+  // Takes over the memory of another.
   void Take(Memory* other);
   void Free();
 

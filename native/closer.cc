@@ -31,7 +31,7 @@ void Run(void* argument) {
   sigprocmask(SIG_SETMASK, &all, nullptr);
   int fd;
   ssize_t size;
-  // Numbers are written whole, and a pipe keeps what is shorter than PIPE_BUF together.
+  // Numbers are written whole, and a pipe keeps writes shorter than PIPE_BUF together.
   while ((size = read(source, &fd, sizeof(fd))) > 0 || (size < 0 && errno == EINTR)) {
     if (size > 0) close(fd);
   }
@@ -102,10 +102,11 @@ size_t Closer::Waiting() const {
 size_t Closer::Room() const {
   const size_t waiting = Waiting();
   const int size = pipe_ < 0 ? kPipe : fcntl(pipe_, F_GETPIPE_SZ);
-  // What is left is for sockets that are closed meanwhile.
+  // The rest is for sockets that are closed meanwhile.
   size_t most = static_cast<size_t>(size < 0 ? 0 : size) / sizeof(int) / 4 * 3;
   rlimit limit;
-  // A quarter of what the process may open: the kernel closes what there is no number for, and stands still itself.
+  // A quarter of the descriptors that the process may open: the kernel closes those without a number, and stands still
+  // itself.
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < most) most = limit.rlim_cur / 4;
   return waiting < most ? most - waiting : 0;
 }

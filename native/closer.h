@@ -1,6 +1,6 @@
-// Closes descriptors in a thread of its own. The last close of what somebody else has sent can stand still for as long
-// as its sender likes: a TCP connection with SO_LINGER and unsent data, a file of a file system that the sender serves,
-// a unix socket in whose queue there is one of these.
+// Closes descriptors in a thread of its own. The last close of a descriptor that somebody else has sent can stand still
+// for as long as its sender likes: a TCP connection with SO_LINGER and unsent data, a file of a file system that the
+// sender serves, a unix socket in whose queue there is one of these.
 #ifndef LISTENFDS_NATIVE_CLOSER_H_
 #define LISTENFDS_NATIVE_CLOSER_H_
 
@@ -9,7 +9,7 @@
 class Closer {
  public:
   Closer() = default;
-  // Nothing waits for the thread: it closes what it has been given and ends.
+  // Nothing waits for the thread: it closes the descriptors it has been given and ends.
   ~Closer();
   Closer(const Closer&) = delete;
   Closer& operator=(const Closer&) = delete;

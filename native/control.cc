@@ -37,7 +37,7 @@ ControlData ReadControl(const msghdr& message) {
   ControlData out;
   const unsigned char* begin = static_cast<const unsigned char*>(message.msg_control);
   size_t at = 0;
-  // By hand: what CMSG_NXTHDR checks differs between C libraries, and it takes no pointer to const.
+  // By hand: the checks of CMSG_NXTHDR differ between C libraries, and it takes no pointer to const.
   while (message.msg_controllen - at >= sizeof(cmsghdr)) {
     cmsghdr header;
     memcpy(&header, begin + at, sizeof(header));

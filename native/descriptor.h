@@ -22,8 +22,8 @@ Napi::Value Pipe(Call& call);
 Napi::Value SocketPair(Call& call);
 // closeFd(fd) -> 0 | -errno
 Napi::Value CloseFd(Call& call);
-// closeElsewhere(fd): in a thread, since the last close of what somebody else has opened can stand still; soon, and in
-// the order of the calls
+// closeElsewhere(fd): in a thread, since the last close of a file that somebody else has opened can stand still; soon,
+// and in the order of the calls
 Napi::Value CloseElsewhere(Call& call);
 
 #endif  // LISTENFDS_NATIVE_DESCRIPTOR_H_

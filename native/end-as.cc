@@ -7,7 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// The C library is gone with the rest of the memory, and so is what instrumentation and the protection of stacks read.
+// The C library is gone with the rest of the memory, and so is the data that instrumentation and the protection of
+// stacks read.
 #if defined(__clang__)
 #define LISTENFDS_BARE __attribute__((noinline, no_stack_protector, no_sanitize("address", "undefined")))
 #elif __GNUC__ >= 11
@@ -51,12 +52,12 @@ __attribute__((always_inline)) inline uintptr_t ThreadPointer() {
 // The largest pages there are.
 constexpr uintptr_t kPage = 64 << 10;
 
-// Unmaps what is between; with holes in it, as munmap(2) allows.
+// Unmaps the addresses between; with holes in it, as munmap(2) allows.
 __attribute__((always_inline)) inline void Unmap(uintptr_t from, uintptr_t to) {
   if (from < to) Call(SYS_munmap, static_cast<long>(from), static_cast<long>(to - from), 0, 0);
 }
 
-// Stays: the page of this code, of the stack, and of what the C library keeps of the thread, to which the kernel writes
+// Stays: the page of this code, of the stack, and of the C library's data of the thread, to which the kernel writes
 // (rseq(2)); each with its neighbours.
 __attribute__((always_inline)) inline void Forget(uintptr_t code, uintptr_t stack, uintptr_t thread) {
   uintptr_t a = code & ~(kPage - 1), b = stack & ~(kPage - 1), c = thread & ~(kPage - 1), other;

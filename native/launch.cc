@@ -35,9 +35,9 @@ struct Plan {
   int report;  // where errno goes; closed by execve(2)
 };
 
-// Between fork(2) and execve(2) only what signal-safety(7) allows: another thread may hold any lock.
+// Between fork(2) and execve(2) only calls that signal-safety(7) allows: another thread may hold any lock.
 int BecomeProgram(Plan* plan) {
-  // Node ignores SIGPIPE, and what is ignored stays so in the program.
+  // Node ignores SIGPIPE, and an ignored signal stays so in the program.
   struct sigaction standard = {};
   standard.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &standard, nullptr);
@@ -45,7 +45,7 @@ int BecomeProgram(Plan* plan) {
 
   // Out of the way first: a source may have the number of another one's target.
   const int free = plan->count + 1;
-  // Until there is another, the old one is what tells the error.
+  // Until there is another, the old one tells the error.
   const int report = fcntl(plan->report, F_DUPFD_CLOEXEC, free);
   if (report < 0) return errno;
   plan->report = report;
@@ -76,7 +76,7 @@ int BecomeProgram(Plan* plan) {
   return errno;
 }
 
-// What comes through the report pipe; at most PIPE_BUF, so that two writers do not mix.
+// Messages of the report pipe; at most PIPE_BUF, so that two writers do not mix.
 struct Report {
   pid_t pid;  // of the program, if a guard has started it
   int error;
@@ -99,7 +99,7 @@ void Tell(int fd, Report report) {
 [[noreturn]] void Guard(Plan* plan, pid_t caller) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != caller) _exit(127);
-  const int report = plan->report;  // vfork(2): the program changes what it is given
+  const int report = plan->report;  // vfork(2): the program changes its memory
   const int highest = plan->highest;
   const pid_t pid = vfork();
   if (pid == 0) RunProgram(plan);
@@ -167,7 +167,7 @@ struct Launch {
 constexpr char kPid[] = "LISTEN_PID=";
 constexpr size_t kPidDigits = 16;
 
-// What the arguments of a call say. They are the launch's from then on, for it may outlive the call. False if there
+// The arguments of a call. They are the launch's from then on, for it may outlive the call. False if there
 // is no memory.
 bool Prepare(Call& call, Launch* launch) {
   const Argument& arguments = call[1];
@@ -201,7 +201,7 @@ void ReleaseDescriptors(Launch* launch) {
   launch->held = 0;
 }
 
-// Copies of the descriptors, for a start that comes later than what else may happen to them. Returns 0 or -errno.
+// Copies of the descriptors, for a start that comes later than other changes to them. Returns 0 or -errno.
 int HoldDescriptors(Launch* launch) {
   Plan* plan = &launch->plan;
   for (; launch->held < plan->count; launch->held++) {

@@ -21,7 +21,7 @@ constexpr size_t kMostPayload = 1 << 30;
 
 // One row of the table.
 enum Field {
-  kLength,  // what was sent, which may be more than what fitted
+  kLength,  // as sent, which may be more than fitted
   kFlags,
   kNameLength,
   kFdCount,

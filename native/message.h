@@ -4,7 +4,7 @@
 
 #include "call.h"
 
-// messageLayout() -> { batch, nameSize, controlSize, fields }: what receiveMessages() expects its memory to be.
+// messageLayout() -> { batch, nameSize, controlSize, fields }: the memory that receiveMessages() expects.
 Napi::Value MessageLayout(Call& call);
 // receiveMessages(fd, arena, table, payloadSize, mostBytes, keepFds) -> how many | -errno. Never waits. `arena` has
 // room for payload, name and control data of one message or more, `batch` of which are used; of each payload the first

@@ -21,7 +21,7 @@ namespace {
 constexpr long kPausesNs[] = {0, 250000, 500000, 1000000, 2000000};
 constexpr int kVsockConnectMs = 50;
 
-// Whether the kernel's own view of the sender is not what the receiver should see, as in the C library.
+// Whether the receiver should see another sender than the kernel does by itself, as in the C library.
 bool NeedsCredentials(pid_t pid) { return pid != 0 || getuid() != geteuid() || getgid() != getegid(); }
 
 // Returns 0 or -errno.

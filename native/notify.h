@@ -1,5 +1,5 @@
-// Messages to the service manager, sd_notify(3). None of them waits: what cannot be sent within some milliseconds fails
-// with -EAGAIN or -ETIMEDOUT.
+// Messages to the service manager, sd_notify(3). None of them waits: a message that cannot be sent within some
+// milliseconds fails with -EAGAIN or -ETIMEDOUT.
 #ifndef LISTENFDS_NATIVE_NOTIFY_H_
 #define LISTENFDS_NATIVE_NOTIFY_H_
 

@@ -16,7 +16,7 @@
 
 namespace {
 
-// Where the label and the groups begin in what peerCredentials() fills.
+// Where the label and the groups begin in the memory that peerCredentials() fills.
 constexpr size_t kLabelAt = 4;
 constexpr size_t kGroupsAt = 68;
 

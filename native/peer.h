@@ -8,7 +8,7 @@
 // Fills pid, uid, gid, the length of the label in bytes (0: none), 64 words with the label if it fits, then the groups
 // if there is room for all; filling an array costs a third of making an object. -EPFNOSUPPORT for another family,
 // -ENOTCONN if there is no peer: a listener, a fresh socket. `connection` says that it is no listener, which saves a
-// system call. -EINVAL if `out` has no room for what comes before the groups.
+// system call. -EINVAL if `out` has no room for the fields before the groups.
 Napi::Value PeerCredentials(Call& call);
 // peerLabel(fd, length) -> SO_PEERSEC as a buffer | -errno
 Napi::Value PeerLabel(Call& call);

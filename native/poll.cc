@@ -43,7 +43,7 @@ void OnClosed(uv_handle_t* handle) {
   Release(poll);
 }
 
-// With a unix socket goes what lies in its queue, unread: descriptors, or connections with descriptors.
+// A unix socket takes its unread queue along: descriptors, or connections with descriptors.
 void CloseDescriptor(Closer* closer, int fd) {
   int domain, type, listening;
   if (!ReadOption(fd, SOL_SOCKET, SO_DOMAIN, &domain) || domain != AF_UNIX) {
@@ -77,7 +77,7 @@ void OnEvents(uv_poll_t* handle, int status, int events) {
   napi_env env = poll->env;
   Napi::HandleScope scope(env);
   napi_value callback;
-  // libuv reports EPOLLERR as UV_EBADF and stops; what the error is, the next system call on the descriptor tells.
+  // libuv reports EPOLLERR as UV_EBADF and stops; the next system call on the descriptor tells the error.
   if (status < 0) events = poll->wanted | kPollError;
   napi_get_reference_value(env, poll->callback, &callback);
   napi_value argument = Napi::Number::New(env, events);

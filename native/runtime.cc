@@ -1,5 +1,5 @@
-// What node-addon-api asks of the C++ runtime library, so that the addon needs none. There are no exceptions here:
-// if the library would throw one, the process ends.
+// The part of the C++ runtime library that node-addon-api needs, so that the addon needs none. There are no exceptions
+// here: if the library would throw one, the process ends.
 #include <stddef.h>
 #include <stdlib.h>
 

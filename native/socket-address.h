@@ -22,7 +22,7 @@ struct SocketAddress {
   uint32_t groups = 0;                                 // netlink
 };
 
-// Reads what the kernel gave back. `length` is what it said: bytes behind it are never read, an address shorter than
+// Reads an address from the kernel. `length` is the kernel's: bytes behind it are never read, an address shorter than
 // its type is padded with zeros. False if there is not even a family.
 bool ReadSocketAddress(const void* bytes, size_t length, SocketAddress* out);
 

@@ -1,4 +1,4 @@
-// authorize(): who may connect to a unix listener, or send it datagrams, by what the kernel says of them.
+// authorize(): who may connect to a unix listener, or send it datagrams, by the credentials that the kernel has of them.
 import type { EventEmitter } from 'node:events';
 import { isKnownGroup, isKnownUser, resolveName } from '../system/users.js';
 import { type TableOf, badOption, badValue, given, readOptions } from '../text/options.js';
@@ -7,7 +7,7 @@ import { type PeerCredentials, peerCredentials } from './peer.js';
 
 /**
  * The users and groups that are let in: a client has to be in one of the lists. `groups` and `gids` are compared with the primary and the
- * supplementary groups that the kernel recorded, not with what the group file says now.
+ * supplementary groups that the kernel recorded, not with the group file as it is now.
  *
  * In a user namespace (a rootless container, PrivateUsers=) the kernel shows every user that has no number there as 65534,
  * `nobody`, and every such group as 65534: who it is cannot be known, so that number lets nobody in.

@@ -37,7 +37,7 @@ export interface RefusedMessage {
   readonly server: EventEmitter;
   /** The connection, destroyed by now; null for a datagram. */
   readonly socket: Socket | null;
-  /** Why, in words; it begins with what refused, as in {@link ConnectionStats.refusedBy}, and a colon. */
+  /** Why, in words; it begins with the check that refused, as in {@link ConnectionStats.refusedBy}, and a colon. */
   readonly reason: string;
   /** How many that server, or socket, has refused for that so far, this one included. */
   readonly count: number;
@@ -111,7 +111,7 @@ function refuse(socket: Socket): void {
   socket.destroy();
 }
 
-/** Every reason begins with the name of what refused. */
+/** Every reason begins with the name of the check that refused. */
 export function countRefusal(by: Record<string, number>, reason: string): number {
   const name = reason.slice(0, reason.indexOf(':'));
   return (by[name] = (by[name] ?? 0) + 1);
@@ -135,7 +135,7 @@ class Gatekeeper implements ConnectionStats {
   /** HTTP/2 streams so far. */
   streamed = 0;
   draining: DrainWatch | null = null;
-  /** The listener belongs to the manager as well: what waits in its queue when we close it is somebody else's to accept. */
+  /** The listener belongs to the manager as well: connections in its queue when we close it are somebody else's to accept. */
   shared = false;
   /** A successor has the listener: its path is not ours to unlink any more. */
   handedOver = false;
@@ -218,7 +218,7 @@ class Gatekeeper implements ConnectionStats {
 
   opened(session: Http2Session): void {
     this.sessions.add(session);
-    // session.socket is a proxy that is never equal to the socket, but passes what is set on it through.
+    // session.socket is a proxy that is never equal to the socket, but passes properties set on it through.
     (session.socket as unknown as Marked)[http2Session] = session;
     session.once('close', () => this.sessions.delete(session));
     this.draining?.session(session);

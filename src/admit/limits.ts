@@ -98,7 +98,7 @@ export function limit(server: Server, limits: Limits): void {
     const most = readOption(whole(1), limits.maxConnections, 'maxConnections');
     gates.push(() => (keeper.holds(most) ? `maxConnections: ${most} are open` : null));
   }
-  // Last: it counts what it lets in.
+  // Last: it counts the connections that it lets in.
   if (limits.maxConnectionsPerSource !== undefined) {
     gates.push(limitPerSource(readOption(whole(1), limits.maxConnectionsPerSource, 'maxConnectionsPerSource')));
   }

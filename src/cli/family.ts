@@ -2,7 +2,7 @@
 // and whatever they start. As a subreaper we get them all when their parents end.
 import { descendantsOf } from './proc.js';
 
-/** A process that has handed over may answer for so long what it had accepted; serve() allows itself less. Milliseconds. */
+/** A process that has handed over may answer its last requests for so long; serve() allows itself less. Milliseconds. */
 const longestLeave = 90_000;
 
 /** So often it is looked whether everybody has left: that a grandchild ends is told to nobody. Milliseconds. */
@@ -17,7 +17,7 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): void {
 }
 
 export class Family {
-  /** Those that are let be, with all that comes of them: who has handed over and still answers what it had accepted. */
+  /** Those that are let be, with all that comes of them: processes that have handed over and still answer their last requests. */
   readonly leaving = new Set<number>();
   readonly #patience: number;
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -47,7 +47,7 @@ export class Family {
   }
 
   /**
-   * Ends what the command has left behind, as a service manager does: a successor whose old process was killed would keep
+   * Ends the processes that the command has left behind, as a service manager does: a successor whose old process was killed would keep
    * the sockets for itself. Those that are let be are not told.
    *
    * @param isSpared whether one of them is not meant

@@ -9,7 +9,7 @@ import { leadsTo, passingFolder, pathState } from './unix-paths.js';
 
 export interface Row {
   readonly fd: number;
-  /** Null for what was not passed. */
+  /** Null for one that was not passed. */
   readonly name: string | null;
   readonly source: 'passed' | 'own' | 'stdin';
   readonly description: Description;
@@ -26,7 +26,7 @@ export interface Report {
   readonly ownPid: number;
   /** That of its parent. */
   readonly parentPid: number;
-  /** It is the process that looks: what it does to descriptors itself says nothing. */
+  /** It is the process that looks: its own changes to descriptors say nothing. */
   readonly self: boolean;
   readonly command: readonly string[];
   readonly environment: NodeJS.ProcessEnv;

@@ -41,7 +41,7 @@ function announcedIn(environment: NodeJS.ProcessEnv, pid: number): Report['annou
     return { count: 0, names: [], error: null };
   }
   try {
-    // Whose it is decides a check later; here it counts what was announced at all.
+    // Whose it is decides a check later; here all that were announced count.
     parseEnvironment(environment, 'self', { pid, ppid: 0, pidfdInode: () => null });
     const { count, names } = parseEnvironment(environment, 'any', { pid, ppid: 0, pidfdInode: () => null });
     return { count, names, error: null };
@@ -91,7 +91,7 @@ function passedRows(pid: number, announced: Report['announced']): { rows: Seen[]
 
 /** Listeners that were not passed, and a listening standard input (StandardInput=socket). */
 function ownRows(pid: number, passed: readonly Seen[]): Seen[] {
-  // A server has a duplicate of what was passed.
+  // A server has a duplicate of the descriptor that was passed.
   const known = new Set(passed.map(({ description }) => description.inode.number));
   return descriptorsOf(pid)
     .filter((fd) => linkOf(pid, fd)?.startsWith('socket:'))

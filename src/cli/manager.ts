@@ -120,7 +120,7 @@ export class Manager {
     this.#startedAt = performance.now();
     this.#starts.push(this.#startedAt);
     try {
-      // Watching made them non-blocking; a program in C counts on what systemd gives it, NonBlocking=no.
+      // Watching made them non-blocking; a program in C counts on blocking ones, as systemd passes them (NonBlocking=no).
       for (const { fd } of sockets) binding().setNonblock(fd, false);
       this.#program = start(command, {
         fds: [...sockets.map(({ fd }) => fd), ...this.#store.fds],

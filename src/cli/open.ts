@@ -1,4 +1,4 @@
-// Opens what a .socket unit would: sockets that listen, and that nobody here accepts from.
+// Opens sockets as a .socket unit would: sockets that listen, and that nobody here accepts from.
 import { AF, SOCK, describe } from '../receive/descriptor.js';
 import { bindUnixSocket, openSocket } from '../sockets/unix.js';
 import { binding, systemError } from '../system/addon.js';
@@ -19,7 +19,7 @@ export interface OpenSocket {
   readonly address: string;
   /** Whether connections can be accepted from it. */
   readonly listening: boolean;
-  /** Unlinks what it made in the file system; the descriptor is its watcher's. */
+  /** Unlinks its files; the descriptor is its watcher's. */
   remove(): void;
 }
 

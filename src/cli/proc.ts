@@ -29,7 +29,7 @@ function numbersIn(path: string): number[] {
   }
 }
 
-/** The environment it was started with: what it has changed since does not show. Null if that is not for us to see. */
+/** The environment it was started with: later changes do not show. Null if that is not for us to see. */
 export function environmentOf(pid: number): NodeJS.ProcessEnv | null {
   const text = read(`/proc/${pid}/environ`);
   return text === null ? null : environmentIn(text);

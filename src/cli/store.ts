@@ -21,7 +21,7 @@ export class Store {
     return this.#stored.map(({ name }) => name);
   }
 
-  /** @param fds what came with the message, ours from now on */
+  /** @param fds those that came with the message, ours from now on */
   notified(fields: ReadonlyMap<string, string>, fds: readonly number[]): void {
     const name = fields.get('FDNAME') ?? 'stored';
     const room = fields.get('FDSTORE') === '1' ? Math.max(0, most - this.#stored.length) : 0;

@@ -115,7 +115,7 @@ function hardening({ privateNetwork, inHome, user }: UnitPlan): string[] {
     '# V8 compiles at run time: MemoryDenyWriteExecute=yes would kill it.',
     'UMask=0027',
   ];
-  // A service manager without privileges cannot do what needs mounts or capabilities.
+  // A service manager without privileges has no mounts or capabilities to give.
   if (user) return common;
   return [
     'CapabilityBoundingSet=',

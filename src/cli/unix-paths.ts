@@ -13,7 +13,7 @@ function stateAt(path: string, boundInode: Description['boundInode']): PathState
     isSocket = fs.statSync(path).isSocket();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : 'right'; // what cannot be looked at may be in order
+    return code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : 'right'; // a path that cannot be looked at may be in order
   }
   return isSocket && (boundInode === null || isBoundTo(path, boundInode)) ? 'right' : 'replaced';
 }

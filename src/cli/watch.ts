@@ -74,7 +74,7 @@ function parsePattern(glob: string): Pattern {
 export class Watch {
   readonly #patterns: Pattern[];
   readonly #onChange: (file: string) => void;
-  // inotify(7) watches the directory that there is, not what may come to have its name.
+  // inotify(7) watches the directory that there is, not a later one of that name.
   readonly #watchers = new Map<string, FSWatcher>();
 
   /** @throws CommandError if the directory of a glob does not exist, or inotify has no watch left */
@@ -114,7 +114,7 @@ export class Watch {
     return this.#patterns.some(({ matches }) => matches.test(file));
   }
 
-  /** A directory and what is below it. Returns a file in it that matches: it may have come before the watch. */
+  /** A directory and all below it. Returns a file in it that matches: it may have come before the watch. */
   #add(directory: string): string | null {
     if (this.#watchers.has(directory) || !this.#isWanted(directory)) return null;
     try {

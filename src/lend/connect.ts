@@ -1,5 +1,5 @@
 // A program that connects to its port to see whether somebody has it finds the manager's socket, on which nobody accepts yet.
-// It is told what it would hear without the manager.
+// It gets the error that it would get without the manager.
 import type { Socket, TcpSocketConnectOpts } from 'node:net';
 import type { InheritedFd } from '../receive/inherited.js';
 import { net } from '../system/builtins.js';
@@ -21,7 +21,7 @@ function leadsTo({ address }: InheritedFd, { path, port, host }: Target): boolea
 export function refuseConnects(passed: readonly InheritedFd[]): void {
   const { connect } = net.Socket.prototype;
   replaceMethod(net.Socket.prototype, 'connect', function (this: Socket, ...args: unknown[]) {
-    // net.connect() passes on what it has normalized, as an array in the place of the first argument.
+    // net.connect() passes on normalized arguments, as an array in the place of the first argument.
     const [first] = (Array.isArray(args[0]) ? args[0] : args) as [unknown];
     const target: Target = typeof first === 'object' && first !== null ? first : positional(args);
     const found = passed.find((one) => one.listening && !one.taken && leadsTo(one, target));

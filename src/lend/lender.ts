@@ -1,4 +1,4 @@
-// Who has which of the inherited sockets, in a program that asks for addresses and knows nothing of what was passed.
+// Who has which of the inherited sockets, in a program that asks for addresses and knows nothing of descriptors.
 import { isTwin, reportMismatch } from '../receive/choose.js';
 import type { Description } from '../receive/descriptor.js';
 import type { InheritedFd } from '../receive/inherited.js';
@@ -16,7 +16,7 @@ export class Lender {
   readonly #lentToWorkers = new Set<InheritedFd>();
   readonly #borrowers = new Map<InheritedFd, string>();
 
-  /** What was passed is what the primary was passed, and so are the numbers. */
+  /** The descriptors are those that the primary was passed, and so are the numbers. */
   readonly isWorker: boolean;
 
   constructor(passed: readonly InheritedFd[], mismatch = 'warn', isWorker = false) {
@@ -52,7 +52,7 @@ export class Lender {
     return this.#lend(inherited);
   }
 
-  /** The ReusePort= twins of what was lent: each must be accepted from. */
+  /** The ReusePort= twins of a lent one: each must be accepted from. */
   borrowTwins({ inherited }: Loan): Loan[] {
     const twins = this.passed.filter((one) => !one.taken && isTwin(one, inherited));
     const key = this.#borrowers.get(inherited);
@@ -66,7 +66,7 @@ export class Lender {
     return inherited ? this.#lend(inherited) : null;
   }
 
-  /** One that workers have stays theirs: who comes later gets it as well. Null for what this process itself listens on. */
+  /** One that workers have stays theirs: who comes later gets it as well. Null for one on which this process itself listens. */
   lendToWorkers(fd: number): InheritedFd | null {
     const inherited = this.passed.find((one) => one.fd === fd);
     if (!inherited || (inherited.taken && !this.#lentToWorkers.has(inherited))) return null;

@@ -14,7 +14,7 @@ function inetOf(inherited: InheritedFd): AddressInfo | null {
   return typeof inherited.address === 'object' ? inherited.address : null;
 }
 
-/** What may be meant for this machine alone must not become what others reach. A name counts as such: it is not resolved. */
+/** A server that may be meant for this machine alone must not get a socket that others reach. A name counts as such: it is not resolved. */
 function isWider(inherited: InheritedFd, host: string | null): boolean {
   const own = inetOf(inherited);
   return host !== null && isLoopback(host) !== false && own !== null && !isLoopback(own.address);

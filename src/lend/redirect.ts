@@ -26,7 +26,7 @@ export interface Listener {
   closed(server: Server): void;
   /** A loan that is in no server of this process: workers have it. */
   lent(): void;
-  /** Has a server accept on a loan if listen(2) is forbidden; it listens later. `address` is what it says of itself. */
+  /** Has a server accept on a loan if listen(2) is forbidden; it listens later. `address` is the one that it reports. */
   accept?(server: Server, loan: Loan, address?: AddressInfo | string | null, signal?: AbortSignal): void;
 }
 
@@ -47,14 +47,14 @@ const internals = net as typeof net & {
   ): Handle | number;
 };
 
-/** As node:net reads it; null for what it refuses, and for 0, which means any. */
+/** As node:net reads it; null for a port that it refuses, and for 0, which means any. */
 function numberedPort(port: unknown): number | null {
   if (typeof port !== 'number' && (typeof port !== 'string' || port.trim() === '')) return null;
   const number = Number(port);
   return Number.isInteger(number) && number > 0 && number <= 0xffff ? number : null;
 }
 
-/** Null for any free port, a handle of the program's own, and what node:net refuses. */
+/** Null for any free port, a handle of the program's own, and arguments that node:net refuses. */
 function chosenAddress(options: { port?: unknown; host?: unknown; path?: unknown }): Address | null {
   const { host, path } = options;
   const port = numberedPort(options.port);
@@ -69,7 +69,7 @@ function chosenAddress(options: { port?: unknown; host?: unknown; path?: unknown
   }
 }
 
-/** A program that asked for a port reads `address().port`, also if it was lent a unix socket: it gets what it asked for. */
+/** A program that asked for a port reads `address().port`, also if it was lent a unix socket: it gets the port it asked for. */
 function shownAddress({ port: given, host }: Opening, path: string): AddressInfo | string {
   const port = numberedPort(given);
   if (port === null) return path;
@@ -102,7 +102,7 @@ export function redirectStreams(lender: Lender, listener: Listener, byNumberOnly
       }
       if (loan) {
         const { inherited, fd } = loan;
-        // For node:net a number goes before all else. What the program asked for stays: the channel net.server.listen
+        // For node:net a number goes before all else. The program's own request stays: the channel net.server.listen
         // publishes it.
         const own = { ...options, fd, ...(options.signal ? { signal: options.signal } : {}) };
         const shown = typeof inherited.address === 'string' ? shownAddress(options, inherited.address) : null;

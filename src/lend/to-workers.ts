@@ -83,14 +83,14 @@ const doneKey = Symbol.for('listenfds.lending');
 
 const holder = globalThis as { [doneKey]?: true };
 
-/** What is put in place is put in place once in a process. */
+/** Everything here is put in place once in a process. */
 export const isLending = (): boolean => holder[doneKey] === true;
 
 export function lendingDone(): void {
   holder[doneKey] = true;
 }
 
-/** Lets cluster workers of this process listen on what it was passed: each asks for it by number. */
+/** Lets cluster workers of this process listen on the sockets it was passed: each asks for it by number. */
 export function lendToWorkers(passed: readonly InheritedFd[]): void {
   if (isLending()) return;
   lendingDone();

@@ -26,13 +26,13 @@ export const suitable: Suitable = {
   isConnection: (found) => found.connected && isStream(found),
 };
 
-/** Serves on what was passed; if that fails, the descriptor is free again. */
+/** Serves on a descriptor that was passed; if that fails, the descriptor is free again. */
 export async function adopt({ server, start }: AdaptedApp, inherited: InheritedFd, wanted: Wanted): Promise<Opened> {
   const { connected, description, origin } = inherited;
   let remote: Opened['remote'] = null;
   let loan: Loan | null = null;
   try {
-    // What Node does not know how to listen on, or may not.
+    // Sockets on which Node cannot listen, or may not.
     const room =
       connected || isVsock(description) || isForbidden(inherited) ? await import('../sockets/room.js') : null;
     await start(() => {

@@ -51,7 +51,7 @@ function isRival({ listening, origin, description, address }: InheritedFd, port:
 }
 
 /**
- * Prepares to bind what was asked for: resolves owner names, and finds out whether a path is free, stale or in use.
+ * Prepares to bind an address: resolves owner names, and finds out whether a path is free, stale or in use.
  *
  * @throws ListenFdsError LISTENFDS_UNKNOWN_USER, LISTENFDS_UNSUPPORTED
  * @throws an Error with code EADDRINUSE if somebody answers on the path, or it is no socket
@@ -69,7 +69,7 @@ async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
   }
   if (address?.kind === 'unix') {
     const { path } = address;
-    // There the primary opens what a worker asks it for; a path of ours would be gone by then.
+    // There the primary opens the sockets of its workers; a path of ours would be gone by then.
     const worker = isClusterWorker();
     if (worker && (wanted.mode ?? wanted.user ?? wanted.group) !== null) {
       throw new ListenFdsError(

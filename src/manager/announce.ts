@@ -79,7 +79,7 @@ function close(fds: readonly number[]): void {
  * Says it at once if there is room, else as soon as there is. Resolves as notify() returns; rejects with what it throws,
  * and after `timeout` ms. A timeout that is not over keeps the process alive.
  *
- * @param withdrawn what waits for room is not said any more, and rejects with the reason
+ * @param withdrawn a message that waits for room is not sent any more, and rejects with the reason
  * @throws ListenFdsError LISTENFDS_TIMEOUT
  */
 export function announce(

@@ -1,4 +1,4 @@
-// The barrier behind what the manager has been told: sd_notify_barrier(3).
+// The barrier behind all messages to the manager: sd_notify_barrier(3).
 import { binding, systemError } from '../system/addon.js';
 import { fs, net } from '../system/builtins.js';
 import { ListenFdsError } from '../system/errors.js';

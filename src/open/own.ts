@@ -1,5 +1,5 @@
 // The sockets that nobody keeps for us: those this process bound, and those its predecessor had bound. An upgrade passes
-// them on; from then on what the successor has taken, and its path, are the successor's.
+// them on; from then on each socket that the successor has taken, and its path, are the successor's.
 import type { Loan } from '../receive/lent.js';
 import { type Origin, keptBy } from '../receive/origin.js';
 import { HeldFile } from '../system/files.js';
@@ -48,13 +48,13 @@ export function register(asked: Asked, { fd, handOver }: Pick<OwnSocket, 'fd' | 
   return () => void ownSockets().delete(entry);
 }
 
-/** Ends one of our own: what was made for it goes, unless a successor has it. */
+/** Ends one of our own: its path goes, unless a successor has it. */
 export type Ended = (handedOver: boolean) => void;
 
 /**
  * Registers a descriptor that we opened ourselves, or have from a predecessor.
  *
- * @param ended unlinks what was made, unless that is a successor's now
+ * @param ended unlinks the path, unless that is a successor's now
  * @returns to be called when the descriptor has been closed
  */
 export function registerOwn(fd: number, asked: Asked, ended: Ended | null): () => void {

@@ -9,7 +9,7 @@ export class PrivateFolder {
   /** Where to make the socket. Through the folder's descriptor: the owner of the folder around it may rename it at any time. */
   readonly file: string;
 
-  /** @param path what is made in it is meant for */
+  /** @param path the final path of the socket that is made in it */
   constructor(path: string) {
     this.#name = fs.mkdtempSync(paths.join(paths.dirname(path), '.listenfds-'));
     const folder = HeldFile.open(this.#name);
@@ -25,7 +25,7 @@ export class PrivateFolder {
   }
 
   /**
-   * Takes `expected` away from a path. What has come up there since it was looked at is put back.
+   * Takes `expected` away from a path. Another file that has come up there since is put back.
    *
    * @param isStale asked once more when nobody can find it any more
    * @returns whether the path was free then

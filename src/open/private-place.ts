@@ -8,7 +8,7 @@ import { maxPathBytes } from '../text/address.js';
 /** Bytes that a name in it can have. */
 const room = 48;
 
-/** Where nobody else can take away what we make: root's, or ours, and sticky if others write to it as well. */
+/** A folder in which nobody else can take our files away: root's, or ours, and sticky if others write to it as well. */
 function isTrusted(parent: string, us: number): boolean {
   const found = fs.statSync(parent, { throwIfNoEntry: false });
   if (!found?.isDirectory() || (found.uid !== 0 && found.uid !== us)) return false;

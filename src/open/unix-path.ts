@@ -25,7 +25,7 @@ export function inUse(path: string, why: string): NodeJS.ErrnoException {
 }
 
 /**
- * Whether what connect(2) said of a socket file means that nobody has it open: ECONNREFUSED, or ENOENT if somebody has
+ * Whether the error of connect(2) to a socket file means that nobody has it open: ECONNREFUSED, or ENOENT if somebody has
  * just taken the path away. Any doubt is a no.
  */
 export const isAbandoned = (code: string | undefined): boolean => code === 'ECONNREFUSED' || code === 'ENOENT';

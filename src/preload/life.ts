@@ -1,4 +1,4 @@
-// The life of a program that does not look after it itself: READY=1 when what was passed is listened on, a drain at
+// The life of a program that does not look after it itself: READY=1 when it listens on the sockets that were passed, a drain at
 // SIGTERM, idle exit and the watchdog. Whatever the program does of this, it goes on doing.
 import type { Worker } from 'node:cluster';
 import type { Server } from 'node:net';
@@ -94,7 +94,7 @@ function askToEnd(worker: Worker): void {
   if (worker.isConnected()) worker.process.send(drainMessage, () => {});
 }
 
-/** In a worker: the primary ends, and wants what a SIGTERM says. */
+/** In a worker: the primary ends, and wants the same as a SIGTERM. */
 function obeyPrimary(signalled: () => boolean): void {
   process.on('internalMessage' as 'message', (message) => {
     if ((message as { cmd?: string }).cmd !== drainMessage.cmd) return;
@@ -139,7 +139,7 @@ export class Life {
     readAhead();
     this.#servers.set(server, lent);
     const keeper = gatekeeper(server);
-    // Others listen on it as well: what waits in its queue is not ours alone to accept.
+    // Others listen on it as well: its queue is not ours alone to accept.
     if (lent || isClusterWorker()) keeper.shared = true;
     if (!this.#keepers.includes(keeper)) this.#keepers.push(keeper);
   }
@@ -200,7 +200,7 @@ export class Life {
       this.#end(); // we stay a listener: signal-exit must not find itself alone
       return;
     }
-    // The second signal, and one that comes before anything listens, does what it would have done without us.
+    // The second signal, and one that comes before anything listens, acts as it would have without us.
     process.off('SIGTERM', this.#onTerminate);
     process.kill(process.pid, 'SIGTERM');
   }
@@ -262,7 +262,7 @@ export class Life {
     const workers = mayBePrimary() ? lending().then(({ endWorkers }) => endWorkers(left, askToEnd)) : null;
     const { drain, openStoreCarrier, placeArrived } = await service();
     placeArrived();
-    // After an idle exit nobody would read what the manager keeps.
+    // After an idle exit nobody would read the connections that the manager keeps.
     const carrier = endOthers || this.#servers.size === 0 ? null : await openStoreCarrier(deadline.left);
     const options = endOthers ? { timeout, grace: idleExitGrace } : { timeout };
     const drains = (servers: readonly Server[]): Promise<unknown>[] =>

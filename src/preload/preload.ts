@@ -25,7 +25,7 @@ function isLauncher(env: NodeJS.ProcessEnv): boolean {
   return launcherScript(process.argv[1] ?? '') !== null || (watches && !env['WATCH_REPORT_DEPENDENCIES']);
 }
 
-/** The program binds what may be the manager's already. */
+/** The program binds an address that may be the manager's already. */
 function warnAtFirstListen(): void {
   const { listen } = net.Server.prototype;
   const undo = replaceMethod(net.Server.prototype, 'listen', function (this: Server, ...args: unknown[]) {
@@ -46,7 +46,7 @@ export function preload(env: NodeJS.ProcessEnv = process.env): void {
   const isChild = env['LISTENFDS_PRIMARY'] !== undefined;
   const isWorker = inherited.length === 0 && isChild && isClusterWorker();
   if (inherited.length === 0 && activation === 'required' && !isChild) refuseInactive();
-  // A worker asks by number what it takes: Node refuses an answer with another port than the one asked for.
+  // A worker asks for a socket by its number: Node refuses an answer with another port than the one asked for.
   const passed = isWorker ? passedToPrimary() : inherited.filter(isLendable);
   if (passed.length === 0 && !isWorker) {
     if (passedElsewhere() !== null) warnAtFirstListen();

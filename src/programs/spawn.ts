@@ -57,7 +57,7 @@ export interface Program {
   /** Lets our event loop end while it runs. */
   unref(): void;
   /**
-   * For what startReleasable() has started: makes it the child of the service manager, or whoever else gets our orphans,
+   * For a program that startReleasable() has started: makes it the child of the service manager, or whoever else gets our orphans,
    * and not of ours. How it ends is not known here from then on: `exited` stays as it is.
    */
   release(): Promise<void>;
@@ -75,7 +75,7 @@ export function birthOf(pid: number): number {
   }
 }
 
-/** How long an orphan may take to answer what it has accepted. Milliseconds. */
+/** How long an orphan may take to answer its last requests. Milliseconds. */
 const orphanPatience = 10_000;
 
 class Started implements Program {

@@ -2,10 +2,10 @@
 import { isUnix } from './descriptor.js';
 import { type InheritedFd, registry } from './inherited.js';
 
-/** FileDescriptorName= of what brings connections of the process before. */
+/** FileDescriptorName= of the carriers of connections of the process before. */
 export const carrierName = 'listenfds-connections';
 
-/** Sets aside what is not for the program. */
+/** Sets aside descriptors that are not for the program. */
 export function withoutCarriers(found: readonly InheritedFd[]): readonly InheritedFd[] {
   const carriers = found.filter(({ name, description }) => name === carrierName && isUnix(description, 'seqpacket'));
   if (carriers.length === 0) return found;
@@ -15,7 +15,7 @@ export function withoutCarriers(found: readonly InheritedFd[]): readonly Inherit
 
 export const hasCarriers = (): boolean => (registry().carriers?.length ?? 0) > 0;
 
-/** Whether the manager has kept one of them: what comes from a predecessor it never had. */
+/** Whether the manager has kept one of them: those of a predecessor it never had. */
 export const hasStoredCarriers = (): boolean =>
   registry().carriers?.some(({ origin }) => origin !== 'predecessor') ?? false;
 

@@ -116,7 +116,7 @@ const wildcards = new Set(['::', '0.0.0.0']);
 
 /**
  * Whether a socket is just what the program asks for. Stricter than matches(), for sockets whose address no unit decides:
- * if the program's configuration has changed since they were bound, that is what counts. The file of a unix socket must
+ * if the program's configuration has changed since they were bound, the configuration counts. The file of a unix socket must
  * still lead to it: RuntimeDirectory= goes with each stop.
  */
 export function isExactly(addresses: readonly Place[], description: Description): boolean {
@@ -155,11 +155,11 @@ function exact(passed: readonly InheritedFd[], { name, addresses, asked, suitabl
 }
 
 /**
- * Returns null when nothing suitable is left and the caller may bind. What a predecessor had bound, what is stored, and
+ * Returns null when nothing suitable is left and the caller may bind. Sockets that a predecessor had bound, stored ones, and
  * connections that are for others count as little as if they had not been passed.
  *
  * @throws ListenFdsError LISTENFDS_NAME_NOT_FOUND, LISTENFDS_WRONG_KIND, LISTENFDS_TAKEN, LISTENFDS_AMBIGUOUS,
- * LISTENFDS_NOT_ACTIVATED; each lists what was passed
+ * LISTENFDS_NOT_ACTIVATED; each lists the descriptors that were passed
  */
 export function choose(all: readonly InheritedFd[], wish: Wish): Choice | null {
   const { name, addresses } = wish;

@@ -161,7 +161,7 @@ function isPeer(peer: NativeAddress | null | undefined): boolean {
   return peer.family !== AF.NETLINK || peer.pid !== 0 || peer.groups !== 0;
 }
 
-/** What /proc says a descriptor is: a path for what has one, `anon_inode:[…]` for what is only a kernel object. */
+/** What /proc says a descriptor is: a path if it has one, `anon_inode:[…]` for what is only a kernel object. */
 export function procLink(fd: number): string | null {
   try {
     return fs.readlinkSync(`/proc/self/fd/${fd}`);
@@ -170,7 +170,7 @@ export function procLink(fd: number): string | null {
   }
 }
 
-/** Puts the kernel's facts into words; asks /proc for the path of what is no socket. */
+/** Puts the kernel's facts into words; asks /proc for the path if it is not a socket. */
 export function describeFacts(facts: NativeFacts): Description {
   const { domain, protocol = 0 } = facts;
   const isSocket = domain !== undefined;
@@ -202,7 +202,7 @@ export function describeFacts(facts: NativeFacts): Description {
   };
 }
 
-/** Refuses what is no descriptor number before it reaches the kernel, where -100 would mean the working directory. */
+/** Refuses anything but a descriptor number before it reaches the kernel, where -100 would mean the working directory. */
 export function checkFd(fd: unknown): asserts fd is number {
   if (!Number.isInteger(fd) || (fd as number) < 0 || (fd as number) > 0x7fffffff) {
     throw badValue('fd', fd, 'a descriptor, a whole number from 0 to 2147483647');
@@ -215,7 +215,7 @@ export function checkFd(fd: unknown): asserts fd is number {
  * @example
  * describe(3) // { fd: 3, kind: 'socket', family: 'inet6', type: 'stream', listening: true, address: { address: '::', family: 'IPv6', port: 80 }, … }
  *
- * @throws ListenFdsError LISTENFDS_BAD_OPTION for what is no descriptor number, LISTENFDS_NO_ADDON
+ * @throws ListenFdsError LISTENFDS_BAD_OPTION if that is not a descriptor number, LISTENFDS_NO_ADDON
  * @throws an Error with code EBADF for a closed one
  */
 export function describe(fd: number): Description {
@@ -225,7 +225,7 @@ export function describe(fd: number): Description {
   return describeFacts(facts);
 }
 
-/** Whether `fd` is open on what was described: a number may have been closed, and taken by something else. */
+/** Whether `fd` is still open on the same thing: a number may have been closed, and taken by something else. */
 export function isOpenOn(fd: number, { inode }: Description): boolean {
   const facts = binding().facts(fd);
   return (
@@ -267,7 +267,7 @@ export function isVsock({ family, type }: Sort): boolean {
   return family === 'vsock' && type === 'stream';
 }
 
-/** What Node's own servers can listen on. */
+/** Whether Node's own servers can listen on it. */
 export const isNodeStream = (one: Sort): boolean => isTcp(one) || isUnix(one);
 
 /** One descriptor in one line, as messages and listings show it: `fd 3 web inet stream 0.0.0.0:80 listening`. */

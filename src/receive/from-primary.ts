@@ -1,5 +1,5 @@
 // What a cluster worker knows of the descriptors that its primary was passed: numbers that mean something there, for
-// server.listen({ fd }), and what is behind them.
+// server.listen({ fd }), and the sockets behind them.
 import { ListenFdsError } from '../system/errors.js';
 import { isClusterWorker } from '../system/process-role.js';
 import { type Description, summary } from './descriptor.js';

@@ -144,7 +144,7 @@ interface Registry {
   /** The result. */
   announcement?: Announcement;
   result?: readonly InheritedFd[];
-  /** What brings connections of the process before: no business of the program's. */
+  /** Carriers of connections of the process before: no business of the program's. */
   carriers?: InheritedFd[];
   error?: unknown;
   /** The socket that was found on fd 0. */
@@ -165,7 +165,7 @@ export function refuseWorkerThread(): void {
   }
 }
 
-/** The variables of the protocol, and what a predecessor has said of each descriptor. */
+/** The variables of the protocol, and the predecessor's word on each descriptor. */
 export type Consumed = ListenVariables & { [originsVariable]?: string };
 
 /** Copies the variables and removes them from `env`, all or none. */
@@ -214,7 +214,7 @@ function verify({ count, names }: Announcement, origins: ReadonlyMap<string, Whe
     }
     const description = describeFacts(result);
     refuseRuntimeOwned(description, label);
-    // "stored" is the manager's own name for what was stored without one, sd_notify(3).
+    // "stored" is the manager's own name for a descriptor that was stored without one, sd_notify(3).
     const guess: Whence = { origin: name === 'stored' ? 'store' : 'manager', asked: '' };
     found.push(new Inherited(name, description, origins.get(inodeKey(description.inode)) ?? guess));
   }
@@ -271,7 +271,7 @@ export function adoptNumber(fd: number): InheritedFd {
   return found;
 }
 
-/** The address that a predecessor had asked for, as text; null for what no predecessor had bound. */
+/** The address that a predecessor had asked for, as text; null if no predecessor had bound it. */
 export function askedByPredecessor(inherited: InheritedFd): string | null {
   return (inherited as Inherited).asked ?? null;
 }

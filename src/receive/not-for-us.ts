@@ -6,7 +6,7 @@ import { isSocketOpen } from '../system/files.js';
 import { firstFd } from '../text/environment.js';
 import { meantForPid, registry } from './inherited.js';
 
-/** What the kernel calls a process, as ps(1) does; null if it has ended or cannot be seen. A command line may have secrets. */
+/** The kernel's name for a process, as in ps(1); null if it has ended or cannot be seen. A command line may have secrets. */
 function nameOf(pid: number): string | null {
   try {
     return fs
@@ -32,7 +32,7 @@ export function passedElsewhere(): string | null {
 
 /** The remedy: a parent that left the descriptors open can be answered for, one that closed them cannot. */
 function remedy(): string {
-  const ipc = (process.channel as { fd?: number } | undefined)?.fd; // number 3 of what node --watch starts
+  const ipc = (process.channel as { fd?: number } | undefined)?.fd; // number 3 of a program that node --watch starts
   const count = Number(registry().consumed?.LISTEN_FDS ?? 1);
   const open = Array.from({ length: Math.min(count, 64) }, (_, i) => firstFd + i).every(
     (fd) => isSocketOpen(fd) && fd !== ipc,
@@ -44,7 +44,7 @@ function remedy(): string {
 
 const saidKey = Symbol.for('listenfds.notForUs');
 
-/** Says once in a process that what was passed is not for it. To be called before it binds instead. */
+/** Says once in a process that the descriptors are not for it. To be called before it binds instead. */
 export function warnOfPassedElsewhere(): void {
   const why = passedElsewhere();
   const holder = globalThis as { [saidKey]?: true };

@@ -21,13 +21,13 @@ export function keptBy(origin: Origin): 'manager' | 'store' | null {
   return origin === 'manager' || origin === 'store' ? origin : null;
 }
 
-/** Whether the program decides what it is bound to. Else the unit does, and if the two differ that is a warning. */
+/** Whether the program decides its address. Else the unit does, and if the two differ that is a warning. */
 export function isAddressOurs(origin: Origin): boolean {
   return origin !== 'manager';
 }
 
 /**
- * Whether what waits in its queue stays there when this process closes it. Else closing resets those clients, and they are
+ * Whether connections in its queue stay there when this process closes it. Else closing resets those clients, and they are
  * accepted first.
  */
 export function doesQueueStay(origin: Origin): boolean {

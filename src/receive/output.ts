@@ -4,7 +4,7 @@ import { binding, bindingIfAny } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
 import { procLink } from './descriptor.js';
 
-/** Its inode, in the words of /proc; null for what is no socket. fstat(2) takes twice as long here, at every start. */
+/** Its inode, in the words of /proc; null if it is not a socket. fstat(2) takes twice as long here, at every start. */
 function socketOn(fd: number): string | null {
   const link = procLink(fd);
   return link?.startsWith('socket:') ? link : null;

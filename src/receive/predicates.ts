@@ -1,5 +1,5 @@
 // sd_is_*(3), one to one: the same questions, the same answers, the same errno if C returns one. Arguments stand in
-// C's order; what is left out, null or 0 is not asked about, as 0, -1 and NULL there.
+// C's order; arguments that are left out, null or 0 are not compared, as 0, -1 and NULL there.
 import type { AddressInfo } from 'node:net';
 import type { BigIntStats } from 'node:fs';
 import { binding, systemError } from '../system/addon.js';
@@ -9,7 +9,7 @@ import { ListenFdsError } from '../system/errors.js';
 import { badValue } from '../text/options.js';
 import { AF, type SocketFamily, type SocketType, families, types } from './descriptor.js';
 
-/** What C would not even compile is an error of ours; what it would take goes on as the int it is there. */
+/** Arguments that C would not even compile are an error of ours; those that it would take go on as the int it is there. */
 function int(option: string, value: unknown, expected = 'a whole number'): number {
   if (!Number.isInteger(value) || (value as number) !== ((value as number) | 0))
     throw badValue(option, value, expected);
@@ -42,7 +42,7 @@ function checkNumber(fd: unknown, call: string): void {
   if (int('fd', fd, 'a file descriptor') < 0) fail(EBADF, call, fd as number);
 }
 
-/** sd_is_socket(3) without the family, with what the four of them check first. */
+/** sd_is_socket(3) without the family, with the checks that all four of them begin with. */
 function fits(call: string, fd: number, type: number, listening: number): boolean {
   if (type < 0) fail(EINVAL, call, fd);
   if (!fs.fstatSync(fd).isSocket()) return false;
@@ -66,7 +66,7 @@ function familyOf(name: Buffer): number {
  * isSocket(3) // a socket
  * isSocket(3, 'unix', 'stream', true) // a listening unix stream socket
  *
- * @throws an Error with code EBADF for what is not open, EINVAL for a negative family or type
+ * @throws an Error with code EBADF if it is not open, EINVAL for a negative family or type
  * @throws ListenFdsError LISTENFDS_BAD_OPTION for arguments that C has no value for, LISTENFDS_NO_ADDON
  */
 export function isSocket(
@@ -228,7 +228,7 @@ const sameFile = (a: BigIntStats, b: BigIntStats): boolean => a.dev === b.dev &&
 /**
  * Whether a descriptor is a FIFO or pipe, and the one at that path. Mirrors sd_is_fifo(3).
  *
- * @throws an Error with code EBADF for what is not open, and what stat(2) of the path fails with, except ENOENT and
+ * @throws an Error with code EBADF if it is not open, and the errors of stat(2) of the path, except ENOENT and
  * ENOTDIR: then the answer is false
  */
 export function isFifo(fd: number, path?: string | Uint8Array | null): boolean {
@@ -261,7 +261,7 @@ export function isSpecial(fd: number, path?: string | Uint8Array | null): boolea
  * Whether a descriptor is a POSIX message queue, and the one of that name, which begins with a slash. Mirrors
  * sd_is_mq(3): unlike the others it fails if there is no such queue, and looks in /dev/mqueue, which must be mounted.
  *
- * @throws an Error with code EBADF for what is not open, EINVAL for a name without a slash, ENOENT for one there is not
+ * @throws an Error with code EBADF if it is not open, EINVAL for a name without a slash, ENOENT for one there is not
  * @throws ListenFdsError LISTENFDS_NO_ADDON
  */
 export function isMessageQueue(fd: number, name?: string | null): boolean {

@@ -1,4 +1,4 @@
-// The socket on fd 0: what StandardInput=socket and inetd pass.
+// The socket on fd 0: as StandardInput=socket and inetd pass it.
 import { binding, bindingIfAny, systemError } from '../system/addon.js';
 import { fs } from '../system/builtins.js';
 import { isSocketOpen } from '../system/files.js';

@@ -5,9 +5,9 @@ import type { Origin } from './origin.js';
 
 export const originsVariable = 'LISTENFDS_ORIGINS';
 
-/** What is known of one socket beyond what the kernel says. */
+/** What is known of one socket beyond the kernel's facts. */
 export interface Whence {
-  /** Of the successor: what a process bound itself is its successor's `predecessor`. */
+  /** Of the successor: a socket that a process bound itself is its successor's `predecessor`. */
   readonly origin: Origin;
   /** The address as the program had asked for it: only this tells which of two sockets on any free port is which. */
   readonly asked: string;

@@ -144,10 +144,10 @@ function wait(arrived: Arrived): void {
 }
 
 /**
- * Takes what the process before has left, with the manager or on its way, and gives it to the service whose it is.
+ * Takes the connections that the process before has left, with the manager or on its way, and gives it to the service whose it is.
  *
  * @param servers those that listen, asked anew for each arrival
- * @returns what brings connections, of all services of this process
+ * @returns the carriers of connections, of all services of this process
  */
 export function receiveConnections(servers: () => readonly Server[]): readonly Arrivals[] {
   services.add(servers);
@@ -156,8 +156,8 @@ export function receiveConnections(servers: () => readonly Server[]): readonly A
     clearTimeout(timer);
     waiting.delete(arrived);
   }
-  // As long as the manager has a copy, what is left in it is nobody's. It drops what it keeps when the service ends. A successor
-  // has nothing there: what the process before stores at this moment, for a stop in the middle of the upgrade, has the same name.
+  // As long as the manager has a copy, connections left in it are nobody's. It drops them when the service ends. A successor
+  // has nothing there: the carrier that the process before stores at this moment, for a stop in the middle of the upgrade, has the same name.
   if (hasStoredCarriers()) announce({ fdStoreRemove: true, fdName: carrierName }).catch(() => {});
   const carriers = takeCarriers();
   for (const fd of carriers) arrivals.push(new Arrivals(fd));

@@ -46,7 +46,7 @@ export function serverKey(server: Server): string | null {
   return address === null ? null : formatAddress(address);
 }
 
-/** Whether connections of this server can move at all: what is encrypted, or not HTTP, cannot. */
+/** Whether connections of this server can move at all: those that are encrypted, or not HTTP, cannot. */
 export const canMove = (server: Server): boolean => schemeOf(server) === 'http' && !('updateSettings' in server);
 
 /** Whether this connection could, once it is idle. */
@@ -71,7 +71,7 @@ function idleUntil(socket: Socket): number | null {
   return left === null ? null : monotonicNow() + left;
 }
 
-/** node:http gives an idle connection its keepAliveTimeout; of that, what is left. Node.js has no call that tells. */
+/** node:http gives an idle connection its keepAliveTimeout; of that, the rest. Node.js has no call that tells. */
 function idleTimeLeft(socket: Socket): number | null {
   const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'timeout');
   const timer = key && (socket as unknown as Record<symbol, Partial<NodeTimer> | null>)[key];
@@ -155,7 +155,7 @@ export function openPair(): { carrier: Carrier; far: number } | null {
   const ends = bindingIfAny()?.socketPair();
   if (ends === undefined || typeof ends === 'number') return null;
   const [near, far] = ends;
-  // The kernel gives what net.core.wmem_max allows.
+  // The kernel gives as much as net.core.wmem_max allows.
   binding().setSocketOption(near, 'SendBuffer', 1 << 22);
   return { carrier: new Carrier(near), far };
 }

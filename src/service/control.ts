@@ -1,4 +1,4 @@
-// The way a running service can be asked for an upgrade and answer with what came of it: `listenfds upgrade PID`, made for
+// The way a running service can be asked for an upgrade and answer with the outcome: `listenfds upgrade PID`, made for
 // ExecReload=. The socket is where only this user, and root, can reach it; both ends look at who the other one is.
 import type { Socket } from 'node:net';
 import { peerCredentials } from '../admit/peer.js';
@@ -110,7 +110,7 @@ function check(socket: Socket, pid: number): void {
   if (!isAllowed) throw refused(`Process ${pid} is user ${peer.uid}'s, who is not trusted with the answer`);
 }
 
-/** @throws ListenFdsError LISTENFDS_UPGRADE_FAILED for what no service says */
+/** @throws ListenFdsError LISTENFDS_UPGRADE_FAILED for an answer that no service gives */
 function parseAnswer(pid: number, text: string): Answer {
   try {
     const answer = JSON.parse(text) as Record<string, unknown>;

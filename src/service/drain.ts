@@ -1,4 +1,4 @@
-// drain(): let what was accepted end, and nothing new begin.
+// drain(): let accepted requests end, and no new ones begin.
 import type { ServerResponse } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
@@ -25,7 +25,7 @@ import { acceptQueued, leaveCluster, stopAccepting, stopChecking } from './stop-
 /** Options of {@link drain}. */
 export interface DrainOptions {
   /**
-   * How long what is still open may take until it is destroyed: milliseconds, or a time span such as '10s'.
+   * How long open connections may take until they are destroyed: milliseconds, or a time span such as '10s'.
    * @default 30000
    */
   timeout?: number | string;
@@ -70,7 +70,7 @@ export interface DrainingEvent {
    * connection of a server that does not speak HTTP.
    */
   readonly sockets: readonly Socket[];
-  /** When what is still open is cut, in milliseconds since the epoch. */
+  /** When open connections are cut, in milliseconds since the epoch. */
   readonly deadline: number;
 }
 
@@ -78,7 +78,7 @@ export interface DrainingEvent {
 const longestGrace = 5_000;
 /**
  * Who has just connected is about to ask. Only a restart brings its connection to a process that answers: at a stop the manager
- * drops what it keeps. Milliseconds.
+ * drops those that it keeps. Milliseconds.
  */
 const firstRequestTime = 100;
 /** How often connections are looked for that have gone without a word. Milliseconds. */
@@ -185,7 +185,7 @@ class Drain implements DrainWatch {
     };
   }
 
-  /** A listener that throws makes the drain fail at its end; what is in flight is not its fault. */
+  /** A listener that throws makes the drain fail at its end; requests in flight are not its fault. */
   #tell(sockets: readonly Socket[]): void {
     try {
       const deadline = Date.now() + this.#deadline.left;
@@ -240,7 +240,7 @@ class Drain implements DrainWatch {
   }
 
   /**
-   * Moves what is idle, at the end of this turn: several at once go in one message. Until then nothing is read: the next
+   * Moves idle connections, at the end of this turn: several at once go in one message. Until then nothing is read: the next
    * request of the same client would make everybody wait for one more.
    */
   #moveIdle(socket: Socket): void {
@@ -265,7 +265,7 @@ class Drain implements DrainWatch {
     response.once('close', () => {
       if (socket.destroyed || responseInFlight(socket)) return;
       this.#startGrace(socket);
-      // What was answered before it was here.
+      // A request that was answered before all of it was here.
       const { req } = response;
       if (!req.complete) req.once('close', () => this.#moveIdle(socket));
     });
@@ -274,7 +274,7 @@ class Drain implements DrainWatch {
   #startGrace(socket: Socket): void {
     this.#stopGrace(socket);
     const end = (): void => {
-      if (this.#graces.get(socket) !== timer) return; // a request came with what was read last
+      if (this.#graces.get(socket) !== timer) return; // a request came with the last read
       this.#graces.delete(socket);
       if (isUpgraded(socket) || sessionOf(socket) || responseInFlight(socket) || !this.#keeper.sockets.has(socket))
         return;
@@ -282,7 +282,7 @@ class Drain implements DrainWatch {
       if (isBetweenRequests(socket)) this.#closeIdle(socket);
       else this.#startGrace(socket);
     };
-    // Timers come before what the kernel holds is read, and a busy loop comes late: a request may be waiting there.
+    // Timers come before data in the kernel is read, and a busy loop comes late: a request may be waiting there.
     const over = (): void => void setImmediate(end);
     const timer = setTimeout(over, this.#grace);
     this.#graces.set(socket, timer);

@@ -13,9 +13,9 @@ let room: typeof Room | undefined;
 willNeed(async () => (await import('./room.js')).readAll());
 
 /**
- * Ends a server's work without losing a request: stops accepting at once, answers what is in flight and says
+ * Ends a server's work without losing a request: stops accepting at once, answers requests in flight and says
  * `Connection: close` with it, leaves idle keep-alive connections open for `grace` since a request may be on its way,
- * sends HTTP/2 sessions a GOAWAY and lets their streams finish. What only the program can end gracefully, WebSockets and
+ * sends HTTP/2 sessions a GOAWAY and lets their streams finish. Connections that only the program can end gracefully, WebSockets and
  * the connections of a server that does not speak HTTP, is named in the server's 'draining' event ({@link DrainingEvent});
  * after `timeout` everything left is destroyed.
  *

@@ -1,4 +1,4 @@
-// How an HTTP/2 session is told to end without refusing what is on its way.
+// How an HTTP/2 session is told to end without refusing requests on their way.
 import type { Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Gatekeeper } from '../admit/gate.js';
@@ -14,7 +14,7 @@ const shutdownNotice = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff,
  * is written past it. Not with TLS, whose handle bears one writer only, and aborts at a second one.
  */
 function announceEnd(session: Http2Session, { sockets }: Gatekeeper): void {
-  // session.socket is a proxy that lets nobody write; what its methods return is the socket itself.
+  // session.socket is a proxy that lets nobody write; its methods return the socket itself.
   const socket = session.socket.valueOf() as Socket;
   if (!session.encrypted && sockets.has(socket)) socket.write(shutdownNotice);
   else session.goaway(0, highestStreamId);
@@ -31,7 +31,7 @@ export function sayGoaway(session: Http2Session, keeper: Gatekeeper, grace: numb
   const announce = (): void => {
     if (session.closed || session.destroyed) return;
     announceEnd(session, keeper);
-    // What was sent before the client heard of it arrives before the answer to this PING.
+    // Requests that were sent before the client heard of it arrive before the answer to this PING.
     if (!session.ping(close)) close();
   };
   // The SETTINGS of a new session have to go out first.

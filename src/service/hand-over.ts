@@ -13,7 +13,7 @@ import { refuseUnfollowed } from './supervisor.js';
 import { closeUnwanted } from './unwanted.js';
 import { type Voice, fallSilent, oneLine } from './voice.js';
 
-/** What brings idle connections to the successor of this process, whichever of its services was told to upgrade. */
+/** Brings idle connections to the successor of this process, whichever of its services was told to upgrade. */
 let toSuccessor: Carrier | null = null;
 /** The successor is the service now, for all services of this process. */
 let handedOver = false;
@@ -44,12 +44,12 @@ export class HandOver {
     return handedOver;
   }
 
-  /** Whether it has yet to take over: if it ends now, the process before goes on, and nobody reads what the manager keeps. */
+  /** Whether it has yet to take over: if it ends now, the process before goes on, and nobody reads the connections that the manager keeps. */
   get isCandidate(): boolean {
     return this.#isCandidate;
   }
 
-  /** What brings idle connections to the successor; null if that one does not read them. */
+  /** Brings idle connections to the successor; null if that one does not read them. */
   carrier(): Carrier | null {
     return toSuccessor?.isExpected ? toSuccessor.share() : null;
   }

@@ -55,7 +55,7 @@ export function watchIdle(
     look();
     return performance.now() - lastBusy >= timeout;
   };
-  look(); // what was there before is no news
+  look(); // earlier connections are no news
   const timer = setInterval(() => isIdle() && leave(), step);
   return { isIdle, stop: () => clearInterval(timer) };
 }

@@ -32,7 +32,7 @@ function giveUp(server: Server): void {
  * Brings each app to the moment of opening its socket, one after the other, and then opens all of them.
  *
  * @param listen starts an app and gives what came of it
- * @throws what the first that fails throws; the others that listen by then go on doing so
+ * @throws the error of the first that fails; the others that listen by then go on doing so
  */
 export async function openTogether<T>(
   apps: readonly AdaptedApp[],

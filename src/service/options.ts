@@ -73,7 +73,7 @@ export interface ServeOptions {
    */
   idleTimeout?: number | string;
   /**
-   * Called on SIGHUP. When it fails, or takes longer than a minute, the service goes on with what it had, and says so in its
+   * Called on SIGHUP. When it fails, or takes longer than a minute, the service goes on as before, and says so in its
    * status.
    */
   onReload?: () => unknown;
@@ -168,7 +168,7 @@ export interface Service {
    * @returns what the work returns
    */
   busy<T>(work: T | PromiseLike<T>): Promise<T>;
-  /** Stops accepting and lets what was accepted end. */
+  /** Stops accepting and lets accepted requests end. */
   drain(): Promise<DrainResult>;
   /**
    * Drains, closes the frameworks and runs onStop. Does not exit. If the service bound all its sockets itself, as in tests, idle
@@ -250,7 +250,7 @@ function targetOf(app: ServedApp, index: number): AppWithTarget {
 }
 
 /**
- * Tells the options of the service from those of its targets. What would fail later fails here.
+ * Tells the options of the service from those of its targets. Values that would fail later fail here.
  *
  * @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_BAD_ENVIRONMENT
  */

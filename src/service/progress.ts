@@ -66,7 +66,7 @@ export class Allowance {
 const relayTime = 30_000;
 
 /**
- * What the successor wants the manager to keep, to forget or to acknowledge goes there through us, as long as it does not
+ * Requests of the successor to the manager, to keep, to forget or to acknowledge, go there through us, as long as it does not
  * know the manager itself.
  */
 async function relay(message: string, fds: readonly number[]): Promise<void> {
@@ -123,7 +123,7 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
  */
 const lookTime = 500;
 
-/** Resolves when what has come by now is handled: a signal may be seen one turn of the event loop after what came behind it. */
+/** Resolves when all events until now are handled: a signal may be seen one turn of the event loop after later data. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 /** Waits for READY=1 and looks whether it lasts. @returns the main process's pid */
@@ -132,7 +132,7 @@ export async function untilReady(program: Program, progress: Progress, allowance
   let when = 'before';
   const lose = (how: string): void => allowance.fail(`${name} ${how} ${when} it was ready`);
   void program.exited.then(async ({ code, signal }) => {
-    await turn(); // what it said last is read
+    await turn(); // its last message is read
     lose(signal === null ? `ended with status ${code}` : `ended by ${signal}`);
   });
   const ready = progress.ready.then((pid) => {
@@ -150,7 +150,7 @@ export async function untilReady(program: Program, progress: Progress, allowance
 /** How long a successor that fails has for the requests it has accepted. Milliseconds. */
 const leaveTime = 10_000;
 
-/** Ends a successor that will not be one: what it has accepted it may answer. */
+/** Ends a successor that will not be one: its accepted requests it may answer. */
 export async function dismiss(program: Program): Promise<void> {
   for (const [signal, time] of [
     ['SIGTERM', leaveTime],
@@ -169,7 +169,7 @@ export async function dismiss(program: Program): Promise<void> {
 /** So long a stop waits for a start that was given up: nobody else knows that process. Milliseconds. */
 const lateStartTime = 15_000;
 
-/** A file system that does not answer may hold a start up: what comes of it too late is ended. */
+/** A file system that does not answer may hold a start up: a process that comes of it too late is ended. */
 export async function inTime(starting: Promise<Program>, allowance: Allowance): Promise<Program> {
   try {
     return await allowance.within('The program of the successor was not started', starting);

@@ -1,4 +1,4 @@
-// The room dist/service.js: what only a service that drains, limits or serves needs.
+// The room dist/service.js: code that only a service that drains, limits or serves needs.
 export { drain } from './drain.js';
 export { placeArrived, receiveConnections } from './arrivals.js';
 export { canMove, openStoreCarrier } from './carrier.js';

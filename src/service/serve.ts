@@ -156,7 +156,7 @@ class RunningService implements Service, Stoppable, Member {
   async openCarrier(reason: StopReason, left: number): Promise<Carrier | null> {
     placeArrived();
     if (reason === 'upgrade') return this.#handOver.carrier();
-    // The others are no restart: nobody would read what the manager keeps.
+    // The others are no restart: nobody would read the connections that the manager keeps.
     if ((!isStopSignal(reason) && reason !== 'error') || this.#handOver.isCandidate) return null;
     if (!this.#servers().some(canMove)) return null;
     return openStoreCarrier(left);

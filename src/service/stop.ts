@@ -9,7 +9,7 @@ import { type DrainResult, type DrainTimes, drain } from './drain.js';
 import { type OwnOptions, type StopContext, type StopReason, isStopSignal } from './options.js';
 import { type Voice, oneLine } from './voice.js';
 
-/** What has to end in order gets this long when the deadline has passed: hooks of frameworks, onStop. Milliseconds. */
+/** Hooks of frameworks and onStop have to end in order, and get this long when the deadline has passed. Milliseconds. */
 const leastHookTime = 1_000;
 
 /**
@@ -27,7 +27,7 @@ export interface Stoppable {
   readonly stats: ConnectionStats;
   /** Work that goes on without a connection. */
   readonly busySet: ReadonlySet<Promise<unknown>>;
-  /** What takes idle connections over to the next process, found out in a part of what is left; null if nothing does. */
+  /** Takes idle connections over to the next process, found out in a part of the time left; null if nothing does. */
   openCarrier(reason: StopReason, left: number): Promise<Carrier | null>;
   /** Resolves when the process that this one has taken over from is gone. */
   predecessorGone(): Promise<unknown>;
@@ -42,7 +42,7 @@ export interface Stoppable {
 export class Stop {
   #phase: Phase = 'starting';
   readonly #service: Stoppable;
-  /** What came while the service was starting. */
+  /** The reason that came while the service was starting. */
   #early: StopReason | null = null;
   #context: Omit<StopContext, 'deadline'> = { reason: 'close' };
   #deadline: Deadline | null = null;
@@ -73,7 +73,7 @@ export class Stop {
     return this.#abort.signal;
   }
 
-  /** The service is up. What came meanwhile ends it now. */
+  /** The service is up. A reason that came meanwhile ends it now. */
   started(): void {
     this.#phase = 'serving';
     this.#forgetStart();

@@ -26,7 +26,7 @@ function isEncrypted(socket: Socket): boolean {
   return encrypted || (server ? 'setSecureContext' in server : false);
 }
 
-/** What is read but not handled, or written but not sent, cannot move, nor what is encrypted. */
+/** Data that is read but not handled, or written but not sent, cannot move, nor can encryption. */
 function isMovable(socket: Socket): boolean {
   return (
     !isEncrypted(socket) &&
@@ -37,7 +37,7 @@ function isMovable(socket: Socket): boolean {
   );
 }
 
-/** A connection that is not read from any more: what arrives stays with the kernel, for whoever reads next. */
+/** A connection that is not read from any more: data that arrives stays with the kernel, for whoever reads next. */
 export interface HeldConnection {
   readonly fd: number;
   /** It is somebody else's now. close(2) only, no shutdown(2): the connection lives on. */

@@ -4,7 +4,7 @@
 //   old → new   { hello: … }      where the manager is, and the state that is handed over
 //   new → old   READY=1           through NOTIFY_SOCKET, as any program says it
 //   old → new   { go: true }      the manager knows the new main process; talk to it yourself from now on
-//   new → old   { kept: … }       the sockets it has, by inode: what is not among them nobody but the old process listens on
+//   new → old   { kept: … }       the sockets it has, by inode: on all others only the old process listens
 //   new → old   end               it has heard
 import type { Server, Socket } from 'node:net';
 import { peerCredentials } from '../admit/peer.js';

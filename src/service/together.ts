@@ -53,7 +53,7 @@ function signalled(signal: StopSignal): void {
   for (const member of listening) member.end(signal);
 }
 
-/** Does what the signal would have done without us. */
+/** Acts as the signal would have without us. */
 function raise(signal: StopSignal): void {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);

@@ -39,7 +39,7 @@ export interface UpgradeOptions {
   state?: unknown;
   /**
    * Open connections to hand over, by the name the successor finds them under in listenFds(). Only raw TCP and unix
-   * sockets with nothing in their buffers: what is read but not handled, or written but not sent, cannot move.
+   * sockets with nothing in their buffers: data that is read but not handled, or written but not sent, cannot move.
    */
   connections?: Readonly<Record<string, readonly Socket[]>>;
   /**
@@ -98,7 +98,7 @@ interface Passed {
   readonly asked: string;
 }
 
-/** What was passed to us and is still open, in the order and under the names it came, then what we bound ourselves. */
+/** The descriptors that were passed to us and are still open, in their order and under their names, then those that we bound ourselves. */
 function socketsToPass(): Passed[] {
   const passed: Passed[] = [];
   const own = [...ownSockets()].flatMap(({ name, origin, asked, fd }) => ({ name, origin, asked, fd: fd() ?? -1 }));
@@ -137,7 +137,7 @@ const nodeAsNamed = ((): string => {
 })();
 
 /**
- * What an upgrade loads, so that it is this version's when the files have become another's. And the threads of libuv, which
+ * Loads all that an upgrade needs while the files are still those of this version. And the threads of libuv, which
  * aborts the process if it needs them and cannot make them.
  */
 export async function readAll(): Promise<void> {
@@ -191,7 +191,7 @@ async function announceSuccessor(pid: number, lost: AbortSignal): Promise<void> 
 interface Attempt {
   readonly briefing: Briefing;
   readonly held: Held[];
-  /** What idle HTTP connections go to the successor by, once it serves. */
+  /** By this pair idle HTTP connections go to the successor, once it serves. */
   readonly pair: ReturnType<typeof openPair>;
   progress: Progress | null;
   program: Program | null;
@@ -264,8 +264,8 @@ async function undo({ program, announced, held, pair }: Attempt): Promise<void> 
  * Starts a successor and waits until it serves. When this resolves, the manager knows it and the caller has to drain and
  * leave; when it rejects, nothing has changed.
  *
- * @param configured what stands behind the options of this call
- * @param carried gets what brings connections to the successor, until this process ends
+ * @param configured defaults for the options of this call
+ * @param carried gets the carrier of connections to the successor, until this process ends
  */
 export async function upgrade(
   options: UpgradeOptions,

@@ -1,4 +1,4 @@
-// What the service manager is told about a service. It never fails: a manager that does not listen must not end a service
+// The messages to the service manager about a service. It never fails: a manager that does not listen must not end a service
 // that works.
 import type { ConnectionStats } from '../admit/gate.js';
 import { announce, isAnnouncing } from '../manager/announce.js';

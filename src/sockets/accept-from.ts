@@ -1,5 +1,5 @@
-// Accepting for a net.Server what it cannot listen on: a family that Node does not know, or any if a sandbox forbids
-// listen(2), which Node calls again on what listens already.
+// Accepting for a net.Server on a socket that it cannot listen on: a family that Node does not know, or any if a sandbox forbids
+// listen(2), which Node calls again on a socket that listens already.
 import type { AddressInfo, Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { isVsock } from '../receive/descriptor.js';
@@ -51,7 +51,7 @@ export function acceptVsock(server: Server, fd: number, address: string | null):
 /**
  * The same for whatever was passed.
  *
- * @param shown what the server says of its address, if not what is known of it
+ * @param shown the address that the server reports, if not the one that is known
  */
 export function acceptInherited(
   server: Server,

@@ -9,9 +9,9 @@ import { DescriptorStream } from './descriptor-stream.js';
 
 /** The other end of the connection that Accept=yes passed. */
 export interface RemoteEnd {
-  /** REMOTE_ADDR as the manager set it: an IP address, or a unix path; else what the kernel says. */
+  /** REMOTE_ADDR as the manager set it: an IP address, or a unix path; else the kernel's answer. */
   readonly address: string | null;
-  /** REMOTE_PORT; null for what has none. */
+  /** REMOTE_PORT; null if it has none. */
   readonly port: number | null;
 }
 

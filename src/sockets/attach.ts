@@ -1,4 +1,4 @@
-// A server that listens without a socket of Node's: what listens is put where the cluster module puts its own stand-in
+// A server that listens without a socket of Node's: the listener is put where the cluster module puts its own stand-in
 // (lib/internal/cluster/child.js), so that listening, close(), ref() and the rest of net.Server work as ever.
 import type { AddressInfo, Server, Socket, SocketConstructorOpts } from 'node:net';
 import type { Duplex } from 'node:stream';

@@ -38,7 +38,7 @@ export interface DatagramInfo {
   readonly path: string | null;
   /** The length as it was sent, in bytes. */
   readonly size: number;
-  /** MSG_TRUNC: the message is only the first part of what was sent; see maxMessageSize. */
+  /** MSG_TRUNC: the message is only its first part; see maxMessageSize. */
   readonly truncated: boolean;
   /** MSG_CTRUNC: something that came beside the message is lost, descriptors for example (EMFILE). */
   readonly controlTruncated: boolean;
@@ -60,7 +60,7 @@ export interface DatagramTarget extends CommonTarget, BufferOptions {
   host?: string;
   /** Of a unix datagram socket, instead of `address`. */
   path?: string;
-  /** Broadcast= of a UDP socket we bind; an inherited one keeps what it has. */
+  /** Broadcast= of a UDP socket we bind; an inherited one keeps its own. */
   broadcast?: boolean;
   /** ReusePort= of a UDP socket we bind; needs Node 22.12. */
   reusePort?: boolean;
@@ -189,7 +189,7 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
   /**
    * Sends one message to `path` (`@name` or a leading NUL for an abstract one), or to the peer of a connected socket.
    * Messages to one path stay in order; if its queue is full they wait for room, and only they, as
-   * long as SendBuffer= has room: what nobody has read yet counts there.
+   * long as SendBuffer= has room: unread messages count there.
    *
    * Without a callback: a promise of the bytes sent, which fails with ECONNREFUSED if nobody is bound to the path any
    * more and with EMSGSIZE if the message is longer than SendBuffer= allows. Do not change the bytes before it settles.
@@ -229,7 +229,7 @@ export class UnixDatagram extends Mailbox<UnixDatagramEvents> {
     process.nextTick(() => this.emit('connect'));
   }
 
-  /** Undoes connect(). The kernel drops what was received but not read, unix(7). */
+  /** Undoes connect(). The kernel drops messages that were received but not read, unix(7). */
   disconnect(): void {
     const result = binding().connectUnix(this.fd, null);
     if (result < 0) throw systemError(result, 'connect', formatAddress(this.#peer));
@@ -404,7 +404,7 @@ function adoptUnix(loan: Loan, wanted: Wanted<DatagramAddress>, target: Datagram
  * socket.on('message', (message, { path }) => console.log(path, message.toString()));
  *
  * @throws ListenFdsError; docs/errors.md has every code
- * @throws what binding fails with, EADDRINUSE for example
+ * @throws the error of binding, EADDRINUSE for example
  */
 export async function listenDatagram(given: number | string | DatagramTarget): Promise<DatagramEndpoint> {
   const wanted = parseTarget(given, undefined, datagramSpelling);

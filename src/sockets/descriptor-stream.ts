@@ -29,7 +29,7 @@ export class DescriptorStream extends PolledDuplex {
   protected override receive(): ReadOutcome | number {
     chunk ??= Buffer.allocUnsafeSlow(chunkSize);
     let size = binding().readBytes(this.fd, chunk);
-    // /dev/kmsg: records were overwritten before they were read; what comes next is whole again.
+    // /dev/kmsg: records were overwritten before they were read; the next ones are whole again.
     if (size === EPIPE && !this.#socket) size = binding().readBytes(this.fd, chunk);
     if (size < 0) return size;
     if (size === 0) return 'end';

@@ -1,5 +1,5 @@
 // Sends and receives whole messages: unix datagrams, netlink, message queues. Nothing is read while nobody listens
-// for 'message': the kernel's queue keeps it, and what was read already is delivered before anything newer.
+// for 'message': the kernel's queue keeps it, and messages that were read already are delivered before anything newer.
 import type { EventEmitter as Emitter } from 'node:events';
 import { systemError } from '../system/addon.js';
 import { EAGAIN, ENOMEM, isShortage } from '../system/errnos.js';

@@ -185,7 +185,7 @@ function openMessageQueue(name: string, wanted: Wanted<TextAddress>, target: Mes
  * jobs.on('message', (message, priority) => work(message));
  *
  * @throws ListenFdsError; docs/errors.md has every code
- * @throws what mq_open(3) fails with, EINVAL if the sizes are above the system's limits for example
+ * @throws the error of mq_open(3), EINVAL if the sizes are above the system's limits for example
  */
 export async function listenMessageQueue(given: string | MessageQueueTarget): Promise<SocketEndpoint<MessageQueue>> {
   const wanted = parseTarget(given, undefined, queueSpelling);

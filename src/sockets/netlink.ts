@@ -1,4 +1,4 @@
-// ListenNetlink=: messages of the kernel, netlink(7), and what kobject-uevent says in them.
+// ListenNetlink=: messages of the kernel, netlink(7), and the content of those of kobject-uevent.
 import { onceGone, registerOwn } from '../open/own.js';
 import { AF, SOCK, netlinkFamilies } from '../receive/descriptor.js';
 import { cancel, lend } from '../receive/lent.js';
@@ -57,9 +57,9 @@ export const netlinkDestinationOptions = { portId: uint32, groups: uint32 } sati
 
 /** Events of a {@link NetlinkSocket}. */
 export interface NetlinkEvents {
-  /** One message, a struct nlmsghdr and what follows, and where it came from. */
+  /** One message, a struct nlmsghdr and the rest, and where it came from. */
   message: [message: Buffer, info: NetlinkInfo];
-  /** ENOBUFS: the kernel dropped messages, since they were not read fast enough. What was known from them is out of date. */
+  /** ENOBUFS: the kernel dropped messages, since they were not read fast enough. State that was built from them is out of date. */
   overrun: [];
   /** Reading failed: the socket has been closed. */
   error: [error: Error];
@@ -118,7 +118,7 @@ export class NetlinkSocket extends Mailbox<NetlinkEvents> {
   }
 
   /**
-   * Sends a message, by default to the kernel. Its bytes are what the family wants: a struct nlmsghdr and what follows.
+   * Sends a message, by default to the kernel. Its bytes are as the family wants them: a struct nlmsghdr and the rest.
    *
    * @param to the receiver's port id, and the groups as a mask
    */
@@ -164,7 +164,7 @@ function udevProperties(message: Buffer): Buffer | null {
  *
  * Anybody with CAP_NET_ADMIN can send to the groups: believe the kernel's only if {@link NetlinkInfo.portId} is 0.
  *
- * @returns null for what is no such message
+ * @returns null if it is no such message
  */
 export function parseUevent(message: Buffer): Uevent | null {
   const fromUdev = message.toString('latin1', 0, 8) === 'libudev\0';

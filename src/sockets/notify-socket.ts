@@ -1,4 +1,4 @@
-// The manager's end of a NOTIFY_SOCKET, for what we start ourselves: the command of `listenfds run`, the successor of an
+// The manager's end of a NOTIFY_SOCKET, for programs that we start ourselves: the command of `listenfds run`, the successor of an
 // upgrade.
 import type { PeerCredentials } from '../admit/peer.js';
 import { refuseDescriptors } from '../open/unix-path.js';

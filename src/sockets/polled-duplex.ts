@@ -35,7 +35,7 @@ export abstract class PolledDuplex extends Duplex {
     this.watcher = new Watcher(fd, (events) => this.#ready(events));
   }
 
-  /** Reads once and pushes. @returns what came of it, or -errno */
+  /** Reads once and pushes. @returns the outcome, or -errno */
   protected abstract receive(): ReadOutcome | number;
 
   /** Writes once. @returns the bytes written, or -errno */
@@ -166,7 +166,7 @@ export abstract class PolledDuplex extends Duplex {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     if (this.#timeout) clearTimeout(this.#timeout);
     if (this.#retry) clearTimeout(this.#retry);
-    this.#writing = null; // the stream itself fails what was still to be written
+    this.#writing = null; // the stream itself fails all later writes
     this.watcher.close();
     done(error);
   }

@@ -34,7 +34,7 @@ const column = {
 } as const;
 const flag = { truncated: 1, controlTruncated: 2, credentials: 4, timestamp: 8, group: 16, sameName: 32 } as const;
 
-/** The longest message that is received whole unless maxMessageSize says more: above what a default buffer can send. */
+/** The longest message that is received whole unless maxMessageSize says more: more than a default buffer can send. */
 export const defaultMessageSize = 256 * 1024;
 
 /** The option for it. */

@@ -1,4 +1,4 @@
-// What the core and other rooms load of this folder on demand. `listenfds/sockets` (src/sockets.ts) is the public door.
+// The part of this folder that the core and other rooms load on demand. `listenfds/sockets` (src/sockets.ts) is the public door.
 export { acceptInherited } from './accept-from.js';
 export { expectConnection, remoteEnd, serveConnection } from './accepted.js';
 export { listenDatagram } from './datagram.js';

@@ -213,7 +213,7 @@ export class SequentialPacketServer extends EventEmitter<SequentialPacketServerE
     process.nextTick(callback, null, this.#sockets.size);
   }
 
-  /** Stops accepting; 'close' comes when the last connection has ended. What the manager holds goes on listening. */
+  /** Stops accepting; 'close' comes when the last connection has ended. The manager's copy goes on listening. */
   close(callback?: (error?: Error) => void): this {
     if (!this.listening) {
       if (callback) process.nextTick(callback, new ListenFdsError('LISTENFDS_CLOSED', 'The server is closed already'));
@@ -286,7 +286,7 @@ const suitable: Suitable = {
  * server.on('connection', (socket) => socket.on('data', (packet) => socket.write(packet)));
  *
  * @throws ListenFdsError; docs/errors.md has every code
- * @throws what binding fails with, EADDRINUSE for example
+ * @throws the error of binding, EADDRINUSE for example
  */
 export async function listenSequentialPacket(
   given: string | SequentialPacketTarget,

@@ -73,7 +73,7 @@ function clearStale(path: string, type: number): void {
   }
 }
 
-/** So long, in ms, another program may have taken away what was bound before it sees that this is not stale, and puts it back. */
+/** So long, in ms, another program may have taken our socket away before it sees that this is not stale, and puts it back. */
 const patience = 100;
 
 /** @throws an Error with code EADDRINUSE if it does not come */

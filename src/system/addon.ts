@@ -170,7 +170,7 @@ export function binding(): Binding {
   return loaded;
 }
 
-/** The addon, or null if there is none for this platform: for what can be done without. */
+/** The addon, or null if there is none for this platform: for calls that can do without. */
 export function bindingIfAny(): Binding | null {
   loaded ??= load();
   return loaded instanceof Error ? null : loaded;

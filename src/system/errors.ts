@@ -95,7 +95,7 @@ export class ListenFdsError extends Error {
    * @hidden
    * @param code which error it is
    * @param found what was found; the table's remedy for `code` is added to it
-   * @param details what it is about
+   * @param details the descriptor, name or option in question
    */
   constructor(code: ErrorCode, found: string, details: ErrorDetails = {}) {
     super(compose(code, found), 'cause' in details ? { cause: details.cause } : undefined);

@@ -11,7 +11,7 @@ export interface UvHandle {
   readonly fd?: number;
 }
 
-/** Undefined for what has none by its kind, null if it is closed. */
+/** Undefined if its kind has none, null if it is closed. */
 export function handleOf<H extends UvHandle = UvHandle>(holder: object): H | null | undefined {
   return (holder as { readonly _handle?: H | null })._handle;
 }
@@ -45,7 +45,7 @@ export function whenClosed(handle: object | null | undefined, then: () => void):
 /** Marks a server.listen() that is to bind, whatever was passed: the preload leaves it alone. */
 export const bindItself = Symbol.for('listenfds.bindItself');
 
-/** Node does not know the path of what the addon bound, or what was moved since. */
+/** Node does not know the path of a socket that the addon bound, or that was moved since. */
 export function presentPath(server: Server, path: string): void {
   const undo = replaceMethod(server, 'address', () => (server.listening ? path : null));
   // Once closed, Node would tell the temporary name. Should the server listen again, that is for Node to tell.
@@ -53,20 +53,20 @@ export function presentPath(server: Server, path: string): void {
 }
 
 /**
- * Node calls listen(2) again on what it adopts, with 511 unless told otherwise: that would shrink the queue for all who
- * hold the socket. If the backlog in force is not known it at least never shrinks: the kernel clamps what is given to
+ * Node calls listen(2) again on a socket it adopts, with 511 unless told otherwise: that would shrink the queue for all who
+ * hold the socket. If the backlog in force is not known it at least never shrinks: the kernel clamps any value to
  * net.core.somaxconn. Only the positional form is honoured next to `fd`.
  */
 export function backlogToKeep({ backlog }: { readonly backlog: number | null }): number {
   return backlog ?? 0x7fffffff;
 }
 
-/** Whether Node may call listen(2) again on what listens already: a sandbox may forbid it to a service that opens nothing. */
+/** Whether Node may call listen(2) again on a socket that listens already: a sandbox may forbid it to a service that opens nothing. */
 export const mayListen = (): boolean => (allowed ??= binding().mayListen());
 
 let allowed: boolean | undefined;
 
-/** Node does not know the address of what it did not bind, the path of a unix socket for example; frameworks crash on null. */
+/** Node does not know the address of a socket it did not bind, the path of a unix socket for example; frameworks crash on null. */
 export function nameAddress(server: Server, address: AddressInfo | string | null): void {
   server.once(
     'close',

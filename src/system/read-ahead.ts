@@ -1,4 +1,4 @@
-// What a drain or an upgrade takes is read before it is needed: an update of the program may replace or remove the files
+// The files of a drain or an upgrade are read before they are needed: an update of the program may replace or remove the files
 // before it restarts it.
 
 // By then, it is hoped, the first request has its answer. Milliseconds.
@@ -6,7 +6,7 @@ const delay = 1000;
 
 const needed: (() => Promise<unknown>)[] = [];
 
-/** Says what a program that listens will need. */
+/** Names the files that a program that listens will need. */
 export function willNeed(read: () => Promise<unknown>): void {
   needed.push(read);
 }

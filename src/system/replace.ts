@@ -6,7 +6,7 @@ type Method = (this: any, ...args: any[]) => unknown;
  * Puts `replacement` in the place of a method of `holder`. Nobody can tell: it has the name and the length of the
  * original, and does not show among the properties of `holder` unless that had a method of its own.
  *
- * @returns puts back what was there, unless somebody else has replaced it since
+ * @returns a function that puts the former one back, unless somebody else has replaced it since
  */
 export function replaceMethod<Holder extends object>(
   holder: Holder,

@@ -64,7 +64,7 @@ export function isKnownUser(uid: number, pid: number): boolean {
   return pid !== 0 && mapsAll('/proc/self/uid_map');
 }
 
-/** Whether that is this user, or root: nobody else is trusted with what passes between processes of one service. */
+/** Whether that is this user, or root: nobody else is trusted with messages between processes of one service. */
 export function isUsOrRoot(uid: number, pid: number): boolean {
   return isKnownUser(uid, pid) && (uid === 0 || uid === process.geteuid!());
 }

@@ -1,4 +1,4 @@
-// A descriptor on the event loop: what it is waited for, in one number. Owns the descriptor.
+// A descriptor on the event loop: the events waited for, in one number. Owns the descriptor.
 import { type NativePoll, binding, systemError } from './addon.js';
 import { ENOSYS } from './errnos.js';
 import { ListenFdsError } from './errors.js';

@@ -6,7 +6,7 @@ import { type Origin, sourceOf } from '../receive/origin.js';
 /** Where something receives, and where it came from: the part of every verb's answer that is the same for all of them. */
 export interface Endpoint {
   /**
-   * Where clients find it: what `server.address()` says, also for an inherited unix socket; a path or an address string for
+   * Where clients find it, as in `server.address()`, also for an inherited unix socket; a path or an address string for
    * the rest; null if it has none. An abstract name starts with NUL, as in Node.
    */
   readonly address: AddressInfo | string | null;
@@ -30,7 +30,7 @@ export interface SocketEndpoint<S> extends Endpoint {
   readonly socket: S;
 }
 
-/** @param found null for what this process opened */
+/** @param found null if this process opened it */
 export function endpoint(found: InheritedFd | null, address: Endpoint['address']): Endpoint {
   const origin = found?.origin ?? 'self';
   return { address, source: sourceOf(origin), origin, name: found?.name ?? null };

@@ -1,4 +1,4 @@
-// listenFds(): what was passed, and word of it for the workers of a cluster.
+// listenFds(): the descriptors that were passed, and word of it for the workers of a cluster.
 
 import { withoutCarriers } from '../receive/carriers.js';
 import {
@@ -35,7 +35,7 @@ function lendToCluster(passed: readonly InheritedFd[]): void {
 /** Options of {@link listenFds}. */
 export interface ListenFdsOptions {
   /**
-   * Whose LISTEN_PID counts: `'self'` as in C, `'parent'` also what was meant for the parent (`sh -c 'node app.js'`,
+   * Whose LISTEN_PID counts: `'self'` as in C, `'parent'` also descriptors that were meant for the parent (`sh -c 'node app.js'`,
    * `timeout`), `'any'` whatever it says.
    * @default the environment variable LISTENFDS_PID, else 'self'
    */
@@ -90,7 +90,7 @@ export function listenFds(options?: ListenFdsOptions): readonly InheritedFd[] {
   }
 
   const state = registry();
-  // What was meant for another process may be asked for again with a more generous `pid`.
+  // Descriptors that were meant for another process may be asked for again with a more generous `pid`.
   if (state.error !== undefined) throw state.error;
   if (state.result && (state.announcement?.meantFor === undefined || pid === 'self')) return state.result;
   state.consumed ??= consume(env);

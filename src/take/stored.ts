@@ -79,7 +79,7 @@ function warn(found: string): void {
   process.emitWarning(message, { type: 'ListenFdsWarning', code });
 }
 
-/** What goes wrong is a warning: the server serves all the same. */
+/** A failure is a warning: the server serves all the same. */
 async function store(name: string, fd: number): Promise<void> {
   try {
     // Nothing hangs up on a listener; the manager need not watch it.

@@ -12,14 +12,14 @@ import { passedElsewhere, warnOfPassedElsewhere } from '../receive/not-for-us.js
 import { listenFds } from './listen-fds.js';
 import type { Wanted } from './target.js';
 
-/** What StandardInput=socket passes without being asked for: a socket that others send to. */
+/** Standard input that is taken without being asked for: a socket that others send to. */
 function isService(found: Description): boolean {
   const receives = isUdp(found) || isUnix(found, 'dgram') || found.family === 'netlink';
   return found.listening || (!found.connected && found.address !== null && receives);
 }
 
 export function inheritedDescriptors(required: boolean, inetd: boolean): readonly InheritedFd[] {
-  // A worker may bind as it likes; only what the manager passed is not for it.
+  // A worker may bind as it likes; only the manager's descriptors are not for it.
   if (!required && process.env['LISTEN_FDS'] === undefined && isWorkerThread()) return [];
   const passed = listenFds();
   if (passed.length > 0) return passed;
@@ -27,12 +27,12 @@ export function inheritedDescriptors(required: boolean, inetd: boolean): readonl
   return stdin ? [stdin] : [];
 }
 
-/** What was asked for, as a successor will ask for it again. */
+/** The request, as a successor will make it again. */
 export function askedAs({ address }: { readonly address: Place | null }): string {
   return address === null ? '' : formatAddress(address);
 }
 
-/** Host names are resolved, so that they can be compared with what a socket is bound to. */
+/** Host names are resolved, so that they can be compared with the address of a socket. */
 export async function comparable(address: Place | null): Promise<Place[]> {
   if (address === null) return [];
   if (address.kind !== 'inet' || address.host === null || address.host === 'localhost') return [address];

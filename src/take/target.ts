@@ -49,7 +49,7 @@ export interface CommonTarget {
   removeOnStop?: boolean;
 }
 
-/** Where to listen, and how: Node's own ListenOptions and what a .socket unit knows. */
+/** Where to listen, and how: Node's own ListenOptions and settings of a .socket unit. */
 export interface ListenTarget extends Omit<ListenOptions, 'port'>, CommonTarget, Limits {
   /** The TCP port, a number or its digits (`process.env.PORT ?? 3000`); 0 is any that is free. */
   port?: number | string;
@@ -188,7 +188,7 @@ export const commonOptions = {
 
 export const path = text('a path', nonEmpty);
 
-/** The options of what has an owner. */
+/** The options of a file with an owner. */
 export const ownerOptions = {
   mode,
   user: owner,
@@ -301,7 +301,7 @@ function defined<T extends object>(values: T): Defined<T> {
 }
 
 /**
- * Checks a target and fills in what it leaves open.
+ * Checks a target and fills in defaults.
  *
  * @throws ListenFdsError LISTENFDS_BAD_OPTION, LISTENFDS_BAD_ADDRESS, LISTENFDS_BAD_ENVIRONMENT
  */

@@ -32,7 +32,7 @@ function parsePort(text: string, whole: string, most: number): number {
   return port;
 }
 
-/** A unix path or (with a leading NUL) abstract name, checked for what the kernel would cut off. */
+/** A unix path or (with a leading NUL) abstract name, checked for bytes that the kernel would cut off. */
 export function unixAddress(path: string, whole: string = path): Address {
   const bytes = Buffer.byteLength(path);
   if (bytes > maxPathBytes + (path[0] === '\0' ? 1 : 0)) {
@@ -79,7 +79,7 @@ function formatHostPort(host: string | null, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** An address, or what `server.address()` says, as an address string; '(unnamed)' for null. */
+/** An address, or the result of `server.address()`, as an address string; '(unnamed)' for null. */
 export function formatAddress(address: Place | AddressInfo | string | null): string {
   if (address === null) return '(unnamed)';
   if (typeof address === 'string') return address.startsWith('\0') ? `@${address.slice(1)}` : address;
@@ -91,8 +91,8 @@ export function formatAddress(address: Place | AddressInfo | string | null): str
 }
 
 /**
- * IPv6 addresses have many spellings, and glibc's has dots (::ffff:127.0.0.1), the URL standard's has none. Null for
- * what is none: says the same as net.isIPv6(), whose pattern takes 5 ms to compile.
+ * IPv6 addresses have many spellings, and glibc's has dots (::ffff:127.0.0.1), the URL standard's has none. Null if
+ * it is not one: says the same as net.isIPv6(), whose pattern takes 5 ms to compile.
  */
 function canonicalIPv6(host: string): string | null {
   const parts = /^([0-9a-f:.]*:[0-9a-f:.]*)(%[0-9a-z.:-]+)?$/i.exec(host);
@@ -116,7 +116,7 @@ export function isLoopback(host: string): boolean | null {
 }
 
 /**
- * Whether a socket bound to `actual` is what someone means who asks for `wanted`.
+ * Whether a socket bound to `actual` will do for somebody who asks for `wanted`.
  *
  * No host means no opinion: the port decides. A dual-stack [::] will also do for 0.0.0.0.
  * A particular address never matches a wildcard: that socket would serve more networks than intended.

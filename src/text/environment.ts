@@ -87,7 +87,7 @@ const nothing: Announcement = { count: 0, names: [] };
 /**
  * Reads the four variables and changes nothing.
  *
- * `accept: 'parent'` also takes what was meant for our parent (`sh -c`, `timeout`), `'any'` ignores LISTEN_PID and
+ * `accept: 'parent'` also takes descriptors that were meant for our parent (`sh -c`, `timeout`), `'any'` ignores LISTEN_PID and
  * LISTEN_PIDFDID; the C library knows only `'self'`.
  *
  * @throws ListenFdsError LISTENFDS_BAD_ENVIRONMENT, with the variable

@@ -1,4 +1,4 @@
-// Programs that start another one and stay: what the manager passes is theirs then, and most close it. Pure.
+// Programs that start another one and stay: the manager's descriptors are theirs then, and most close them. Pure.
 
 /** A launcher in front of a program, and the command to use in its place. */
 export interface Launcher {

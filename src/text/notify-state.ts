@@ -39,7 +39,7 @@ export interface NotifyState {
   extendTimeout?: number | string | undefined;
   /** FDSTORE=1: keep `fds` for the next start. */
   fdStore?: boolean | undefined;
-  /** FDSTOREREMOVE=1: give up what is stored under `fdName`. */
+  /** FDSTOREREMOVE=1: give up the descriptors stored under `fdName`. */
   fdStoreRemove?: boolean | undefined;
   /** FDNAME=: at most 255 printable ASCII characters without ':'. */
   fdName?: string | undefined;
@@ -49,7 +49,7 @@ export interface NotifyState {
   notifyAccess?: 'none' | 'main' | 'exec' | 'all' | undefined;
   /** RESTART_RESET=1: forget the restarts so far. */
   restartReset?: boolean | undefined;
-  /** BARRIER=1: alone, with one descriptor. What you want is notifyBarrier(). */
+  /** BARRIER=1: alone, with one descriptor. You want notifyBarrier(). */
   barrier?: boolean | undefined;
   /** Private variables; a manager ignores those it does not know. */
   [variable: `X_${string}`]: string | number | undefined;

@@ -1,4 +1,4 @@
-// The options of a call are a table: for each its name, what is allowed and the default. Reading it checks everything at the
+// The options of a call are a table: for each its name, its allowed values and the default. Reading it checks everything at the
 // call, nested tables included. Pure.
 import { ListenFdsError } from '../system/errors.js';
 import { longestTimeout, parseSpan, spanText } from './duration.js';
@@ -45,7 +45,7 @@ export function badOption(found: string): ListenFdsError {
   return new ListenFdsError('LISTENFDS_BAD_OPTION', found);
 }
 
-/** Option, value, and what is allowed instead. */
+/** Option, value, and the allowed values. */
 export function badValue(name: string, value: unknown, allowed: string): ListenFdsError {
   return badOption(`${name} is ${show(value)}, but must be ${allowed}`);
 }
@@ -134,7 +134,7 @@ export const environment = given<NodeJS.ProcessEnv>(
   'an object of environment variables',
   (value) => typeof value === 'object' && value !== null,
 );
-/** For what is checked elsewhere, or by nobody: it is passed on. */
+/** For a value that is checked elsewhere, or by nobody: it is passed on. */
 export const anything = given<unknown>('any value', () => true);
 
 export function oneOf<const T extends string>(...words: readonly T[]): Option<T> {
@@ -142,7 +142,7 @@ export function oneOf<const T extends string>(...words: readonly T[]): Option<T>
   return given(`${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`, (value) => words.includes(value as T));
 }
 
-/** Text of which a pattern says what is allowed. */
+/** Text that matches a pattern. */
 export function text(allowed: string, pattern: RegExp): Option<string> {
   return given(allowed, (value) => typeof value === 'string' && pattern.test(value));
 }

@@ -11,7 +11,7 @@ const span = (): Option<number> => ({
   },
 });
 
-/** A variable: what counts if it is not set, and how it is read. Hardly any is set, so that this is made when it is. */
+/** A variable: its default, and how it is read. Hardly any is set, so that this is made when it is. */
 interface Variable {
   readonly default: string | number | null;
   option(): Option;

@@ -2,7 +2,7 @@
 
 const names: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
-// Control characters of both sets, line and paragraph separators, and what changes the direction of writing.
+// Control characters of both sets, line and paragraph separators, and characters that change the direction of writing.
 const unseen = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 function code(character: string): string {
@@ -15,7 +15,7 @@ export function visible(text: string): string {
   return text.replace(unseen, (character) => names[character] ?? code(character));
 }
 
-/** What JSON.stringify() made, with what it leaves as it is: the second set of control characters, U+009B among them. */
+/** Output of JSON.stringify(), with the characters that it leaves as they are: the second set of control characters, U+009B among them. */
 export function visibleJson(json: string): string {
   return json.replace(unseen, (character) =>
     character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

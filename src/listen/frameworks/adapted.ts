@@ -85,7 +85,7 @@ async function startThrough(ownListen: () => unknown, server: Server, open: () =
       restore();
       const callback = args.at(-1);
       if (typeof callback === 'function') server.once('listening', callback as () => void);
-      // What listen() would have told the framework by an event, it is told by that event.
+      // The framework gets the event that its listen() would have caused.
       const tell = (error: Error): void =>
         process.nextTick(() => server.listenerCount('error') > 0 && server.emit('error', error));
       untilListening(server, open, tell).then(resolve, reject);

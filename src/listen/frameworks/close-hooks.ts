@@ -26,7 +26,7 @@ export async function runFastifyPreClose(app: object): Promise<void> {
   for (const child of (own(app, 'fastify.children') ?? []) as object[]) await runFastifyPreClose(child);
 }
 
-/** Hapi keeps what server.ext('onPreStop') was given in its core. */
+/** Hapi keeps the hooks of server.ext('onPreStop') in its core. */
 export async function runHapiPreStop(core: unknown): Promise<void> {
   const { extensions, _invoke: invoke } = (core ?? {}) as {
     extensions?: { server?: { onPreStop?: { nodes: unknown } } };
@@ -44,7 +44,7 @@ export async function runOnce(app: object, ...names: string[]): Promise<void> {
   for (const name of names) {
     if (typeof methods[name] !== 'function') continue;
     const result = methods[name]();
-    // Past the proxy that Nest's applications are behind, which swallows what is set.
+    // Past the proxy that Nest's applications are behind, which swallows properties set on it.
     Object.defineProperty(app, name, { value: async () => {}, configurable: true, writable: true });
     await result;
   }
