@@ -100,7 +100,7 @@ export const commands = {
     examples: [
       ['listenfds inspect web.service', 'A running service'],
       ['listenfds inspect $(pgrep -f app.js)', 'A process'],
-      ['systemd-socket-activate -l 3000 listenfds inspect', 'What a program would be given'],
+      ['systemd-socket-activate -l 3000 listenfds inspect', 'The descriptors that a program would get'],
       ['listenfds inspect --json web.socket | jq .findings', 'For a program'],
     ],
     exit: [
@@ -154,7 +154,7 @@ export const commands = {
       'private-network': { help: 'No network but the sockets that are passed' },
       'idle-timeout': { value: 'TIME', help: 'Let COMMAND exit when nothing was connected for so long' },
       watchdog: { value: 'TIME', help: 'Restart it when it does not ping for so long (serve() pings)' },
-      'compile-cache': { help: 'Keep what Node.js compiles from one start to the next (Node.js 22.1 and newer)' },
+      'compile-cache': { help: 'Keep compiled code from one start to the next (Node.js 22.1 and newer)' },
       output: { short: 'o', value: 'DIRECTORY', help: 'Write the files there', complete: 'directory' },
       install: { help: 'Put them where systemd looks, and start the socket' },
       force: { help: 'Overwrite files that differ' },

@@ -95,8 +95,8 @@ export const findingTable = {
     remedy: 'run systemctl daemon-reload, then restart the socket if it was the one changed',
   },
   'store-full': {
-    when: 'The file descriptor store is full: what is sent next is dropped, and nothing tells the sender.',
-    remedy: 'raise FileDescriptorStoreMax=, or remove what is not needed (FDSTOREREMOVE=1)',
+    when: 'The file descriptor store is full: further ones are dropped, and the sender is not told.',
+    remedy: 'raise FileDescriptorStoreMax=, or remove some (FDSTOREREMOVE=1)',
   },
 } as const satisfies Record<string, { when: string; remedy: string }>;
 

@@ -274,7 +274,7 @@ const checks: Record<FindingCode, Check> = {
     if (open.length === 0) return [];
     return wanted
       .filter((address) => !open.includes(address))
-      .map((address) => ({ message: `the socket unit says ${address}, but what was passed is at ${open.join(', ')}` }));
+      .map((address) => ({ message: `the socket unit says ${address}, but the sockets are at ${open.join(', ')}` }));
   },
 
   'reload-needed': ({ unit }) =>

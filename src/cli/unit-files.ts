@@ -187,7 +187,7 @@ function typeLines(type: UnitPlan['type']): Section {
   return [
     '# Started when the program runs. If it says READY=1, as serve() of listenfds does, Type=notify waits for that.',
     'Type=exec',
-    '# What it says counts all the same: its status, its successor, more time to stop.',
+    '# Its messages count all the same: status, successor, more time to stop.',
     'NotifyAccess=main',
   ];
 }
@@ -216,7 +216,7 @@ function serviceFile(plan: UnitPlan, sockets: readonly string[]): string {
       `ExecStart=${plan.command.map((one) => word(one, template)).join(' ')}`,
       reload(plan),
       ...restart,
-      '# SIGTERM goes to the main process alone: child processes can finish what requests wait for. It waits for the old process',
+      '# SIGTERM goes to the main process alone: child processes can finish their part of a request. It waits for the old process',
       '# of an upgrade as well; what is left at the end is killed. A drain takes 30 s at most, and asks for more time if needed.',
       'KillMode=mixed',
       `TimeoutStopSec=${stopTime}s`,
@@ -244,7 +244,7 @@ function containerFile(plan: UnitPlan, sockets: readonly string[]): string {
       idle(plan),
       plan.type !== 'exec' && '# READY=1 comes from the program in the container.\nNotify=true',
       plan.privateNetwork && '# The sockets that are passed go on working.\nNetwork=none',
-      '# By default podman kills after 10 s what a drain may take 30 s for.',
+      '# By default podman kills after 10 s; a drain may take 30 s.',
       `PodmanArgs=--stop-timeout=${stopTime}`,
       plan.runAs !== null && `User=${plan.runAs}`,
       'ReadOnly=true',

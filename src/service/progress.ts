@@ -74,7 +74,7 @@ async function relay(message: string, fds: readonly number[]): Promise<void> {
     const isForManager = /^(FDSTORE|FDSTOREREMOVE|BARRIER)=1$/m.test(message);
     if (isForManager) await announce(message, { fds }, relayTime);
   } catch (error) {
-    const what = `What the successor tells the service manager is lost: ${(error as Error).message}`;
+    const what = `A message of the successor to the service manager is lost: ${(error as Error).message}`;
     process.emitWarning(what, 'ListenFdsWarning');
   } finally {
     for (const fd of fds) binding().closeElsewhere(fd);

@@ -82,7 +82,7 @@ function wait<Found>(path: string, look: () => Found | null): Found {
   for (;;) {
     const found = look();
     if (found !== null) return found;
-    if (performance.now() > end) throw inUse(path, 'somebody has replaced what was bound at');
+    if (performance.now() > end) throw inUse(path, 'somebody has replaced the socket at');
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
   }
 }

@@ -139,7 +139,7 @@ function noAddon(failures: readonly string[]): ListenFdsError {
   const quoted = (path: string): string => (/^[\w./-]*$/.test(path) ? path : `'${path}'`);
   const builder = beside('../native/build.js');
   const remedy = fs.existsSync(builder)
-    ? `What builds it: npm install --no-save node-addon-api@8 node-api-headers@1 && node ${quoted(builder)}`
+    ? `To build it: npm install --no-save node-addon-api@8 node-api-headers@1 && node ${quoted(builder)}`
     : `This is a bundle, and the addon is not in it: copy node_modules/listenfds/prebuilds to ${quoted(beside('../prebuilds'))}`;
   return new ListenFdsError('LISTENFDS_NO_ADDON', `${tried}. ${remedy}`);
 }

@@ -21,7 +21,7 @@ const isListener = ({ description }: InheritedFd): boolean => suitable.is(descri
 function refuseOther(name: string, one: InheritedFd): never {
   throw new ListenFdsError(
     'LISTENFDS_WRONG_KIND',
-    `What is stored as '${name}' is not ${suitable.what}: ${summary(one)}`,
+    `The descriptor stored as '${name}' is not ${suitable.what}: ${summary(one)}`,
     { fd: one.fd },
   );
 }

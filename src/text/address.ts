@@ -64,7 +64,7 @@ export function parseAddress(text: string): Address {
 
   const bracketed = /^\[(.*)\]:(.*)$/.exec(text);
   if (bracketed) {
-    if (canonicalIPv6(bracketed[1]!) === null) throw badAddress(text, 'what stands in brackets is not an IPv6 address');
+    if (canonicalIPv6(bracketed[1]!) === null) throw badAddress(text, 'the text in brackets is not an IPv6 address');
     return { kind: 'inet', host: bracketed[1]!, port: parsePort(bracketed[2]!, text, 65535) };
   }
   const colon = text.indexOf(':');

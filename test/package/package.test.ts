@@ -114,7 +114,7 @@ t.test('the package', { skip }, async (t) => {
     t.equal(code, 'LISTENFDS_NO_ADDON');
     t.match(message, join(installed, `prebuilds/linux-${process.arch}/listenfds.node`));
     t.match(message, join(installed, 'build/Release/listenfds.node'));
-    const [, command] = /What builds it: (.*?)\. Build it/.exec(message)!;
+    const [, command] = /To build it: (.*?)\. Build it/.exec(message)!;
     const env = cleanEnvironment();
     const build = (more: object) =>
       spawnSync('sh', ['-c', command!], { cwd: project, encoding: 'utf8', env: { ...env, ...more } });

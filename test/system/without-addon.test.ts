@@ -26,7 +26,7 @@ t.test('without the addon a program binds by itself, and is told when that is im
     code: 'LISTENFDS_NO_ADDON',
     message: new RegExp(
       `^The native addon cannot be loaded\\. Tried ${copy}/prebuilds/linux-${process.arch}/listenfds\\.node: .*` +
-        `; ${copy}/build/Release/listenfds\\.node: .*builds it: npm install --no-save node-addon-api@8 node-api-headers@1 && node ${copy}/native/build\\.js\\. Build it with a C`,
+        `; ${copy}/build/Release/listenfds\\.node: .*To build it: npm install --no-save node-addon-api@8 node-api-headers@1 && node ${copy}/native/build\\.js\\. Build it with a C`,
     ),
   };
 
