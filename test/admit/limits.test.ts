@@ -169,6 +169,27 @@ t.test('a client that resets before it is accepted is refused', { skip: without(
   }
 });
 
+t.test('without these options such a request is handled, from nowhere', { skip: without('python3') }, async (t) => {
+  const tries = 10;
+  const { fd, port } = await held(t);
+  await activate(t, ['python3', '-c', resetting, String(port), String(tries)]).ended;
+  const program = activateModule(
+    t,
+    `import http from 'node:http';
+    import { listen } from 'listenfds';
+    const from = [];
+    const server = http.createServer(({ socket }) => {
+      from.push(String(socket.remoteAddress));
+      if (from.length < ${tries}) return;
+      console.log(JSON.stringify(from));
+      process.exit();
+    });
+    await listen(server, { port: ${port}, host: '127.0.0.1' });`,
+    { fds: [fd] },
+  );
+  t.strictSame(await program.json(), Array(tries).fill('undefined'));
+});
+
 t.test('1,000 that reset while an idle server runs are refused', { skip: without('python3') }, async (t) => {
   let admitted = 0;
   const { server } = await listen(

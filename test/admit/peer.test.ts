@@ -112,6 +112,25 @@ t.test('they stay what they were at the time of connecting', { skip: withoutOthe
   socket.destroy();
 });
 
+t.test('who connected is told, not who writes on a connection that was handed on', async (t) => {
+  const path = join(temporaryFolder(t), 's');
+  const server = await listening(t, createServer(), path);
+  const accepting = once(server, 'connection') as Promise<[Socket]>;
+  // The process that connects gives the connection to another and stays until that has written.
+  const source = `
+    const client = require('node:net').connect(${JSON.stringify(path)}, () => {
+      const child = require('node:child_process').spawn('sh', ['-c', 'echo $$ >&3'], { stdio: ['ignore', 'ignore', 'inherit', client] });
+      child.on('exit', () => process.stdin.resume());
+    });`;
+  const program = spawn(process.execPath, ['--eval', source], { stdio: ['pipe', 'inherit', 'inherit'] });
+  t.teardown(() => program.kill());
+  const [socket] = await accepting;
+  t.teardown(() => socket.destroy());
+  const [line] = await once(socket.setEncoding('utf8'), 'data');
+  t.not(Number(line), program.pid, 'another process has written');
+  t.equal(peerCredentials(socket).pid, program.pid);
+});
+
 t.test('a pidfd is opened only when asked for, and stands for the process when its pid is free again', async (t) => {
   const path = join(temporaryFolder(t), 's');
   const server = await listening(t, createServer({ pauseOnConnect: true }), path);

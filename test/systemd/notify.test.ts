@@ -1,7 +1,9 @@
 // What systemd makes of what it is told.
+import { join } from 'node:path';
 import t from 'tap';
+import { root } from '../support/activate.ts';
 import { Notifier, unit, units } from '../support/notifier.ts';
-import { execStart, withSystemd, withoutSystemd } from '../support/systemd.ts';
+import { commandLine, execStart, withSystemd, withoutSystemd } from '../support/systemd.ts';
 
 const skip = withoutSystemd();
 t.test('a service is active from READY=1 on, and shows its status', { skip }, async (t) => {
@@ -70,6 +72,30 @@ t.test('descriptors are stored and given up', { skip }, async (t) => {
     await program.tell({ fdStoreRemove: true, fdName: 'nothing' });
     t.equal(await stored(), '0');
     program.end();
+  });
+});
+
+t.test('NotifyAccess=main keeps children out of the descriptor store', { skip }, async (t) => {
+  const program = `const { notify, storeFds } = await import(${JSON.stringify(join(root, 'dist/index.js'))});
+    if (process.env.CHILD) await storeFds('child', [0]);
+    else {
+      const { spawnSync } = await import('node:child_process');
+      spawnSync(process.execPath, ['--input-type=module', '--eval', process.env.SOURCE], { stdio: 'inherit', env: { ...process.env, CHILD: '1' } });
+      notify({ ready: true });
+      setInterval(() => {}, 60_000);
+    }`;
+  const service = (access: string): string =>
+    `[Service]\nType=notify\nNotifyAccess=${access}\nFileDescriptorStoreMax=4\n` +
+    `Environment=${commandLine(`SOURCE=${program.replaceAll('\n', ' ')}`)}\n` +
+    `ExecStart=${commandLine(process.execPath, '--input-type=module', '--eval')} \${SOURCE}\n`;
+  await withSystemd({ units: { 'main.service': service('main'), 'all.service': service('all') } }, async (lab) => {
+    for (const [name, stored] of [
+      ['all', '1'],
+      ['main', '0'],
+    ] as const) {
+      await lab.systemctl('start', `${name}.service`);
+      t.equal(await lab.property(`${name}.service`, 'NFileDescriptorStore'), stored, name);
+    }
   });
 });
 
