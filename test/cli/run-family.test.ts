@@ -282,10 +282,11 @@ t.test('a closed terminal stops it and its service, which answers what it has', 
         console.log('in', 'flight');
         setTimeout(() => response.end(), 1_500);
       },
-      { onReload: () => tell('reload'), onStop: (reason) => tell('stop by ' + reason) },
+      { onReload: () => tell('reload'), onStop: ({ reason }) => tell('stop by ' + reason) },
     );
     get({ port: listening[0].address.port, agent: false }, ({ statusCode }) => tell(statusCode));`,
   );
-  t.equal(shown.at(-1), 'exit 0');
+  // Node.js 20 aborts any program that ends by itself after its terminal was closed.
+  t.equal(shown.at(-1), process.versions.node.startsWith('20.') ? 'signal 6' : 'exit 0');
   t.match(readFileSync(told, 'utf8'), /200\nstop by SIGTERM\n$/);
 });
