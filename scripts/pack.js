@@ -55,7 +55,7 @@ async function makeDist() {
       compress: { keep_classnames: true, passes: 2 },
       mangle: { keep_classnames: true },
       // One other character, and V8 keeps the whole file in two bytes for each.
-      format: { max_line_len: 120, ascii_only: true },
+      format: { max_line_len: 500, ascii_only: true },
     };
     writeFileSync(join(dist, name), /\.c?js$/.test(name) ? (await minify(text, options)).code : text);
   }
