@@ -40,6 +40,8 @@ const patient = { KEEP_ALIVE: '60000' };
 
 const pidOf = (text: string): number => Number(/pid (\d+)\n$/.exec(text)?.[1]);
 
+t.jobs = 4;
+
 t.test('in an upgrade idle connections go to the successor, and those in flight when they are answered', async (t) => {
   const service = await start(t, { env: patient });
   const old = service.pid;

@@ -1,11 +1,12 @@
 // A root folder with musl and without glibc, for programs on another C library: see test/musl/host.js.
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { prebuild } from '../../scripts/prebuild.js';
 import { loader, muslBun, muslHome } from '../musl/host.js';
 import { root } from './activate.ts';
 import { copyPackage } from './package.ts';
+import { hasCompilers, packed } from './packed.ts';
 import { unless, without } from './tools.ts';
 
 /** For `{ skip }`. */
@@ -27,9 +28,13 @@ export async function packageForMusl(folder: string): Promise<void> {
   const addon = 'prebuilds/linux-x64/listenfds.node';
   copyPackage(copy);
   if (existsSync(join(copy, addon))) return;
+  mkdirSync(dirname(join(copy, addon)), { recursive: true });
+  if (hasCompilers) {
+    execFileSync('tar', ['-xzf', await packed(), '--strip-components=1', '-C', copy, `package/${addon}`]);
+    return;
+  }
   shipped ??= prebuild('linux-x64', built);
   await shipped;
-  mkdirSync(dirname(join(copy, addon)), { recursive: true });
   copyFileSync(built, join(copy, addon));
 }
 

@@ -11,7 +11,10 @@ import { targets } from '../../scripts/prebuild.js';
 import { root } from './activate.ts';
 
 const compilers = Object.values(targets).map(({ compiler }) => compiler);
-const hasCompilers = compilers.every((name) => spawnSync('sh', ['-c', 'command -v "$1"', 'sh', name]).status === 0);
+/** Whether the tarball has the addons of all platforms. */
+export const hasCompilers = compilers.every(
+  (name) => spawnSync('sh', ['-c', 'command -v "$1"', 'sh', name]).status === 0,
+);
 
 /** All that the tarball is made of, and by. */
 const sources =
