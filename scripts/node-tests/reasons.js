@@ -17,6 +17,7 @@ export const reasons = {
   later:
     'listen() of the package is a promise: the server opens after the turn of the call. The address, the handle, what close() does in the same turn and errors of wrong arguments come later than from server.listen()',
   long: 'The path is too long for a unix socket as it is, or once it is absolute. The package refuses it with an error of its own, while Node.js cuts the path or goes by the relative one',
+  pings: 'The test counts the PINGs of the process, and drain() sends one behind its GOAWAY',
   internals:
     "The test looks at Node's internals: what they call the address asked for, a timer of node:http at the time of 'close', which drain() stops at its end, or a handle that the test itself closed",
 };
@@ -76,6 +77,7 @@ const accepted = {
       'test-net-server-call-listen-multiple-times',
       'test-tls-net-connect-prefer-path',
     ],
+    pings: ['test-http2-ping'],
     internals: [
       'test-child-process-send-returns-boolean',
       'test-http-server-close-destroy-timeout',
