@@ -35,6 +35,8 @@ export function sayGoaway(session: Http2Session, keeper: Gatekeeper, grace: numb
     if (!session.ping(close)) close();
   };
   // The SETTINGS of a new session have to go out first.
-  if (session.pendingSettingsAck) session.once('localSettings', announce);
-  else announce();
+  // What the program has begun in this turn, a push, goes first.
+  const later = (): void => void setImmediate(announce);
+  if (session.pendingSettingsAck) session.once('localSettings', later);
+  else later();
 }

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2Server, type ClientHttp2Session } from 'node:http2';
+import { text } from 'node:stream/consumers';
 import { connect, createServer as createNetServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { drain, listen, ListenFdsError, type DrainOptions, type DrainResult } from 'listenfds';
@@ -278,6 +279,29 @@ t.test('HTTP/2 streams that are open or on their way finish behind the GOAWAY', 
   release();
   t.same(await Promise.all([first, racing]), ['answer', 'answer']);
   t.match(await draining.result, { completed: 1, closedIdle: 0, destroyed: 0 });
+});
+
+t.test('a push of the turn in which the drain begins reaches its client before the GOAWAY', async (t) => {
+  await drain(await served(t, () => {})); // its code is loaded
+  const server = createHttp2Server();
+  await listen(server, { port: 0, host: '127.0.0.1' });
+  let drained: Promise<DrainResult> | undefined;
+  server.on('stream', (stream) => {
+    drained = drain(server, { timeout: 10_000, grace: 5_000 });
+    stream.pushStream({ ':path': '/pushed' }, (error, push) => {
+      if (error) throw error;
+      push.respond();
+      push.end('pushed');
+      stream.end('answer');
+    });
+    stream.respond();
+  });
+  const client = connectHttp2(`http://127.0.0.1:${port(server)}`);
+  let pushed: Promise<string> | undefined;
+  client.once('stream', (stream) => (pushed = text(stream)));
+  t.equal(await text(client.request()), 'answer');
+  t.match(await drained, { completed: 1, destroyed: 0 });
+  t.equal(await pushed, 'pushed');
 });
 
 t.test('an HTTP/2 request that a client sends before it hears of the GOAWAY is answered', async (t) => {
