@@ -12,7 +12,7 @@ export function installNeeded(benches) {
   if (!benches.some((name) => users.includes(name))) return;
   const { dependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   if (Object.keys(dependencies).every((name) => existsSync(join(folder, 'node_modules', name)))) return;
-  const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  const args = ['install', '--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error'];
   const { status } = spawnSync('npm', args, { cwd: folder, stdio: ['ignore', 2, 2] });
   if (status !== 0) throw new Error(`npm ${args.join(' ')} in ${folder} failed`);
 }
