@@ -1,7 +1,7 @@
 // How idle HTTP/1 connections of the process before arrive in this one: carrier.ts sends them. They pass the gates of their
 // server as new ones do, and are served from the byte on at which the other process stopped reading.
 import type { Server, Socket } from 'node:net';
-import { newestResponse, responseInFlight } from '../admit/gate.js';
+import { gatekeeper, newestResponse, responseInFlight } from '../admit/gate.js';
 import { announce } from '../manager/announce.js';
 import { carrierName, hasStoredCarriers, takeCarriers } from '../receive/carriers.js';
 import { connect, socketFor } from '../sockets/attach.js';
@@ -24,10 +24,20 @@ const atOnce = 16;
 /** The port of a key such as [::]:80. */
 const portOf = (key: string): string | undefined => /:(\d+)$/.exec(key)?.[1];
 
+const keys = new WeakMap<Server, string>();
+
+/** One that drains is closed, and goes on under the key it had: the process before may have a connection yet. */
+function keyFor(server: Server): string | undefined {
+  if (server.listening) keys.set(server, serverKey(server) ?? '');
+  else if (!gatekeeper(server).draining) return undefined;
+  return keys.get(server);
+}
+
 function serverFor(servers: readonly Server[], wanted: string): Server | null {
-  const keyed = servers
-    .filter((server) => server.listening && canMove(server))
-    .map((server) => ({ server, key: serverKey(server) ?? '' }));
+  const keyed = servers.filter(canMove).flatMap((server) => {
+    const key = keyFor(server);
+    return key === undefined ? [] : [{ server, key }];
+  });
   const port = portOf(wanted);
   const found =
     keyed.find(({ key }) => key === wanted) ?? keyed.find(({ key }) => port !== undefined && portOf(key) === port);
@@ -151,6 +161,7 @@ function wait(arrived: Arrived): void {
  */
 export function receiveConnections(servers: () => readonly Server[]): readonly Arrivals[] {
   services.add(servers);
+  servers().forEach(keyFor);
   for (const [arrived, timer] of waiting) {
     if (!place(arrived, servers())) continue;
     clearTimeout(timer);

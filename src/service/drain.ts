@@ -20,6 +20,7 @@ import { type HeldConnection, holdConnection, isBetweenRequests } from './store-
 import { Deadline } from './deadline.js';
 import { sayGoaway } from './goaway.js';
 import { endAfter, isEnding } from './last-response.js';
+import { holdOpen } from '../sockets/attach.js';
 import { acceptQueued, leaveCluster, stopAccepting, stopChecking } from './stop-accepting.js';
 
 /** Options of {@link drain}. */
@@ -101,6 +102,8 @@ export interface DrainParts {
   readonly onlyOthersLeft?: () => void;
   /** Takes idle HTTP/1 connections over to the next process. */
   readonly carrier?: Carrier | null;
+  /** Until then connections may arrive from the process before. It never rejects. */
+  readonly arrived?: Promise<unknown> | null;
   /** Called once nothing is waited for but idle connections. */
   readonly onlyIdleLeft?: (connections: number) => void;
   /** Connections that do not speak HTTP have been quiet for long: they are ended, not waited for. */
@@ -133,10 +136,15 @@ class Drain implements DrainWatch {
   #onlyOthersLeft: (() => void) | null;
   #onlyIdleLeft: ((connections: number) => void) | null;
   #moving = false;
+  /** Connections of the process before may come. */
+  #expecting: boolean;
+  readonly #arrived: Promise<unknown> | null;
   #finish: () => void = () => {};
 
   constructor(server: Server, grace: number, deadline: Deadline, parts: DrainParts) {
     const { closing = () => {}, carrier = null, onlyOthersLeft, onlyIdleLeft, endOthers = false } = parts;
+    this.#arrived = parts.arrived ?? null;
+    this.#expecting = this.#arrived !== null;
     this.#server = server;
     this.#keeper = gatekeeper(server);
     this.#isHttp = speaksHttp(server);
@@ -155,6 +163,14 @@ class Drain implements DrainWatch {
     if (!this.#keeper.shared) await acceptQueued(this.#server);
     this.#keeper.draining = this;
     leaveCluster();
+    if (this.#arrived) {
+      const release = holdOpen(this.#server);
+      void this.#arrived.then(() => {
+        this.#expecting = false;
+        release();
+        this.#check();
+      });
+    }
     stopAccepting(this.#server, () => {
       this.#closed = true;
       this.#check();
@@ -334,6 +350,7 @@ class Drain implements DrainWatch {
     for (const session of sessions) session.destroy();
     for (const socket of sockets) socket.destroy();
     asHttp(this.#server).closeAllConnections?.();
+    this.#expecting = false;
     // A net.Server's connections from before anybody watched it are beyond reach, and not waited for.
     this.#closed = true;
     this.#check();
@@ -341,6 +358,7 @@ class Drain implements DrainWatch {
 
   /** Asked at each close: one connection that can is enough, so that the rest need not be looked at. */
   #canEndByItself(): boolean {
+    if (this.#expecting) return true;
     if (!this.#isHttp) return false;
     for (const socket of this.#keeper.sockets) if (!isUpgraded(socket)) return true;
     return false;

@@ -162,8 +162,9 @@ class RunningService implements Service, Stoppable, Member {
     return openStoreCarrier(left);
   }
 
-  predecessorGone(): Promise<unknown> {
-    return Promise.all(this.#arrivals.map(({ over }) => over));
+  predecessorGone(): Promise<unknown> | null {
+    if (this.#arrivals.length === 0) return null;
+    return Promise.all(this.#arrivals.map(({ over }) => over)).then(() => placeArrived());
   }
 
   abandonUpgrade(): Promise<unknown> {

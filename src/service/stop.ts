@@ -29,8 +29,8 @@ export interface Stoppable {
   readonly busySet: ReadonlySet<Promise<unknown>>;
   /** Takes idle connections over to the next process, found out in a part of the time left; null if nothing does. */
   openCarrier(reason: StopReason, left: number): Promise<Carrier | null>;
-  /** Resolves when the process that this one has taken over from is gone. */
-  predecessorGone(): Promise<unknown>;
+  /** Resolves when the process that this one has taken over from is gone, and its connections have their servers; null without one. */
+  predecessorGone(): Promise<unknown> | null;
   /** Gives up a hand-over that is under way. Resolves when no successor is left behind. */
   abandonUpgrade(): Promise<unknown>;
   /** Ends everything that runs beside the apps. */
@@ -260,6 +260,7 @@ export class Stop {
       deadline,
       carrier,
       closing,
+      arrived: canMove(adapted.server) ? this.#service.predecessorGone() : null,
       onlyOthersLeft,
       ...(carrier === null && canMove(adapted.server)
         ? { onlyIdleLeft: (connections: number) => this.#waitsForIdle(connections) }

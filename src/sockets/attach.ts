@@ -60,17 +60,26 @@ export function socketFor(server: Server, fd: number): Socket {
   return socket;
 }
 
+/**
+ * Counts one connection more: until then the server does not emit 'close'.
+ *
+ * @returns counts it no more
+ */
+export function holdOpen(server: Server): () => void {
+  const counter = internals(server);
+  counter._connections = (counter._connections ?? 0) + 1;
+  return () => {
+    counter._connections = (counter._connections ?? 1) - 1;
+    counter._emitCloseIfDrained?.();
+  };
+}
+
 /** Gives a connection to the server, if that takes it, and has it counted there while it is open. */
 export function connect(server: Server, socket: Duplex): void {
   if (!takes(server, socket)) {
     socket.destroy();
     return;
   }
-  const counter = internals(server);
-  counter._connections = (counter._connections ?? 0) + 1;
-  socket.once('close', () => {
-    counter._connections = (counter._connections ?? 1) - 1;
-    counter._emitCloseIfDrained?.();
-  });
+  socket.once('close', holdOpen(server));
   server.emit('connection', socket as Socket);
 }

@@ -78,6 +78,25 @@ t.test('in an upgrade idle connections go to the successor, and those in flight 
   for (const client of [...idle, slow, half, silent]) client.socket.destroy();
 });
 
+t.test('a successor that stops answers on connections that come to it later', async (t) => {
+  const service = await start(t, { env: patient });
+  const old = service.pid;
+  const slow = new RawClient(service.port);
+  slow.send('/slow?ms=2000');
+  t.match(await upgrade(old), { exitCode: 0 });
+  const { pid: next } = await listening(service);
+  process.kill(next, 'SIGTERM');
+  await slow.until(/slow \d+\n$/);
+  t.match(slow.text, new RegExp(`Connection: keep-alive[^]*slow ${old}`));
+  let pid = old;
+  while (pid === old) pid = pidOf(await slow.ask('/', /pid \d+\n$/));
+  t.equal(pid, next);
+  t.match(slow.text, /Connection: close/);
+  await gone(next);
+  t.equal(await exitOf(service), 0);
+  t.same(alive(service), []);
+});
+
 t.test('the connections of all serve() calls of a process go to the successor', async (t) => {
   const service = await start(t, { program: 'serve-several.js', env: patient });
   const clients = [service.port, service.admin].flatMap((port) => Array.from({ length: 5 }, () => new RawClient(port)));
