@@ -299,6 +299,36 @@ t.test('a handler that ends the process with the signal, as many do, ends it wit
   t.match(await program.ended, { code: 0, signal: null, stdout: /flushed/ });
 });
 
+t.test(
+  'close hooks run when nothing is left but upgraded connections, and not while a request is in flight',
+  async (t) => {
+    const program = await start(
+      t,
+      `let upgraded;
+     const server = createServer((request, response) => {
+       say('got /');
+       setTimeout(() => { say('answering'); response.end('answered'); }, 400);
+     });
+     server.on('upgrade', (request, socket) => {
+       upgraded = socket;
+       socket.write('HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\nUpgrade: test\\r\\n\\r\\n');
+     });
+     const nothing = () => {};
+     const close = async () => { say('hook'); upgraded.destroy(); };
+     const app = { server, ready: nothing, inject: nothing, listen: nothing, close };
+     const services = [await serve(app, local)];`,
+    );
+    const client = new RawClient(program.ports[0]!);
+    client.socket.write('GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n');
+    await client.until(/101 Switching/);
+    const { answer } = await inFlight(program);
+    program.child.kill('SIGTERM');
+    t.equal(await answer, 'answered');
+    await client.ended;
+    t.match(await program.ended, { code: 0, stdout: /answering\nhook\n/ });
+  },
+);
+
 t.test('a handler that returns a promise is waited for until the deadline of the stop', async (t) => {
   const program = await start(
     t,
