@@ -6,7 +6,11 @@ export const reasons = {
     'The test asks for a port, or for its own address in a worker, that it cannot have, and expects an error. The socket that was passed is taken in its place, with a warning',
   elsewhere:
     'The test listens on ::1 and connects there. The socket that was passed is taken in its place, with a warning, and has an address of its own',
-  wide: 'The test opens a second server on ::1 with the port of the first. The sockets that were passed are bound to [::], which is that port on every address',
+  wide: 'The test opens a second server on ::1 with the port of the first, or expects nobody there. The sockets that were passed are bound to [::], which is that port on every address',
+  bound:
+    'The test listens on an IPv4 address and compares addresses. The sockets that were passed are bound to [::], so null or ::ffff:127.0.0.1 stands there',
+  silent:
+    'Nothing listens for connections, sessions or requests on the server of the test. The preload takes such a server for a program that looks whether its port is free, and keeps its connections for the server that serves',
   worker:
     'The test expects that a cluster worker with reusePort asks its primary for nothing. The primary may have been passed the socket, so it is asked',
   watched: "The test counts the listeners of a connection, and the package listens for its 'close'",
@@ -55,10 +59,28 @@ const accepted = {
       'test-http-autoselectfamily',
       'test-https-autoselectfamily',
       'test-net-autoselectfamily',
+      'test-net-autoselectfamily-commandline-option',
       'test-net-autoselectfamily-ipv4first',
     ],
+    bound: ['test-cluster-basic', 'test-http2-connect-options'],
+    silent: [
+      'test-http2-client-destroy',
+      'test-http2-client-jsstream-destroy',
+      'test-http2-connect',
+      'test-http2-create-client-connect',
+      'test-http2-goaway-delayed-request',
+      'test-tls-connect-memleak',
+      'test-tls-connect-no-host',
+      'test-tls-reinitialize-listeners',
+    ],
     watched: ['test-http-connect'],
-    queue: ['test-http2-invalidheaderfield', 'test-http2-single-headers', 'test-http2-single-headers-validation'],
+    queue: [
+      'test-http2-invalidheaderfield',
+      'test-http2-invalidheaderfields-client',
+      'test-http2-single-headers',
+      'test-http2-single-headers-validation',
+      'test-net-socket-reset-twice',
+    ],
     internals: ['test-net-listen-invalid-port'],
   },
   drain: {

@@ -35,7 +35,7 @@ export async function runOnce({ node, folder, name, limit }, side, slot) {
       : {}),
   };
   // The pid that a shell has is the one that exec keeps.
-  const start = `${passed.length > 0 ? 'export LISTEN_PID=$$; ' : ''}exec "$@"`;
+  const start = `${passed.length > 0 ? 'export LISTEN_PID=$$ NODE_TESTS_PID=$$; ' : ''}exec "$@"`;
   const command = [node, ...side.args, ...flagsOf(file), file];
   const child = spawn('sh', ['-c', start, 'sh', ...command], {
     cwd: dirname(file),
