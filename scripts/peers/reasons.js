@@ -18,6 +18,10 @@ export const reasons = {
     'http.Server .stop() with keep-alive connections closes': first,
     'http.Server .stop() with keep-alive connections gracefully': first,
   },
+  'http-graceful-shutdown': {
+    'force-kills hanging connections after timeout':
+      'drain() resolves when the connections it has cut are closed: the client, in the same process, has its error by then, and the test waits for that error only afterwards',
+  },
   'close-with-grace': {
     'a secong signal*': twice,
     uninstall: 'a service that is up has no way to be let alone again: close() ends it, and runs onStop',
