@@ -22,7 +22,7 @@ async function prepared() {
       .replaceAll(':8080', `:${front}`)
       .replaceAll(':3000', `:${back}`)
       .replace('/usr/bin/node', process.execPath)
-      .replace('/srv/listenfds', checkout)
+      .replace('/srv/web', folder)
       .replace('DynamicUser=yes\n', ''); // the checkout may be where only root is let in
   return { front, text };
 }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
-import { peerCredentials } from 'listenfds';
+import { describe, peerCredentials } from 'listenfds';
 import {
   connectSequentialPacket,
   listenSequentialPacket,
@@ -112,6 +112,15 @@ t.test('by itself it binds as a socket unit would', async (t) => {
   await t.rejects(open(t, { address: '127.0.0.1:80' }), { code: 'LISTENFDS_BAD_ADDRESS' });
   const error = await new Promise((resolve) => server.close(resolve));
   t.match(error, { code: 'LISTENFDS_CLOSED' });
+});
+
+t.test('a client gets an abstract name when it first sends', async (t) => {
+  const { near, far } = await pair(t);
+  const name = () => describe(near.fd).address;
+  t.equal(name(), null);
+  near.write('first');
+  await once(far, 'data');
+  t.match(name(), /^\0[0-9a-f]{5}$/);
 });
 
 t.test('a reader that pauses holds the writer back', async (t) => {

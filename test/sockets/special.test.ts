@@ -6,6 +6,7 @@ import t from 'tap';
 import { listenSpecial } from 'listenfds/sockets';
 import { activateModule, resultOf } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { without } from '../support/tools.ts';
 
 t.test('a terminal is read and written without a thread', async (t) => {
   // The other side of a pseudo-terminal: what is written there arrives here, and the other way round.
@@ -45,6 +46,18 @@ t.test('Writable= is honoured', async (t) => {
   t.match(refused, { code: 'LISTENFDS_WRONG_KIND', message: /Writable=/ });
   t.same(await resultOf(t, source(`{ name: 's' }`), writable), { read: 'content', writable: true });
   t.equal(readFileSync(path, 'utf8'), 'content and more');
+});
+
+t.test('records that were overwritten before they were read do not end it', { skip: without('strace') }, async (t) => {
+  const trace = join(temporaryFolder(t), 'trace');
+  const source = `
+    import { listenSpecial } from 'listenfds/sockets';
+    const { socket } = await listenSpecial('/dev/random');
+    socket.once('data', ({ length }) => { console.log(JSON.stringify(length)); socket.destroy(); });`;
+  // The error of /dev/kmsg.
+  const inject = ['-e', 'trace=read', '-e', 'inject=read:error=EPIPE:when=1', '-P', '/dev/random'];
+  t.ok((await resultOf(t, source, { through: ['strace', '-f', '-o', trace, ...inject] })) > 0);
+  t.match(readFileSync(trace, 'utf8'), 'EPIPE (Broken pipe) (INJECTED)');
 });
 
 t.test('by itself it opens the file', async (t) => {
