@@ -72,7 +72,7 @@ const char* Expectation(Kind kind) {
 bool ReadNumber(Napi::Value value, double least, double most, Argument* out) {
   if (!value.IsNumber()) return false;
   const double number = value.As<Napi::Number>().DoubleValue();
-  // NaN is no part of any range, and truncation would make another number of a fraction.
+  // NaN is outside of every range, and truncation would make another number of a fraction.
   if (!(number >= least && number <= most)) return false;
   if (static_cast<double>(static_cast<int64_t>(number)) != number) return false;
   out->number = number;

@@ -15,7 +15,7 @@ struct MessageQueueAttributes {
   __kernel_long_t reserved[4];
 };
 
-// Returns 0, or -1 with errno: EBADF for whatever is no queue, open or not.
+// Returns 0, or -1 with errno: EBADF if it is not a queue, open or not.
 int ReadQueueAttributes(int fd, MessageQueueAttributes* out);
 
 // openMessageQueue(name with its slash, mode, maxMessages, messageSize) -> fd | -errno. Creates it if there is none;

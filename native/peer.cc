@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kLabelAt = 4;
 constexpr size_t kGroupsAt = 68;
 
-// A label longer than this is none that any security module gives.
+// No security module gives a longer label.
 constexpr uint32_t kMostLabel = 64 << 10;
 
 // SO_PEERCRED of anything but a connected unix socket succeeds all the same: with uid -1, or with a listener's own.

@@ -89,7 +89,7 @@ void OnEvents(uv_poll_t* handle, int status, int events) {
   }
 }
 
-// Null if the object is none of ours.
+// Null if the object is not one of ours.
 Poll* PollOf(Call& call) {
   Napi::Object object = call[0].value.As<Napi::Object>();
   void* poll = nullptr;

@@ -26,7 +26,7 @@
 Napi::Value ThreadId(Call& call) { return call.Result(syscall(SYS_gettid)); }
 
 Napi::Value MayListen(Call& call) {
-  // Unknown is no.
+  // If it is not known, the answer is no.
   const int filter = prctl(PR_GET_SECCOMP);
   int status = filter == 0 || (filter < 0 && errno == EINVAL) ? 0 : -1;
   if (status != 0) {

@@ -1,5 +1,5 @@
 // Where a connection comes from, as the kernel says it. If it says nothing (a client that has reset before it was
-// accepted, an object that is no socket), nothing is known, and whoever asks has to refuse.
+// accepted, an object that is not a socket), nothing is known, and whoever asks has to refuse.
 import type { Socket } from 'node:net';
 import { AF } from '../receive/descriptor.js';
 import { bindingIfAny } from '../system/addon.js';

@@ -51,7 +51,7 @@ const upgraded: unique symbol = Symbol.for('listenfds.upgraded');
 const http2Session: unique symbol = Symbol.for('listenfds.http2Session');
 const openedAt: unique symbol = Symbol.for('listenfds.openedAt');
 
-/** An event of a connection that is none of this process's any more: it has closed, or was sent to another process. */
+/** An event of a connection that does not belong to this process any more: it has closed, or was sent to another process. */
 export const gone: unique symbol = Symbol.for('listenfds.gone');
 
 interface Marked {

@@ -28,7 +28,7 @@ export interface CommandLine {
   value(name: string): string | null;
   /** Every use of the options named, in the order of the command line. */
   all(...names: string[]): { readonly option: string; readonly value: string }[];
-  /** The words after the options: from the first that is none, or behind `--`. */
+  /** The words after the options: from the first that is not an option, or behind `--`. */
   readonly operands: readonly string[];
 }
 

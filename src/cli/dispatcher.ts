@@ -92,7 +92,7 @@ export class Dispatcher {
     else this.#want();
   }
 
-  /** A daemon is no descendant of its program any more, and has its environment still. */
+  /** A daemon is not a descendant of its program any more, and still has its environment. */
   #isOfAnother(pid: number): boolean {
     return this.#family.leaving.has(Number(environmentOf(pid)?.['LISTEN_PID']));
   }

@@ -90,7 +90,7 @@ async function openNotifyPath(
   const folder = fs.mkdtempSync(path.join(parent ?? privatePlace(), 'listenfds-run-'));
   if (us === 0) fs.chmodSync(folder, 0o755);
   const address = path.join(folder, 'notify');
-  // It also keeps us alive while a successor runs, which is no child of ours.
+  // It also keeps us alive while a successor runs, which is not a child of ours.
   room.openNotifySocket({
     path: address,
     mode: 0o666,

@@ -40,7 +40,7 @@ export function styleFor(fd: number, env: NodeJS.ProcessEnv = process.env): Styl
 
 /**
  * Writes all of it, at once. Not through process.stdout: that would make a shared pipe non-blocking for the command
- * which has it as well. A reader that has gone away is no error.
+ * which has it as well. A reader that has gone away is not an error.
  */
 export function write(fd: number, text: string): void {
   let rest = Buffer.from(text);

@@ -54,7 +54,7 @@ function isRival({ listening, origin, description, address }: InheritedFd, port:
  * Prepares to bind an address: resolves owner names, and finds out whether a path is free, stale or in use.
  *
  * @throws ListenFdsError LISTENFDS_UNKNOWN_USER, LISTENFDS_UNSUPPORTED
- * @throws an Error with code EADDRINUSE if somebody answers on the path, or it is no socket
+ * @throws an Error with code EADDRINUSE if somebody answers on the path, or it is not a socket
  */
 async function prepareBind(wanted: Wanted): Promise<PreparedBind> {
   const { address } = wanted;

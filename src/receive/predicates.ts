@@ -165,7 +165,7 @@ export interface SocketAddressLike {
  * isSocketSockaddr(3, 'stream', { address: '::1', port: 8080 }, true)
  *
  * @throws as {@link isSocket}; EINVAL for null, EPFNOSUPPORT for the path of a unix socket
- * @throws ListenFdsError LISTENFDS_BAD_ADDRESS if `address.address` is no IP address
+ * @throws ListenFdsError LISTENFDS_BAD_ADDRESS if `address.address` is not an IP address
  */
 export function isSocketSockaddr(
   fd: number,

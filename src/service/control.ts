@@ -125,14 +125,14 @@ function parseAnswer(pid: number, text: string): Answer {
   throw new ListenFdsError('LISTENFDS_UPGRADE_FAILED', `Process ${pid} answers ${shown}, which is not a known answer`);
 }
 
-/** An answer is a line; more than that is none. */
+/** An answer is one line; anything longer is refused. */
 const mostBytes = 64 * 1024;
 
 /**
  * Asks a process for an upgrade and waits for the outcome.
  *
  * @throws ListenFdsError LISTENFDS_UPGRADE_REFUSED if nobody of that pid and of our rights is there to answer;
- * LISTENFDS_UPGRADE_FAILED if the answer is none, or the process does not react
+ * LISTENFDS_UPGRADE_FAILED if the answer makes no sense, or the process does not react
  */
 export async function askForUpgrade(pid: number): Promise<Answer> {
   let socket: Socket | null = null;

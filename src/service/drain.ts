@@ -396,7 +396,7 @@ export function drain(server: Server, options: DrainOptions = {}, parts: DrainPa
     throw badValue('The server', server, 'a net, tls, http, https or http2 server');
   }
   watchFromNow(server);
-  // keepAliveTimeout 0 keeps idle connections for ever, which is no time to wait.
+  // keepAliveTimeout 0 keeps idle connections for ever, and nobody can wait so long.
   const grace = given ?? Math.min(asHttp(server).keepAliveTimeout || longestGrace, longestGrace);
   const deadline = parts.deadline ?? new Deadline(timeout);
   const drained = new Drain(server, Math.min(grace, timeout), deadline, parts).run().finally(() => {

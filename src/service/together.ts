@@ -10,7 +10,7 @@ export interface Member {
   readonly options: OwnOptions;
   /** It has begun to serve. */
   readonly serves: boolean;
-  /** It has handed over: that the manager ends it is no news. */
+  /** It has handed over: that the manager ends it is expected. */
   readonly handedOver: boolean;
   isIdle(): boolean;
   end(reason: StopReason): void;
@@ -31,7 +31,7 @@ let othersRun = false;
 /** They have heard of the signal. */
 let othersKnow = false;
 
-/** The preload of the same process has handlers, too: they are none of others. */
+/** The preload of the same process has handlers, too: they do not count as those of others. */
 const others = (signal: StopSignal): SignalHandler[] =>
   (process.rawListeners(signal) as SignalHandler[]).filter((handler) => !isOwnHandler(handler));
 

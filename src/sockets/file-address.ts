@@ -1,4 +1,4 @@
-// Addresses that are no sockets': paths, names of netlink families and of message queues.
+// Addresses of other things than sockets: paths, names of netlink families and of message queues.
 import { type Place, badAddress } from '../text/address.js';
 import { badOption } from '../text/options.js';
 

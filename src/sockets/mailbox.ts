@@ -92,7 +92,7 @@ export abstract class Mailbox<Events extends Record<keyof Events, unknown[]>> ex
   /** A message that nobody will get. */
   protected discard(_about: unknown): void {}
 
-  /** An error on the descriptor that is no end. @returns whether it was dealt with */
+  /** An error on the descriptor that does not end it. @returns whether it was dealt with */
   protected recovers(_errno: number): boolean {
     return false;
   }

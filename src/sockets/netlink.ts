@@ -164,7 +164,7 @@ function udevProperties(message: Buffer): Buffer | null {
  *
  * Anybody with CAP_NET_ADMIN can send to the groups: believe the kernel's only if {@link NetlinkInfo.portId} is 0.
  *
- * @returns null if it is no such message
+ * @returns null if it is not such a message
  */
 export function parseUevent(message: Buffer): Uevent | null {
   const fromUdev = message.toString('latin1', 0, 8) === 'libudev\0';

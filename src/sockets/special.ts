@@ -112,7 +112,7 @@ const specialSpelling = { ...fileSpelling, options: specialOptions };
  * ListenSpecial=: a stream of the inherited character device or file, or of the one at `target`; writable if Writable=
  * (`writable: true`) says so. Which one is taken is decided as in listen().
  *
- * @throws ListenFdsError LISTENFDS_WRONG_KIND if it is no device or file, or cannot be written; docs/errors.md has the rest
+ * @throws ListenFdsError LISTENFDS_WRONG_KIND if it is not a device or file, or cannot be written; docs/errors.md has the rest
  */
 export async function listenSpecial(given: string | SpecialTarget): Promise<SocketEndpoint<DuplexStream>> {
   const wanted = parseTarget(given, undefined, specialSpelling);

@@ -137,7 +137,7 @@ export interface BoundSocket {
 /**
  * A socket bound to a path, or to an abstract name with its leading NUL.
  *
- * @throws an Error with code EADDRINUSE if somebody has the path open, or it is no socket
+ * @throws an Error with code EADDRINUSE if somebody has the path open, or it is not a socket
  */
 export function bindUnixSocket(type: number, path: string, wanted: Wanted<Place>): BoundSocket {
   const isFile = !path.startsWith('\0');

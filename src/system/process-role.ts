@@ -6,7 +6,7 @@ import { bindingIfAny } from './addon.js';
 export const nodeCluster = (): Cluster => process.getBuiltinModule('node:cluster') as unknown as Cluster;
 
 /**
- * What this process is to its primary, which may be gone by now; null if it is no cluster worker. node:cluster is not
+ * What this process is to its primary, which may be gone by now; null if it is not a cluster worker. node:cluster is not
  * loaded to find that out if nobody forked us.
  */
 export function ownWorker(): Worker | null {
@@ -24,7 +24,7 @@ export function mayBePrimary(): boolean {
 
 /**
  * Whether this is a worker thread. Loading node:worker_threads to ask costs half a millisecond. The process's first
- * thread, whose id is the process's, is no worker; and if nothing is announced the mark that Node leaves on
+ * thread, whose id is the process's, is not a worker; and if nothing is announced the mark that Node leaves on
  * process.chdir() in workers tells without the addon.
  */
 export function isWorkerThread(env: NodeJS.ProcessEnv = process.env): boolean {

@@ -11,7 +11,7 @@ export type Address =
   /** `cid` null: any. */
   | { readonly kind: 'vsock'; readonly cid: number | null; readonly port: number };
 
-/** Where something is that is no socket with a port, for the verbs beside listen(). */
+/** The place of something other than a socket with a port, for the verbs beside listen(). */
 export type Place =
   | Address
   /** A FIFO, device or regular file: an absolute path. */

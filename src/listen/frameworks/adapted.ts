@@ -27,7 +27,7 @@ export interface AdaptedApp {
 
 export function isServer(value: unknown): value is Server {
   if (value instanceof net.Server) return true;
-  // Bun's http server is none.
+  // Bun's http server is not one.
   const named = value as Partial<Server> | null | undefined;
   return typeof named?.listening === 'boolean' && hasMethods(named, 'listen', 'close', 'address', 'on');
 }
