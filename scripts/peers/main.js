@@ -114,7 +114,6 @@ async function runUntilPassed(folder, suite) {
 }
 
 function versionOf(folder) {
-  if (!existsSync(join(folder, 'package.json')) && !existsSync(join(folder, versionFile))) return '';
   const debian = join(folder, versionFile);
   if (existsSync(debian)) return readFileSync(debian, 'utf8');
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version;
@@ -130,7 +129,7 @@ async function compare(name, suite, from) {
   if (!folder) return null;
   console.error(`${name} …`);
   try {
-    const version = versionOf(folder);
+    const version = suite.version ?? versionOf(folder);
     for (const [file, text] of Object.entries(suite.prepared ?? {})) writeFileSync(join(folder, file), text);
     const theirs = suite.command ? await runUntilPassed(folder, suite) : null;
     for (const [file, adapter] of Object.entries(suite.adapted)) {

@@ -15,6 +15,7 @@ const mocha = { mocha: '^10.8.2', chai: '^4.5.0' };
  * @typedef {object} Suite
  * @property {string | null} npm the version that is taken, or null
  * @property {() => string} [source] a folder with it, where it is no package of npm
+ * @property {string} [version] of the tests that scenarios/ tells, where nothing is fetched
  * @property {Record<string, string>} dependencies
  * @property {Record<string, string>} [prepared] file of the peer → its text for both runs
  * @property {Record<string, string | null>} adapted file of the peer → adapter, or null: it is removed
@@ -109,7 +110,7 @@ export const suites = {
     output: 'go',
     scenarios: 'tableflip.mjs',
   },
-  puma: { npm: null, dependencies: {}, adapted: {}, scenarios: 'puma.mjs' },
+  puma: { npm: null, version: '6.6.0', dependencies: {}, adapted: {}, scenarios: 'puma.mjs' },
   'TEST-80 of systemd': {
     npm: null,
     source: systemd,
