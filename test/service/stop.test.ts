@@ -329,6 +329,16 @@ t.test(
   },
 );
 
+t.test('at a signal idle connections have more time than those of close()', async (t) => {
+  const program = await start(t, `const services = [await serve((_, response) => response.end('answered'), local)];`);
+  const client = new RawClient(program.ports[0]!);
+  await client.ask('/', /answered/);
+  program.child.kill('SIGTERM');
+  await sleep(500);
+  t.match(await client.ask('/', /answered/), /^Connection: close\r$/m);
+  t.match(await program.ended, { code: 0 });
+});
+
 t.test('a handler that returns a promise is waited for until the deadline of the stop', async (t) => {
   const program = await start(
     t,
