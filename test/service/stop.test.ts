@@ -267,6 +267,21 @@ t.test('one signal ends a service whose start hangs, after the time of a drain',
   t.match(await program.ended, { code: 1, stderr: /did not start, and ends because of SIGTERM/ });
 });
 
+t.test('an uncaught error ends a service whose start hangs, with status 1', async (t) => {
+  const program = activateModule(
+    t,
+    `import fastify from 'fastify';
+     import { serve } from 'listenfds';
+     const hanging = fastify({ pluginTimeout: 0 });
+     hanging.addHook('onReady', () => {
+       setImmediate(() => { throw new Error('not this time'); });
+       return new Promise(() => setInterval(() => {}, 1000));
+     });
+     await serve(hanging, { port: 0 });`,
+  );
+  t.match(await program.ended, { code: 1, stderr: /Uncaught Error: not this time/ });
+});
+
 for (const when of ['before', 'after'] as const) {
   t.test(
     `a handler that another module has put on SIGTERM ${when} serve() is called when all is drained`,
