@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import { bindingIfAny } from '../system/addon.js';
+import { monotonicNow } from '../system/clock.js';
 import { descriptorOf, handleOf, isPipe } from '../system/node-server.js';
 import { replaceMethod } from '../system/replace.js';
 import type { PeerCredentials } from './peer.js';
@@ -80,7 +81,7 @@ export function sessionOf(socket: Socket): Http2Session | null {
 }
 
 /** How long it has been open here. Milliseconds. */
-export const ageOf = (socket: Socket): number => performance.now() - ((socket as HttpSocket)[openedAt] ?? -Infinity);
+export const ageOf = (socket: Socket): number => monotonicNow() - ((socket as HttpSocket)[openedAt] ?? -Infinity);
 
 export function isUpgraded(socket: Socket): boolean {
   return (socket as HttpSocket)[upgraded] === true;
@@ -181,7 +182,7 @@ class Gatekeeper implements ConnectionStats {
   #add(socket: Socket): void {
     if (socket.closed) return; // it would never say so again, and a drain would wait for that
     this.sockets.add(socket);
-    (socket as HttpSocket)[openedAt] = performance.now();
+    (socket as HttpSocket)[openedAt] = monotonicNow();
     socket.once('close', () => this.#gone(socket, false));
     this.draining?.opened(socket);
     this.onChange?.();

@@ -7,9 +7,10 @@ import { carrierName, hasStoredCarriers, takeCarriers } from '../receive/carrier
 import { connect, socketFor } from '../sockets/attach.js';
 import { sharedBatch } from '../sockets/receive.js';
 import { binding } from '../system/addon.js';
+import { monotonicNow } from '../system/clock.js';
 import { EAGAIN } from '../system/errnos.js';
 import { Watcher, readable } from '../system/watcher.js';
-import { type Moved, canMove, keepDeadline, monotonicNow, serverKey } from './carrier.js';
+import { type Moved, canMove, keepDeadline, serverKey } from './carrier.js';
 import { isBetweenRequests } from './store-connections.js';
 
 /** One that has been idle for too long may have sent a request meanwhile: it is read at least that long. Milliseconds. */

@@ -12,6 +12,7 @@ import { notifyBarrier } from '../manager/barrier.js';
 import { carrierName } from '../receive/carriers.js';
 import { binding, bindingIfAny } from '../system/addon.js';
 import { net } from '../system/builtins.js';
+import { monotonicNow } from '../system/clock.js';
 import { isClusterWorker } from '../system/process-role.js';
 import { formatAddress } from '../text/address.js';
 import { maxMessageFds } from '../text/notify-state.js';
@@ -25,9 +26,6 @@ export interface Moved {
   /** For each when it has been idle for too long, by monotonicNow(); null if its server sets no limit. */
   readonly until: readonly (number | null)[];
 }
-
-/** Milliseconds of a clock that all processes share, and that nobody sets. */
-export const monotonicNow = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
 /** Of connections that came from another process: until when they may be idle. The next process is to know, too. */
 const deadlines = new WeakMap<Socket, number>();
