@@ -14,6 +14,7 @@ export const reasons = {
   worker:
     'The test expects that a cluster worker with reusePort asks its primary for nothing. The primary may have been passed the socket, so it is asked',
   watched: "The test counts the listeners of a connection, and the package listens for its 'close'",
+  open: 'The test closes its server and expects that its port refuses connections. The socket that was passed stays open with the manager',
   queue:
     'The test closes its server and expects that clients in its queue are cut. The queue of a socket that was passed stays with the manager',
   kept: 'The test expects that close() cuts the clients in its queue, or that it ends at once although idle connections are there. drain() accepts who has connected, serves them, and gives idle connections their grace',
@@ -74,6 +75,7 @@ const accepted = {
       'test-tls-reinitialize-listeners',
     ],
     watched: ['test-http-connect'],
+    open: ['test-http2-client-promisify-connect-error'],
     queue: [
       'test-http2-invalidheaderfield',
       'test-http2-invalidheaderfields-client',
