@@ -16,6 +16,7 @@ export const rooms = {
     'test/system/without-addon.test.ts',
     'test/lend/cluster.test.ts',
     'test/service/upgrade-origins.test.ts',
+    'test/sockets/fifo.test.ts',
   ],
   'src/service/drain.ts': [
     'test/service/drain.test.ts',

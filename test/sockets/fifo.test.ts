@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { listenFifo } from 'listenfds/sockets';
-import { activateModule } from '../support/activate.ts';
+import { activate, activateModule } from '../support/activate.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const reader = (target: string): string => `
@@ -23,6 +23,16 @@ t.test('an inherited FIFO outlives its writers', async (t) => {
     t.equal(await program.json(), text);
   }
   t.equal(program.stderr, '', 'its path is the one asked for');
+});
+
+t.test('a cluster worker opens it by itself: node:cluster shares none', async (t) => {
+  const path = join(temporaryFolder(t), 'f');
+  const program = activate(t, [process.execPath, 'test/fixtures/cluster-fifo.mjs'], {
+    fds: [`fifo("${path}")`],
+    names: ['commands'],
+    env: { PATH_OF_FIFO: path },
+  });
+  t.equal(await program.json(), 'self');
 });
 
 t.test('by itself it makes one, with mode, and uses one that is there', async (t) => {
