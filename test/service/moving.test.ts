@@ -1,7 +1,7 @@
 // Idle HTTP/1 connections move to the next process: their clients notice nothing.
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, type Socket, createServer } from 'node:net';
+import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import * as insides from '../../dist/insides.js';
@@ -78,20 +78,34 @@ t.test('in an upgrade idle connections go to the successor, and those in flight 
   for (const client of [...idle, slow, half, silent]) client.socket.destroy();
 });
 
+/** Resolves when nobody listens there any more. */
+async function closed(port: number): Promise<void> {
+  for (let connected = true; connected;) {
+    const probe = connect(port, '127.0.0.1');
+    connected = await new Promise<boolean>((resolve) => {
+      probe.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    });
+    probe.destroy();
+  }
+}
+
 t.test('a successor that stops answers on connections that come to it later', async (t) => {
   const service = await start(t, { env: patient });
   const old = service.pid;
-  const slow = new RawClient(service.port);
-  slow.send('/slow?ms=2000');
+  const client = new RawClient(service.port);
+  client.socket.write('POST /whole HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\na');
+  await once(client.socket, 'connect');
   t.match(await upgrade(old), { exitCode: 0 });
   const { pid: next } = await listening(service);
   process.kill(next, 'SIGTERM');
-  await slow.until(/slow \d+\n$/);
-  t.match(slow.text, new RegExp(`Connection: keep-alive[^]*slow ${old}`));
+  await closed(service.port);
+  client.socket.write('b');
+  await client.until(/whole \d+\n$/);
+  t.match(client.text, new RegExp(`Connection: keep-alive[^]*whole ${old}`));
   let pid = old;
-  while (pid === old) pid = pidOf(await slow.ask('/', /pid \d+\n$/));
+  while (pid === old) pid = pidOf(await client.ask('/', /pid \d+\n$/));
   t.equal(pid, next);
-  t.match(slow.text, /Connection: close/);
+  t.match(client.text, /Connection: close/);
   await gone(next);
   t.equal(await exitOf(service), 0);
   t.same(alive(service), []);
