@@ -187,6 +187,9 @@ async function announceSuccessor(pid: number, lost: AbortSignal): Promise<void> 
   if (told) await notifyBarrier({ timeout: 5_000 }).catch(() => {});
 }
 
+/** A signal may be caught by another thread, which a busy machine runs later. Milliseconds. */
+const signalTime = 20;
+
 /** What an upgrade has opened, and what has to be undone if it fails. */
 interface Attempt {
   readonly briefing: Briefing;
@@ -242,6 +245,7 @@ async function succeed(
   attempt.announced = true;
   // A manager that has stopped the service before it read that takes no other main process, and kills the successor once
   // this one has ended. Its signal is here by now.
+  await new Promise((resolve) => setTimeout(resolve, signalTime));
   await turn();
   // A successor that is stopped as the main process waits for this one, which has to go.
   look(stopping);
