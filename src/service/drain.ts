@@ -14,14 +14,15 @@ import {
 } from '../admit/gate.js';
 import { watchFromNow } from '../admit/find-connections.js';
 import { schemeOf } from '../listen/frameworks/adapted.js';
+import { holdOpen } from '../sockets/attach.js';
 import { type TableOf, type Values, badValue, readOptions, span } from '../text/options.js';
 import { type Carrier, canMove, isIdle, mayMove, serverKey } from './carrier.js';
 import { type HeldConnection, holdConnection, isBetweenRequests } from './store-connections.js';
 import { Deadline } from './deadline.js';
 import { sayGoaway } from './goaway.js';
 import { endAfter, isEnding } from './last-response.js';
-import { holdOpen } from '../sockets/attach.js';
 import { acceptQueued, leaveCluster, stopAccepting, stopChecking } from './stop-accepting.js';
+import { turns } from './turns.js';
 
 /** Options of {@link drain}. */
 export interface DrainOptions {
@@ -87,9 +88,6 @@ const pruneInterval = 500;
 
 const speaksHttp = (server: Server): boolean => schemeOf(server) !== null;
 
-/** When everything has been read that is here now: an event loop that was busy has accepted a connection, and not yet its request. */
-const onceRead = (callback: () => void): void => void setImmediate(() => void setImmediate(callback));
-
 const drains = new WeakMap<Server, Promise<DrainResult>>();
 
 /** What a drain that is part of a service's stop is told beside its options. */
@@ -136,15 +134,13 @@ class Drain implements DrainWatch {
   #onlyOthersLeft: (() => void) | null;
   #onlyIdleLeft: ((connections: number) => void) | null;
   #moving = false;
-  /** Connections of the process before may come. */
-  #expecting: boolean;
-  readonly #arrived: Promise<unknown> | null;
+  /** Until then connections of the process before may come; null once they cannot. */
+  #arrived: Promise<unknown> | null;
   #finish: () => void = () => {};
 
   constructor(server: Server, grace: number, deadline: Deadline, parts: DrainParts) {
     const { closing = () => {}, carrier = null, onlyOthersLeft, onlyIdleLeft, endOthers = false } = parts;
     this.#arrived = parts.arrived ?? null;
-    this.#expecting = this.#arrived !== null;
     this.#server = server;
     this.#keeper = gatekeeper(server);
     this.#isHttp = speaksHttp(server);
@@ -166,7 +162,7 @@ class Drain implements DrainWatch {
     if (this.#arrived) {
       const release = holdOpen(this.#server);
       void this.#arrived.then(() => {
-        this.#expecting = false;
+        this.#arrived = null;
         release();
         this.#check();
       });
@@ -308,7 +304,8 @@ class Drain implements DrainWatch {
     }
     this.#fresh.add(socket);
     const fresh = Math.max(0, firstRequestTime - ageOf(socket));
-    setTimeout(() => onceRead(() => this.#moveIdle(socket)), fresh).unref();
+    // An event loop that was busy has accepted a connection, and not yet read its request.
+    setTimeout(() => void turns().then(() => this.#moveIdle(socket)), fresh).unref();
   }
 
   #closeIdle(socket: Socket): void {
@@ -350,7 +347,7 @@ class Drain implements DrainWatch {
     for (const session of sessions) session.destroy();
     for (const socket of sockets) socket.destroy();
     asHttp(this.#server).closeAllConnections?.();
-    this.#expecting = false;
+    this.#arrived = null;
     // A net.Server's connections from before anybody watched it are beyond reach, and not waited for.
     this.#closed = true;
     this.#check();
@@ -358,7 +355,7 @@ class Drain implements DrainWatch {
 
   /** Asked at each close: one connection that can is enough, so that the rest need not be looked at. */
   #canEndByItself(): boolean {
-    if (this.#expecting) return true;
+    if (this.#arrived) return true;
     if (!this.#isHttp) return false;
     for (const socket of this.#keeper.sockets) if (!isUpgraded(socket)) return true;
     return false;

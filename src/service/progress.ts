@@ -7,6 +7,7 @@ import { binding } from '../system/addon.js';
 import { ListenFdsError } from '../system/errors.js';
 import { parseNotifyMessage } from '../text/notify-message.js';
 import { Deadline } from './deadline.js';
+import { turns } from './turns.js';
 
 export function failed(why: string, cause?: unknown): ListenFdsError {
   return new ListenFdsError('LISTENFDS_UPGRADE_FAILED', why, cause === undefined ? {} : { cause });
@@ -123,16 +124,13 @@ export async function openProgress(allowance: Allowance): Promise<Progress> {
  */
 const lookTime = 500;
 
-/** Resolves when all events until now are handled: a signal may be seen one turn of the event loop after later data. */
-export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-
 /** Waits for READY=1 and looks whether it lasts. @returns the main process's pid */
 export async function untilReady(program: Program, progress: Progress, allowance: Allowance): Promise<number> {
   const name = `The successor (pid ${program.pid})`;
   let when = 'before';
   const lose = (how: string): void => allowance.fail(`${name} ${how} ${when} it was ready`);
   void program.exited.then(async ({ code, signal }) => {
-    await turn(); // its last message is read
+    await turns(); // its last message is read
     lose(signal === null ? `ended with status ${code}` : `ended by ${signal}`);
   });
   const ready = progress.ready.then((pid) => {

@@ -256,15 +256,14 @@ export class Stop {
       hooks = deadline.within('The pre-close hooks', adapted.beforeClose(), leastHookTime);
       hooks.catch(() => {}); // reported below
     };
+    const moves = canMove(adapted.server);
     const drained = drain(adapted.server, options, {
       deadline,
       carrier,
       closing,
-      arrived: canMove(adapted.server) ? this.#service.predecessorGone() : null,
+      arrived: moves ? this.#service.predecessorGone() : null,
       onlyOthersLeft,
-      ...(carrier === null && canMove(adapted.server)
-        ? { onlyIdleLeft: (connections: number) => this.#waitsForIdle(connections) }
-        : {}),
+      ...(carrier === null && moves ? { onlyIdleLeft: (connections: number) => this.#waitsForIdle(connections) } : {}),
       endOthers,
     });
     await Promise.allSettled([drained]);

@@ -19,8 +19,9 @@ import { fdName } from '../text/notify-state.js';
 import { type TableOf, type Values, anything, boolean, given, readOptions, span } from '../text/options.js';
 import { type Carrier, openPair } from './carrier.js';
 import { type HeldConnection, holdConnection } from './store-connections.js';
-import { Allowance, type Progress, dismiss, failed, inTime, openProgress, turn, untilReady } from './progress.js';
+import { Allowance, type Progress, dismiss, failed, inTime, openProgress, untilReady } from './progress.js';
 import { Briefing, upgradeVariable } from './successor.js';
+import { turns } from './turns.js';
 
 /** Options of an upgrade. */
 export interface UpgradeOptions {
@@ -246,7 +247,7 @@ async function succeed(
   // A manager that has stopped the service before it read that takes no other main process, and kills the successor once
   // this one has ended. Its signal is here by now.
   await new Promise((resolve) => setTimeout(resolve, signalTime));
-  await turn();
+  await turns();
   // A successor that is stopped as the main process waits for this one, which has to go.
   look(stopping);
   const kept = await briefing.go();

@@ -4,6 +4,7 @@ import type { AddressInfo, Server, Socket, SocketConstructorOpts } from 'node:ne
 import type { Duplex } from 'node:stream';
 import { net } from '../system/builtins.js';
 import { nameAddress, takes } from '../system/node-server.js';
+import { replaceMethod } from '../system/replace.js';
 
 /** The methods of a handle that net.Server calls. */
 export interface Listener {
@@ -61,16 +62,17 @@ export function socketFor(server: Server, fd: number): Socket {
 }
 
 /**
- * Counts one connection more: until then the server does not emit 'close'.
+ * Until then a server that is closed does not emit 'close': connections may come yet.
  *
- * @returns counts it no more
+ * @returns lets it
  */
 export function holdOpen(server: Server): () => void {
-  const counter = internals(server);
-  counter._connections = (counter._connections ?? 0) + 1;
+  const inside = internals(server);
+  if (!inside._emitCloseIfDrained) return () => {};
+  const release = replaceMethod(inside, '_emitCloseIfDrained', () => {});
   return () => {
-    counter._connections = (counter._connections ?? 1) - 1;
-    counter._emitCloseIfDrained?.();
+    release();
+    inside._emitCloseIfDrained?.();
   };
 }
 
@@ -80,6 +82,11 @@ export function connect(server: Server, socket: Duplex): void {
     socket.destroy();
     return;
   }
-  socket.once('close', holdOpen(server));
+  const counter = internals(server);
+  counter._connections = (counter._connections ?? 0) + 1;
+  socket.once('close', () => {
+    counter._connections = (counter._connections ?? 1) - 1;
+    counter._emitCloseIfDrained?.();
+  });
   server.emit('connection', socket as Socket);
 }

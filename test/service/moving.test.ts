@@ -90,7 +90,8 @@ async function closed(port: number): Promise<void> {
 }
 
 t.test('a successor that stops answers on connections that come to it later', async (t) => {
-  const service = await start(t, { env: patient });
+  // It has room for that one.
+  const service = await start(t, { env: { ...patient, MAX_CONNECTIONS: '1' } });
   const old = service.pid;
   const client = new RawClient(service.port);
   client.socket.write('POST /whole HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\na');
