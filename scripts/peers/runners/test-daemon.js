@@ -4,10 +4,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { held } from '../held.js';
 
-const { binding } = await import('../../../dist/insides.js');
 const { listenDatagram } = await import('../../../dist/sockets.js');
 const folder = process.cwd();
 const source = join(folder, 'src/test/test-daemon.c');
@@ -44,15 +43,6 @@ function compile() {
   return [program];
 }
 
-/** A descriptor that is open in the program as well. */
-async function listener() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const fd = binding().duplicate(server._handle.fd);
-  server.close();
-  return fd;
-}
-
 const texts = [...readFileSync(source, 'utf8').matchAll(/sd_notify\(0,\s*((?:"[^"]*"\s*)+)\)/g)];
 const expected = texts.map(([, words]) => [...words.matchAll(/"([^"]*)"/g)].map(([, word]) => word).join(''));
 const wanted = expected.map((text) => text.split('\\n').sort().join(' '));
@@ -71,7 +61,9 @@ socket.on('message', (message) => {
   );
 });
 const names = ['web', 'admin'];
-const fds = await Promise.all(names.map(listener));
+const listeners = await Promise.all(names.map(() => held(0, '127.0.0.1')));
+for (const { release } of listeners) release();
+const fds = listeners.map(({ fd }) => fd);
 const command = existsSync(ours) ? [process.execPath, ours] : compile();
 const child = spawn('sh', ['-c', 'LISTEN_PID=$$ exec "$@"', 'sh', ...command], {
   stdio: ['ignore', 'pipe', 'inherit', ...fds],

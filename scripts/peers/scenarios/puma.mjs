@@ -1,14 +1,12 @@
 // What puma's tests expect of a server under a manager and of its restarts, by the names of its tests (test_plugin_systemd.rb,
 // test_integration_single.rb, test_binder.rb) and in our words: puma runs Ruby programs alone.
 import { equal, match, notEqual, ok } from 'node:assert/strict';
-import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { held } from '../held.js';
 import { refused, scenario } from './harness.mjs';
 
-const { binding } = await import('../../../dist/insides.js');
 const { listenDatagram } = await import(process.env.LISTENFDS_DIST.replace('index', 'sockets'));
 const host = '127.0.0.1';
 const web = { port: 0, host, name: 'web' };
@@ -28,14 +26,6 @@ async function manager({ folder }) {
     );
   };
   return { socket, states, heard, env: { NOTIFY_SOCKET: path } };
-}
-
-/** A listener as a manager has it. */
-async function held(...where) {
-  const server = createServer().listen(...where);
-  await once(server, 'listening');
-  const fd = binding().duplicate(server._handle.fd);
-  return { fd, address: server.address(), release: () => server.close() };
 }
 
 await scenario('test_systemd_notify', async (service) => {
