@@ -1,8 +1,8 @@
 // Debian's archive, whatever system this is: for sources that other projects publish nowhere else as packages.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cache } from './node-versions.js';
+import { cache, cachedFolder } from './node-versions.js';
 
 const suites = ['trixie', 'forky', 'sid'];
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -39,20 +39,11 @@ export function apt() {
  * @param {string} path of the program in it
  */
 export function debianProgram(name, path) {
-  const folder = join(cache, `debian-${name}`);
-  if (!existsSync(folder)) {
-    mkdirSync(cache, { recursive: true });
-    const work = mkdtempSync(`${folder}.`);
+  const folder = cachedFolder(`debian-${name}`, (work) => {
     const run = apt();
     run('apt-get', ['update', '-q']);
     run('apt-get', ['download', '-q', `${name}/trixie`], work);
     run('sh', ['-c', 'dpkg-deb --extract *.deb . && rm *.deb'], work);
-    try {
-      renameSync(work, folder);
-    } catch (error) {
-      if (!existsSync(folder)) throw error; // else another process was faster
-      rmSync(work, { recursive: true });
-    }
-  }
+  });
   return join(folder, path);
 }

@@ -26,6 +26,28 @@ export function cleanEnvironment() {
 }
 
 /**
+ * A folder of the cache, filled once, whoever else is at it: remove it to have it anew.
+ *
+ * @param {string} name
+ * @param {(work: string) => void} fill gets the folder that takes its place when it is complete
+ * @returns {string}
+ */
+export function cachedFolder(name, fill) {
+  const folder = join(cache, name);
+  if (existsSync(folder)) return folder;
+  mkdirSync(cache, { recursive: true });
+  const work = mkdtempSync(`${folder}.`);
+  try {
+    fill(work);
+    renameSync(work, folder);
+  } catch (error) {
+    rmSync(work, { recursive: true });
+    if (!existsSync(folder)) throw error; // else another process was faster
+  }
+  return folder;
+}
+
+/**
  * Installs packages into a folder of the cache, without running their scripts; once, whoever else is at it.
  *
  * @param {string} name of the folder

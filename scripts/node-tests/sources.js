@@ -1,39 +1,32 @@
 // Node's own tests, as Debian has them in its source packages of nodejs. They are kept in the cache folder, and never in the
 // repository.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { apt } from '../debian.js';
-import { cache, majors } from '../node-versions.js';
+import { cache, cachedFolder, majors } from '../node-versions.js';
 
 /** Unpacks the tests of one version. */
-function unpack(run, version, folder) {
-  const work = mkdtempSync(`${folder}.`);
+function unpack(run, version, work) {
+  let failure;
   try {
-    let failure;
-    try {
-      run('apt-get', ['source', '--download-only', '--tar-only', '-qq', `nodejs=${version}`], work);
-    } catch (error) {
-      failure = error; // perhaps only one of the archives that are not needed
-    }
-    const archive = readdirSync(work).find((name) => name.endsWith('.orig.tar.xz'));
-    if (!archive) throw failure;
-    const tests = ['--strip-components=1', '--wildcards', '*/test/common', '*/test/fixtures', '*/test/parallel'];
-    execFileSync('tar', ['-xJf', archive, ...tests], { cwd: work });
-    rmSync(join(work, archive));
-    renameSync(work, folder);
+    run('apt-get', ['source', '--download-only', '--tar-only', '-qq', `nodejs=${version}`], work);
   } catch (error) {
-    rmSync(work, { recursive: true });
-    throw error;
+    failure = error; // perhaps only one of the archives that are not needed
   }
+  const archive = readdirSync(work).find((name) => name.endsWith('.orig.tar.xz'));
+  if (!archive) throw failure;
+  const tests = ['--strip-components=1', '--wildcards', '*/test/common', '*/test/fixtures', '*/test/parallel'];
+  execFileSync('tar', ['-xJf', archive, ...tests], { cwd: work });
+  rmSync(join(work, archive));
 }
 
 let run;
 let versions;
 
-/** Whether the tests of a release line are here, or could be fetched. */
-function have(major, folder) {
-  if (existsSync(folder)) return true;
+/** The folder `name` with the tests of a release line; null if they can neither be found here nor fetched. */
+function fetched(major, name) {
+  if (existsSync(join(cache, name))) return join(cache, name);
   if (!run) {
     run = apt();
     run('apt-get', ['update', '-qq']);
@@ -43,8 +36,7 @@ function have(major, folder) {
   }
   for (const version of versions.filter((one) => one.startsWith(`${major}.`)).reverse()) {
     try {
-      unpack(run, version, folder);
-      return true;
+      return cachedFolder(name, (work) => unpack(run, version, work));
     } catch (error) {
       const why = String(error.stderr || error)
         .trim()
@@ -53,7 +45,7 @@ function have(major, folder) {
       console.error(`The tests of Node.js ${version} cannot be had: ${why}`);
     }
   }
-  return false;
+  return null;
 }
 
 /**
@@ -64,8 +56,8 @@ function have(major, folder) {
  */
 export function testsOf(major) {
   for (const of of majors.filter((one) => one <= major).reverse()) {
-    const folder = join(cache, `node-tests-${of}`);
-    if (have(of, folder)) return { folder, of };
+    const folder = fetched(of, `node-tests-${of}`);
+    if (folder !== null) return { folder, of };
   }
   throw new Error(`There are no tests for Node.js ${major}`);
 }

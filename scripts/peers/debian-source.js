@@ -1,28 +1,19 @@
 // What peers come from: source packages of Debian, unpacked once and kept in the cache folder.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apt } from '../debian.js';
-import { cache } from '../node-versions.js';
+import { cachedFolder } from '../node-versions.js';
 
 export const versionFile = 'DEBIAN_VERSION';
 
-/** Fills a folder of the cache, once. */
-export function once(name, fill) {
-  const folder = join(cache, name);
-  if (existsSync(folder)) return folder;
-  const work = mkdtempSync(`${folder}.`);
-  try {
+/** A folder of the cache, filled from Debian's archive. */
+export const fromDebian = (name, fill) =>
+  cachedFolder(name, (work) => {
     const run = apt();
     run('apt-get', ['update', '-qq']);
     fill(run, work);
-    renameSync(work, folder);
-  } catch (error) {
-    rmSync(work, { recursive: true });
-    throw error;
-  }
-  return folder;
-}
+  });
 
 /** The upstream archive of a source package, of the newest of its versions that the mirror has. */
 function download(run, name, folder) {
@@ -49,7 +40,7 @@ function download(run, name, folder) {
  * @returns {string} a checkout without its history; the file versionFile in it says of which version
  */
 export const debianSource = (name, wanted = []) =>
-  once(`peer-${name.replace('golang-github-', '')}`, (run, folder) => {
+  fromDebian(`peer-${name.replace('golang-github-', '')}`, (run, folder) => {
     const archive = download(run, name, folder);
     const only = wanted.length > 0 ? ['--wildcards', ...wanted] : [];
     execFileSync('tar', ['-xf', archive, '--strip-components=1', ...only], { cwd: folder });

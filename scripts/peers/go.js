@@ -3,13 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { cache } from '../node-versions.js';
-import { debianSource, once } from './debian-source.js';
+import { debianSource, fromDebian } from './debian-source.js';
 
 const release = '1.24';
 
 /** @returns {string} GOROOT */
 export const go = () =>
-  once(`go-${release}`, (run, folder) => {
+  fromDebian(`go-${release}`, (run, folder) => {
     const parts = join(folder, 'parts');
     mkdirSync(parts);
     run('apt-get', ['download', '-qq', `golang-${release}-go`, `golang-${release}-src`], parts);

@@ -3,9 +3,9 @@
 // musl, musl-tools, patchelf, libstdc++6 and libgcc-s1 are needed, and x64.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cache, cached, nodeHome } from '../../scripts/node-versions.js';
+import { cache, cached, cachedFolder, nodeHome } from '../../scripts/node-versions.js';
 
 export const loader = '/lib/ld-musl-x86_64.so.1';
 /** Where the libraries are looked for as well: other users cannot enter root's cache, and find them where they are mounted. */
@@ -34,14 +34,11 @@ export async function muslHome(major) {
   const here = import.meta.dirname;
   const made = createHash('sha256').update(readFileSync(join(home, 'package.json')));
   for (const file of [...Object.keys(libraries), 'host.js']) made.update(readFileSync(join(here, file)));
-  const folder = join(cache, `musl-node-${major}-${made.digest('hex').slice(0, 12)}`);
-  if (existsSync(folder)) return folder;
-  mkdirSync(cache, { recursive: true });
-  const work = mkdtempSync(`${folder}.`);
-  try {
-    for (const name of ['bin', 'lib']) mkdirSync(join(work, name));
-    for (const [source, [name, ...flags]] of Object.entries(libraries)) {
-      const output = join(work, 'lib', name);
+  const name = `musl-node-${major}-${made.digest('hex').slice(0, 12)}`;
+  return cachedFolder(name, (work) => {
+    for (const part of ['bin', 'lib']) mkdirSync(join(work, part));
+    for (const [source, [soname, ...flags]] of Object.entries(libraries)) {
+      const output = join(work, 'lib', soname);
       run(
         'musl-gcc',
         '-O1',
@@ -49,7 +46,7 @@ export async function muslHome(major) {
         '-fPIC',
         '-shared',
         ...flags,
-        `-Wl,-soname,${name}`,
+        `-Wl,-soname,${soname}`,
         join(here, source),
         '-o',
         output,
@@ -59,14 +56,9 @@ export async function muslHome(major) {
     const node = join(work, 'bin/node');
     copyFileSync(join(home, 'bin/node'), node);
     // One after the other: patchelf 0.14 loses the path where it adds a library in the same run.
-    run('patchelf', '--set-interpreter', loader, '--set-rpath', `${join(folder, 'lib')}:${mountPoint}`, node);
+    run('patchelf', '--set-interpreter', loader, '--set-rpath', `${join(cache, name, 'lib')}:${mountPoint}`, node);
     run('patchelf', '--add-needed', 'libglibc-locale.so', node);
-    renameSync(work, folder);
-  } catch (error) {
-    rmSync(work, { recursive: true });
-    if (!existsSync(folder)) throw error; // else another process was faster
-  }
-  return folder;
+  });
 }
 
 /** Its binary. */
