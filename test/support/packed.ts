@@ -1,7 +1,6 @@
 // The package as `npm run package` makes it, for every test that looks at what is published: packed once for each content of
 // what goes into it, which takes more than a minute of processor time, and kept in the cache folder.
 import { execFile, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +8,7 @@ import { promisify } from 'node:util';
 import { cache, cleanEnvironment } from '../../scripts/node-versions.js';
 import { targets } from '../../scripts/prebuild.js';
 import { root } from './activate.ts';
+import { filesOf, hashOf } from './programs.ts';
 
 const compilers = Object.values(targets).map(({ compiler }) => compiler);
 /** Whether the tarball has the addons of all platforms. */
@@ -22,20 +22,10 @@ const sources =
     ' ',
   );
 
-function filesOf(name: string): string[] {
-  const path = join(root, name);
-  if (!existsSync(path)) return [];
-  if (!statSync(path).isDirectory()) return [path];
-  const entries = readdirSync(path, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-}
-
 function key(): string {
-  const hash = createHash('sha256').update(String(hasCompilers)).update(process.version);
-  for (const file of sources.flatMap(filesOf).sort()) {
-    hash.update(`\0${file.slice(root.length)}\0`).update(readFileSync(file));
-  }
-  return hash.digest('hex').slice(0, 16);
+  const paths = sources.map((name) => join(root, name)).filter((path) => existsSync(path));
+  const files = paths.flatMap((path) => (statSync(path).isDirectory() ? filesOf(path) : [path]));
+  return hashOf(root, files, `${hasCompilers} ${process.version}`);
 }
 
 function isAlive(lock: string): boolean {

@@ -17,18 +17,21 @@ async function run(cwd: string, env: NodeJS.ProcessEnv, file: string, ...args: s
   if (code !== 0) throw new Error(`${file} ${args.join(' ')} in ${cwd} failed (${code}):\n${output.slice(-4000)}`);
 }
 
-function hashOf(folder: string): string {
-  const hash = createHash('sha256');
+export function filesOf(folder: string): string[] {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  for (const path of files.map((entry) => join(entry.parentPath, entry.name)).sort()) {
-    hash.update(path.slice(folder.length)).update(readFileSync(path));
-  }
+  return files.map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Names something made of these files, below that folder, and made in another way if `more` is something else. */
+export function hashOf(folder: string, files: readonly string[], more = ''): string {
+  const hash = createHash('sha256').update(more);
+  for (const path of files.toSorted()) hash.update(path.slice(folder.length)).update(readFileSync(path));
   return hash.digest('hex').slice(0, 16);
 }
 
 async function install(name: string, node: string): Promise<string> {
   const source = join(root, 'test/programs', name);
-  const folder = join(cache, `${name}-${hashOf(source)}`);
+  const folder = join(cache, `${name}-${hashOf(source, filesOf(source))}`);
   if (existsSync(folder)) return folder;
   const work = `${folder}.${process.pid}`;
   mkdirSync(cache, { recursive: true });
