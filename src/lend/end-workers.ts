@@ -12,6 +12,7 @@ import { hearCluster, workersHere } from './to-workers.js';
  * @throws ListenFdsError LISTENFDS_TIMEOUT, naming those that were killed
  */
 export async function endWorkers(left: () => number, ask: (worker: Worker) => void): Promise<void> {
+  const began = performance.now();
   const living = new Set(workersHere().filter((worker) => !worker.isDead()));
   const asked = new Set(living);
   hearCluster((query, worker) => {
@@ -35,5 +36,6 @@ export async function endWorkers(left: () => number, ask: (worker: Worker) => vo
   if (living.size === 0) return;
   for (const worker of living) worker.process.kill('SIGKILL');
   const pids = [...living].map(({ process }) => process.pid).join(', ');
-  throw new ListenFdsError('LISTENFDS_TIMEOUT', `Workers were killed: ${pids}`);
+  const waited = Math.ceil(performance.now() - began);
+  throw new ListenFdsError('LISTENFDS_TIMEOUT', `Workers were killed after ${waited} ms: ${pids}`);
 }
